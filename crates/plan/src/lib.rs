@@ -1,1 +1,13 @@
-//! placeholder
+//! What a sandbox is, as pure data: the plan, bwrap's words for it, and what can be said about it
+//! without asking the system. Nothing in this crate does I/O.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod docs;
+pub mod model;
+pub mod options;
+pub mod parse;
+pub mod render;
+pub mod tables;
+
+pub use model::Plan;

@@ -1,0 +1,103 @@
+//! From the command line to the exit status.
+
+use crate::report::Reporter;
+use swathe_exec::launch::{self, Outcome};
+use swathe_plan::check::{self, Caller};
+use swathe_plan::docs;
+use swathe_plan::model::UserNamespace;
+use swathe_plan::parse::{self, MAX_ARGS_BYTES, Request};
+use swathe_sys::{Errno, entry, process, rustix};
+
+/// Exit status of every failure of ours.
+const FAILURE: i32 = 1;
+
+/// Runs the program; returns its exit status.
+pub fn main() -> i32 {
+    let args = entry::args();
+    let mut words = args.iter().map(|a| a.to_bytes());
+    let program = words.next().unwrap_or(b"bwrap").to_vec();
+    let words: Vec<&[u8]> = words.collect();
+    let mut reporter = Reporter::default();
+    if words == [&b"--version"[..]] {
+        return version();
+    }
+    if let Err(failure) = launch::secure() {
+        return reporter.failure(&swathe_plan::Plan::default(), &failure);
+    }
+    let parsed = match parse::parse(&words, &mut read_args) {
+        Ok(parsed) => parsed,
+        Err(error) => return reporter.parse_error(&error, &words),
+    };
+    for warning in &parsed.warnings {
+        reporter.warning(warning);
+    }
+    let plan = match parsed.request {
+        Request::Help => return print(docs::help(&String::from_utf8_lossy(&program)).as_bytes()),
+        Request::Version => return version(),
+        Request::Usage => {
+            reporter.raw(docs::help(&String::from_utf8_lossy(&program)).as_bytes());
+            return FAILURE;
+        }
+        Request::Run(plan) => plan,
+    };
+    reporter.follow(&plan);
+    let (uid, gid) = process::start_ids();
+    let caps = match launch::initial_caps(uid) {
+        Ok(caps) => caps,
+        Err(failure) => return reporter.failure(&plan, &failure),
+    };
+    let tries = uid == 0 && plan.namespaces.user == UserNamespace::Try;
+    let user_namespaces = tries && user_namespaces_allowed();
+    let caller = Caller { uid, gid, user_namespaces };
+    if let Err(text) = check::check(&plan, caller) {
+        return reporter.rule(text);
+    }
+    if plan.exec_label.is_some() || plan.file_label.is_some() {
+        return reporter.rule("labeling not supported on this system");
+    }
+    let env: Vec<&[u8]> = entry::env().iter().map(|e| e.to_bytes()).collect();
+    match launch::launch(&plan, caller, caps, &env) {
+        Outcome::Exited(code) => code,
+        Outcome::Failed(failure) => reporter.failure(&plan, &failure),
+    }
+}
+
+fn version() -> i32 {
+    print(concat!("bubblewrap 0.13.1\nswathe ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
+}
+
+/// Writes to standard output; a reader that has gone is a failure.
+fn print(text: &[u8]) -> i32 {
+    match crate::report::write_all(1, text) {
+        Ok(()) => 0,
+        Err(_) => FAILURE,
+    }
+}
+
+/// Reads the words of `--args` and closes the descriptor.
+fn read_args(number: i32) -> Result<Vec<u8>, String> {
+    let text = |e: Errno| swathe_exec::report::error_text(e.raw_os_error());
+    let fd = process::adopt_fd(number).map_err(text)?;
+    let mut data = Vec::new();
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        match rustix::io::read(&fd, &mut buffer) {
+            Ok(0) => return Ok(data),
+            Ok(n) => data.extend_from_slice(&buffer[..n]),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(text(e)),
+        }
+        if data.len() > MAX_ARGS_BYTES {
+            return Err("too much data".to_owned());
+        }
+    }
+}
+
+/// Whether root may make a user namespace where it is only wished for: the kernel has them and the
+/// administrator has not switched them off.
+fn user_namespaces_allowed() -> bool {
+    let read = |path: &str| std::fs::read(path).unwrap_or_default();
+    std::fs::metadata("/proc/self/ns/user").is_ok()
+        && !read("/sys/module/user_namespace/parameters/enable").starts_with(b"N")
+        && read("/proc/sys/user/max_user_namespaces") != b"0\n"
+}

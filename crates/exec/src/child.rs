@@ -1,0 +1,281 @@
+//! The set-up, inside the new namespaces, up to the command.
+
+use crate::failure::{At, Failure, Message, Result, Stage};
+use crate::files::mounts::Mounter;
+use crate::kernel::Kernel;
+use crate::prepare::{Prepared, Shape};
+use crate::wait::Channel;
+use crate::{files, ids, privileges};
+use std::ffi::CStr;
+use swathe_sys::process::{StringArray, borrow_fd, execve, ns, set_ids, umask};
+use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
+use swathe_sys::rustix::process::{Signal, chdir, set_parent_process_death_signal, setsid};
+use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use swathe_sys::{Errno, net, rustix};
+
+/// Where the command starts: an index into the prepared directories.
+pub type Directory = usize;
+
+/// Unshares namespaces from the calling process (unshare(2)); one thread, so nothing else changes.
+pub fn unshare(flags: u32) -> std::result::Result<(), Errno> {
+    let flags = rustix::thread::UnshareFlags::from_bits_retain(flags);
+    // The one flag with which unshare can break memory safety, CLONE_FILES, is not among ours.
+    swathe_sys::process::unshare(flags)
+}
+
+/// The set-up of a process that is in its new namespaces. `umask` is the caller's.
+pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Result<Directory> {
+    let plan = prepared.plan;
+    let mounter = Mounter::new(kernel, proc_fd);
+    map_ids(prepared, &mounter)?;
+    if plan.namespaces.join_user.is_some() {
+        let (uid, gid) = (prepared.ids.0, prepared.ids.1);
+        let gid = (gid != prepared.caller.gid).then_some(gid);
+        let uid = (uid != prepared.caller.uid).then_some(uid);
+        set_ids(None, gid).and_then(|()| set_ids(uid, None)).at(Stage::SwitchIds)?;
+    }
+    if plan.namespaces.net {
+        net::loopback_up().at(Stage::Loopback)?;
+    }
+    if let Some(name) = &plan.hostname {
+        rustix::system::sethostname(name).at(Stage::Hostname)?;
+    }
+    let mask = umask(0);
+    files::set_up(&mounter, prepared)?;
+    umask(mask);
+    last_user_namespace(prepared, &mounter)?;
+    if plan.namespaces.disable_user || plan.namespaces.assert_user_disabled {
+        assert_user_namespaces_disabled()?;
+    }
+    privileges::limit_bounding(prepared)?;
+    if let Some(fd) = plan.lifecycle.block_fd {
+        block(fd)?;
+    }
+    let directory = enter_directory(prepared)?;
+    if plan.lifecycle.new_session && !plan.lifecycle.pty {
+        match setsid() {
+            // Already the leader of a session: that is what is wanted.
+            Ok(_) => {}
+            Err(Errno::PERM) if is_session_leader() => {}
+            Err(e) => return Err(e).at(Stage::Setsid),
+        }
+    }
+    Ok(directory)
+}
+
+fn is_session_leader() -> bool {
+    rustix::process::getsid(None) == Ok(rustix::process::getpid())
+}
+
+fn map_ids(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
+    let plan = prepared.plan;
+    let others = plan.lifecycle.userns_block_fd.is_some() || swathe_plan::check::has_ranges(plan);
+    if !prepared.new_user_ns || others {
+        return Ok(());
+    }
+    let outside = (prepared.caller.uid, prepared.caller.gid);
+    ids::map_self(mounter.proc_fd(), prepared.first_ids, outside, true)
+}
+
+/// The namespace that the command runs in, where it is another than that of the set-up.
+fn last_user_namespace(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
+    let plan = prepared.plan;
+    if let Some(fd) = plan.namespaces.join_user_after {
+        let fd = borrow_fd(fd).at(Stage::JoinUserAfter)?;
+        move_into_link_name_space(fd, Some(LinkNameSpaceType::User)).at(Stage::JoinUserAfter)?;
+    }
+    if !prepared.second_user_ns {
+        return Ok(());
+    }
+    if plan.namespaces.disable_user {
+        // The limit counts namespaces below this one: the sandbox's own uses it up, and it cannot
+        // raise a limit of an outer one.
+        ids::write_proc(mounter.proc_fd(), c"sys/user/max_user_namespaces", b"1")
+            .at(Stage::UserLimit)?;
+    }
+    unshare(ns::USER).at(Stage::UnshareUser)?;
+    // setgroups is denied in the namespace above already, which is inherited.
+    ids::map_self(mounter.proc_fd(), prepared.ids, prepared.first_ids, false)
+}
+
+fn assert_user_namespaces_disabled() -> Result<()> {
+    match unshare(ns::USER) {
+        Ok(()) => Err(Failure::found(Stage::UserNotDisabled)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Waits for a byte or the end of file.
+fn block(number: i32) -> Result<()> {
+    let fd = borrow_fd(number).at(Stage::Block)?;
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(fd, &mut byte) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop).at(Stage::Block),
+        }
+    }
+}
+
+fn enter_directory(prepared: &Prepared<'_>) -> Result<Directory> {
+    let mut last = Errno::NOENT;
+    for (i, (dir, _)) in prepared.command.directories.iter().enumerate() {
+        match chdir(dir) {
+            Ok(()) => return Ok(i),
+            Err(e) => last = e,
+        }
+    }
+    Err(last).at(Stage::Chdir)
+}
+
+/// Arms, or with `false` disarms, the signal that kills this process when its parent ends.
+pub fn die_with_parent(on: bool) -> Result<()> {
+    set_parent_process_death_signal(on.then_some(Signal::KILL)).at(Stage::DeathSignal)
+}
+
+/// The last steps of the process that becomes the command, then the command.
+/// Returns only what failed.
+pub fn run_command(prepared: &Prepared<'_>, directory: Directory, caps_done: bool) -> Failure {
+    match last_steps(prepared, caps_done) {
+        Ok(()) => exec(prepared, directory),
+        Err(failure) => failure,
+    }
+}
+
+fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<()> {
+    if let Some(label) = &prepared.plan.exec_label {
+        crate::privileges::exec_label(label)?;
+    }
+    if !caps_done {
+        privileges::command_caps(prepared)?;
+    }
+    privileges::limits(prepared)?;
+    if prepared.plan.lifecycle.close_fds {
+        let keep = &prepared.plan.lifecycle.keep_fds;
+        crate::wait::close_all(keep, true).at(Stage::CloseFds)?;
+    }
+    privileges::scopes(prepared)?;
+    privileges::filters(prepared)
+}
+
+/// execvp(3), with the strings prepared: each candidate in turn, a file of unknown format by the
+/// shell.
+fn exec(prepared: &Prepared<'_>, directory: Directory) -> Failure {
+    let command = &prepared.command;
+    let pwd = &command.directories[directory].1;
+    let env = StringArray::new(command.env.iter().chain([pwd]).map(|s| s.as_c_str()));
+    let argv = StringArray::new(command.argv.iter().map(|s| s.as_c_str()));
+    let mut result = Errno::NOENT;
+    let mut denied = false;
+    for path in &command.candidates {
+        let mut error = execve(path, &argv, &env);
+        if error == Errno::NOEXEC {
+            let rest = command.argv.iter().skip(1).map(|s| s.as_c_str());
+            let words = [c"/bin/sh", path.as_c_str()].into_iter().chain(rest);
+            error = execve(c"/bin/sh", &StringArray::new(words), &env);
+        }
+        match error {
+            Errno::ACCESS => denied = true,
+            Errno::NOENT | Errno::STALE | Errno::NOTDIR | Errno::NODEV | Errno::TIMEDOUT => {}
+            _ => {
+                result = error;
+                denied = false;
+                break;
+            }
+        }
+        result = error;
+    }
+    if denied {
+        result = Errno::ACCESS;
+    }
+    Failure { stage: Stage::Exec, errno: result.raw_os_error(), op: None, detail: 0 }
+}
+
+/// The child of a monitored launch: everything from the first instruction in the new namespaces.
+/// Never returns.
+pub fn main(prepared: &Prepared<'_>, channel: Channel, proc_fd: OwnedFd, go: bool) -> ! {
+    let done = start(prepared, &channel, proc_fd, go);
+    let failure = match done {
+        Err(failure) => failure,
+        Ok(directory) => match prepared.shape {
+            Shape::Reaped => crate::init::main(prepared, &channel, directory),
+            _ => become_command(prepared, &channel, directory),
+        },
+    };
+    channel.send(Message::Failed(failure));
+    swathe_sys::process::exit(1)
+}
+
+fn start(
+    prepared: &Prepared<'_>,
+    channel: &Channel,
+    proc_fd: OwnedFd,
+    go: bool,
+) -> Result<Directory> {
+    // From the first moment on: without its launcher this process must not go on.
+    die_with_parent(true)?;
+    if go {
+        if !channel.wait_for_go() {
+            swathe_sys::process::exit(1);
+        }
+    } else {
+        leave_if_alone(channel);
+    }
+    let directory = set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))?;
+    // A change of user ids disarms the signal.
+    die_with_parent(true)?;
+    leave_if_alone(channel);
+    Ok(directory)
+}
+
+/// Ends this process if the launcher has gone: the death signal is only sent for a parent that
+/// ends after it was armed.
+pub fn leave_if_alone(channel: &Channel) {
+    if !channel.has_peer() {
+        swathe_sys::process::exit(1);
+    }
+}
+
+fn become_command(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Failure {
+    let life = &prepared.plan.lifecycle;
+    if life.pty
+        && let Err(failure) = own_terminal()
+    {
+        return failure;
+    }
+    if let Err(failure) = die_with_parent(life.die_with_parent) {
+        return failure;
+    }
+    channel.send(Message::Ready);
+    run_command(prepared, directory, false)
+}
+
+/// Makes the terminal on standard input, output or error the controlling one of a new session.
+pub fn own_terminal() -> Result<()> {
+    match setsid() {
+        Ok(_) => {}
+        Err(Errno::PERM) if is_session_leader() => {}
+        Err(e) => return Err(e).at(Stage::Setsid),
+    }
+    for number in 0..3 {
+        let Ok(fd) = borrow_fd(number) else { continue };
+        if rustix::termios::isatty(fd) {
+            return swathe_sys::terminal::set_controlling(fd).at(Stage::Terminal);
+        }
+    }
+    Ok(())
+}
+
+/// Opens the host's procfs, and checks that it is one: ids are written through it.
+pub fn open_proc() -> Result<OwnedFd> {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let path: &CStr = c"/proc";
+    let fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
+    if fs::fstatfs(fd.as_fd()).at(Stage::OpenProc)?.f_type as u64 != PROC_SUPER_MAGIC {
+        return Err(Failure::found(Stage::OpenProc));
+    }
+    debug_assert!(fd.as_raw_fd() > 2);
+    Ok(fd)
+}

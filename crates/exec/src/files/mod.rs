@@ -1,0 +1,157 @@
+//! The sandbox's file tree: built beside the host's, then put in its place.
+//!
+//! Order matters. All sources are opened first, on the host, before anything is created: a missing
+//! source then leaves nothing behind, and a later operation cannot change what an earlier word
+//! meant. The new root is attached over the old one, where only descriptors reach it. The
+//! operations follow in the order given. Last, the old root is left.
+
+pub mod build;
+pub mod devices;
+pub mod legacy;
+pub mod mountinfo;
+pub mod mounts;
+pub mod overlay;
+pub mod root;
+pub mod sources;
+pub mod walk;
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::files::mounts::{Attrs, Mounter, NewFs};
+use crate::files::root::Root;
+use crate::prepare::{Base, Prepared};
+use std::ffi::{CStr, CString};
+use swathe_sys::mount::{Propagation, attr, set_attr};
+use swathe_sys::rustix::fd::{AsFd, OwnedFd};
+use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
+use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
+use swathe_sys::rustix::mount::UnmountFlags;
+use swathe_sys::rustix::process::{fchdir, pivot_root};
+
+/// A tmpfs of our own that no path of the sandbox leads to: for the files of `--bind-data` and the
+/// upper directories of `--tmp-overlay`.
+pub(crate) fn scratch(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Option<OwnedFd>> {
+    if !prepared.needs_scratch {
+        return Ok(None);
+    }
+    let fd = if mounter.kernel.mount_fds {
+        let options = tmpfs_options(prepared, 0o755, None, None);
+        let new = NewFs { kind: c"tmpfs", options: &options, attrs: attr::NOSUID | attr::NODEV };
+        let fd = mounter.detached(&new).at(Stage::Scratch)?;
+        mounts::over_root(fd.as_fd()).at(Stage::Scratch)?;
+        fd
+    } else {
+        // Beneath the base of the new root, which covers it.
+        legacy::base().at(Stage::Scratch)?
+    };
+    Ok(Some(fd))
+}
+
+/// Options of a tmpfs with the limits that apply to it.
+pub(crate) fn tmpfs_options(
+    prepared: &Prepared<'_>,
+    perms: u32,
+    size: Option<u64>,
+    inodes: Option<u64>,
+) -> Vec<(&'static CStr, CString)> {
+    let text = |s: String| CString::new(s).unwrap_or_default();
+    let mut options = vec![(c"mode", text(format!("{perms:o}")))];
+    if let Some(size) = size.or(prepared.plan.default_tmpfs_size) {
+        options.push((c"size", text(size.to_string())));
+    }
+    if let Some(inodes) = inodes.or(prepared.plan.default_tmpfs_inodes) {
+        options.push((c"nr_inodes", text(inodes.to_string())));
+    }
+    options
+}
+
+/// Builds the whole tree and makes it the root of this process.
+pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
+    let mut sources = sources::open(mounter, prepared)?;
+    let base = match prepared.base {
+        // A chroot or a kernel that cannot: the general way is as good.
+        Base::InPlace(_) if !prepared.new_user_ns || !mounter.kernel.mount_fds => Base::Own,
+        base => base,
+    };
+    if !prepared.new_user_ns {
+        // A user namespace of our own gets its mounts as slaves already (mount_namespaces(7)).
+        let slave = if mounter.kernel.mount_fds {
+            set_attr(CWD, c"/", 0, Propagation::Slave, true)
+        } else {
+            const REC_SLAVE_SILENT: u64 = (1 << 19) | 16384 | 32768;
+            swathe_sys::mount::mount(c"none", c"/", None, REC_SLAVE_SILENT, None)
+        };
+        slave.at(Stage::Slave)?;
+    }
+    let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .at(Stage::Pivot)?;
+    let scratch = scratch(mounter, prepared)?;
+    let (root, first) = new_root(mounter, prepared, base, &old, &mut sources)?;
+    let mut builder = build::Builder { mounter, prepared, root, scratch, sources, overlays: 0 };
+    for index in first..prepared.plan.steps.len() {
+        builder.step(index).map_err(|f| f.in_op(index))?;
+    }
+    let in_place = matches!(base, Base::InPlace(_)) && first > 0;
+    builder.finish(&old, in_place)
+}
+
+/// The root to start from, and how many operations it already stands for.
+fn new_root(
+    mounter: &Mounter,
+    prepared: &Prepared<'_>,
+    base: Base,
+    old: &OwnedFd,
+    sources: &mut sources::Sources,
+) -> Result<(Root, usize)> {
+    let kernel = mounter.kernel;
+    if let Base::InPlace(access) = base {
+        let attrs = Attrs::of(access);
+        match set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true) {
+            Ok(()) => {
+                let fd = fcntl_dupfd_cloexec(old, 3).at(Stage::BindRoot)?;
+                return Ok((Root::new(fd, kernel), 1));
+            }
+            // "/" is not the root of a mount: it has to be bound.
+            Err(swathe_sys::Errno::INVAL) => {
+                sources.reopen_root(mounter, access)?;
+            }
+            Err(e) => return Err(e).at(Stage::BindRoot).map_err(|f: Failure| f.in_op(0)),
+        }
+    }
+    if kernel.mount_fds && matches!(base, Base::Bound | Base::InPlace(_)) {
+        // The first operation covers the root: no tmpfs need lie below it.
+        if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
+            mounts::over_root(fd.as_fd()).at(Stage::BindRoot)?;
+            return Ok((Root::new(fd, kernel), 1));
+        }
+    }
+    let fd = if kernel.mount_fds {
+        let options = tmpfs_options(prepared, 0o755, None, None);
+        let new = NewFs { kind: c"tmpfs", options: &options, attrs: attr::NOSUID | attr::NODEV };
+        let fd = mounter.detached(&new).at(Stage::RootTmpfs)?;
+        mounts::over_root(fd.as_fd()).at(Stage::RootTmpfs)?;
+        fd
+    } else {
+        legacy::base().at(Stage::RootTmpfs)?
+    };
+    Ok((Root::new(fd, kernel), 0))
+}
+
+impl build::Builder<'_> {
+    /// Leaves the old root. Nothing of the host is reachable afterwards but what was mounted.
+    fn finish(self, old: &OwnedFd, in_place: bool) -> Result<()> {
+        if in_place {
+            if let Some(scratch) = &self.scratch {
+                fchdir(scratch).at(Stage::Scratch)?;
+                swathe_sys::rustix::mount::unmount(c".", UnmountFlags::DETACH)
+                    .at(Stage::Scratch)?;
+            }
+            return Ok(());
+        }
+        fchdir(&self.root).at(Stage::Pivot)?;
+        pivot_root(c".", c".").at(Stage::Pivot)?;
+        // Both roots are mounted on each other now; the working directory says which is meant.
+        fchdir(old).at(Stage::UnmountOld)?;
+        swathe_sys::rustix::mount::unmount(c".", UnmountFlags::DETACH).at(Stage::UnmountOld)?;
+        swathe_sys::rustix::process::chdir(c"/").at(Stage::UnmountOld)
+    }
+}

@@ -1,0 +1,234 @@
+//! Paths beneath the sandbox's root, while the host is still there.
+//!
+//! A destination may run through directories that someone else writes to: a bind mount holds
+//! whatever links its owner planted. Every such path is resolved by the kernel beneath the new root
+//! (`RESOLVE_IN_ROOT`: absolute links and ".." stay inside) and never through magic links. What is
+//! created is created by its last name in a directory that is held open, which no link can divert.
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::files::walk;
+use crate::kernel::Kernel;
+use crate::layout::Target;
+use std::ffi::{CStr, CString};
+use swathe_sys::Errno;
+use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+
+/// The sandbox's root during the set-up.
+#[derive(Debug)]
+pub struct Root {
+    fd: OwnedFd,
+    kernel: Kernel,
+}
+
+/// Where to attach a mount.
+#[derive(Debug)]
+pub enum Attach<'t> {
+    /// A plain path from the root, all of our own making: there is no link to follow.
+    Fresh(&'t CStr),
+    /// On this inode.
+    Open(OwnedFd),
+    /// Over the root.
+    Root,
+}
+
+/// Whether a mount point is a directory or something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PointKind {
+    /// A directory.
+    Directory,
+    /// A regular file, or a socket, device and so on that exists.
+    File,
+}
+
+const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+impl Root {
+    /// Takes the root directory of the new tree.
+    pub fn new(fd: OwnedFd, kernel: Kernel) -> Self {
+        Self { fd, kernel }
+    }
+
+    /// Replaces the root by what has been mounted over it.
+    pub fn replace(&mut self, fd: OwnedFd) {
+        self.fd = fd;
+    }
+
+    /// Opens a path beneath the root. The last component is not followed when `flags` has
+    /// `NOFOLLOW`.
+    pub fn open(&self, path: &CStr, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+        open_beneath(self.kernel, self.fd.as_fd(), path, flags)
+    }
+
+    /// Opens a destination that must exist and must not be a link.
+    pub fn open_dest(&self, target: &Target, stage: Stage) -> Result<OwnedFd> {
+        let fd = self.open(&target.path, PATH | OFlags::NOFOLLOW).at(stage)?;
+        match kind_of(fd.as_fd()).at(stage)? {
+            FileType::Symlink => Err(Failure::found(Stage::SymlinkDest)),
+            _ => Ok(fd),
+        }
+    }
+
+    /// Makes sure that the destination can be mounted on, creating it and what is above it.
+    pub fn point<'t>(&self, target: &'t Target, kind: PointKind) -> Result<Attach<'t>> {
+        if target.path.as_c_str() == c"." {
+            return match kind {
+                PointKind::Directory => Ok(Attach::Root),
+                PointKind::File => Err(Failure::found(Stage::NotFile)),
+            };
+        }
+        if target.fresh {
+            self.make_parents(target)?;
+            create(self.fd.as_fd(), &target.path, kind).at(Stage::Create)?;
+            return Ok(Attach::Fresh(&target.path));
+        }
+        match self.open(&target.path, PATH | OFlags::NOFOLLOW) {
+            Ok(fd) => Self::existing(fd, kind),
+            Err(Errno::NOENT) => {
+                let (dir, name) = self.parent(target)?;
+                match create(dir.as_fd(), &name, kind) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(e) => return Err(e).at(Stage::Create),
+                }
+                let fd = fs::openat(&dir, &name, PATH | OFlags::NOFOLLOW, Mode::empty())
+                    .at(Stage::OpenDest)?;
+                Self::existing(fd, kind)
+            }
+            Err(e) => Err(e).at(Stage::Parents),
+        }
+    }
+
+    fn existing(fd: OwnedFd, kind: PointKind) -> Result<Attach<'static>> {
+        match (kind_of(fd.as_fd()).at(Stage::OpenDest)?, kind) {
+            (FileType::Symlink, _) => Err(Failure::found(Stage::SymlinkDest)),
+            (FileType::Directory, PointKind::File) => Err(Failure::found(Stage::NotFile)),
+            (FileType::Directory, PointKind::Directory) => Ok(Attach::Open(fd)),
+            (_, PointKind::Directory) => Err(Failure::found(Stage::NotDirectory)),
+            (_, PointKind::File) => Ok(Attach::Open(fd)),
+        }
+    }
+
+    /// The directory that holds the destination, made if need be, and the destination's name in it.
+    pub fn parent(&self, target: &Target) -> Result<(OwnedFd, CString)> {
+        if target.fresh {
+            self.make_parents(target)?;
+        }
+        let bytes = trimmed(target.path.to_bytes());
+        let (dir, name) = match bytes.iter().rposition(|&b| b == b'/') {
+            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
+            None => (&b"."[..], bytes),
+        };
+        let name = CString::new(name).unwrap_or_default();
+        if matches!(name.to_bytes(), b"" | b"." | b"..") {
+            // No name to create: it has to be there.
+            let fd = self.open(&target.path, PATH).at(Stage::Parents)?;
+            return Ok((fd, c".".to_owned()));
+        }
+        Ok((self.directory(dir, target.parent_mode)?, name))
+    }
+
+    fn make_parents(&self, target: &Target) -> Result<()> {
+        for dir in &target.parents {
+            fs::mkdirat(&self.fd, dir, Mode::from_raw_mode(target.parent_mode))
+                .at(Stage::Parents)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a directory beneath the root, making what is missing of the path.
+    fn directory(&self, path: &[u8], mode: u32) -> Result<OwnedFd> {
+        let flags = PATH | OFlags::DIRECTORY;
+        let text = CString::new(path).unwrap_or_default();
+        match self.open(&text, flags) {
+            Err(Errno::NOENT) => {}
+            other => return other.at(Stage::Parents),
+        }
+        let mut dir = self.open(c".", flags).at(Stage::Parents)?;
+        let mut at = 0;
+        while at < path.len() {
+            let end = path[at..].iter().position(|&b| b == b'/').map_or(path.len(), |n| at + n);
+            let name = &path[at..end];
+            at = end + 1;
+            if name.is_empty() || name == b"." {
+                continue;
+            }
+            // From the root again each time: links on the way are relative to where they are.
+            let so_far = CString::new(&path[..end]).unwrap_or_default();
+            dir = match self.open(&so_far, flags) {
+                Err(Errno::NOENT) => {
+                    let name = CString::new(name).unwrap_or_default();
+                    match fs::mkdirat(&dir, &name, Mode::from_raw_mode(mode)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(e) => return Err(e).at(Stage::Parents),
+                    }
+                    self.open(&so_far, flags).at(Stage::Parents)?
+                }
+                other => other.at(Stage::Parents)?,
+            };
+        }
+        Ok(dir)
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Opens `path` beneath `dir`, which is "/" for it.
+pub fn open_beneath(
+    kernel: Kernel,
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlags,
+) -> std::result::Result<OwnedFd, Errno> {
+    if kernel.openat2 {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        // EAGAIN: something was renamed meanwhile, and the kernel could not tell whether ".." left
+        // the root. A bound, so that nobody can keep us here.
+        for _ in 0..128 {
+            match fs::openat2(dir, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::NOSYS) => return walk::open_in_root(dir, path, flags),
+                other => return other,
+            }
+        }
+        return Err(Errno::AGAIN);
+    }
+    walk::open_in_root(dir, path, flags)
+}
+
+/// The type of the file behind a descriptor.
+pub fn kind_of(fd: BorrowedFd<'_>) -> std::result::Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(fs::fstat(fd)?.st_mode))
+}
+
+fn create(dir: BorrowedFd<'_>, name: &CStr, kind: PointKind) -> std::result::Result<(), Errno> {
+    match kind {
+        PointKind::Directory => fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
+        PointKind::File => {
+            fs::mknodat(dir, name, FileType::RegularFile, Mode::from_raw_mode(0o444), 0)
+        }
+    }
+}
+
+/// A path without slashes at its end.
+fn trimmed(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&b| b != b'/').map_or(0, |n| n + 1);
+    &path[..end]
+}
+
+/// The link target of the link `name` in `dir`.
+pub fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> std::result::Result<CString, Errno> {
+    fs::readlinkat(dir, name, Vec::new())
+}
+
+/// Whether two descriptors refer to the same inode.
+pub fn same_inode(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
+    let (a, b) = (fs::fstat(a)?, fs::fstat(b)?);
+    Ok(a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+}
+
+/// The flags of `*at` calls that act on the descriptor itself.
+pub const EMPTY_PATH: AtFlags = AtFlags::EMPTY_PATH;

@@ -1,0 +1,157 @@
+//! The host's side of bind mounts and overlays, opened before anything is changed.
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::files::devices;
+use crate::files::mounts::{Attrs, Mounter, Tree};
+use crate::files::root::same_inode;
+use crate::prepare::{Base, Prepared};
+use std::ffi::{CStr, CString};
+use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
+use swathe_sys::Errno;
+use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
+use swathe_sys::rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What an operation shows of the host.
+#[derive(Debug)]
+pub enum Source {
+    /// Nothing, or it was used already.
+    None,
+    /// An optional source that does not exist.
+    Missing,
+    /// A tree to mount.
+    Tree(Tree),
+    /// Layers of an overlay, lowest first, then upper and work directory if it has them.
+    Layers(Vec<OwnedFd>),
+    /// Device nodes and their names.
+    Nodes(Vec<Node>),
+}
+
+/// A device node to mount, and its name.
+pub type Node = (&'static CStr, Tree);
+
+/// The sources of all operations.
+#[derive(Debug)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Takes the tree of an operation.
+    pub fn take(&mut self, index: usize) -> Option<Tree> {
+        match self.source(index) {
+            Source::Tree(tree) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// Takes the source of an operation.
+    pub fn source(&mut self, index: usize) -> Source {
+        self.0.get_mut(index).map_or(Source::None, |s| std::mem::replace(s, Source::None))
+    }
+
+    /// Opens the host's root for the first operation after all.
+    pub fn reopen_root(&mut self, mounter: &Mounter, access: Access) -> Result<()> {
+        let tree =
+            mounter.tree(CWD, c"/", Attrs::of(access)).at(Stage::Bind).map_err(|f| f.in_op(0))?;
+        if let Some(first) = self.0.first_mut() {
+            *first = Source::Tree(tree);
+        }
+        Ok(())
+    }
+}
+
+/// Opens every source. Many of them may need more descriptors than the soft limit allows; it is
+/// raised for the set-up and put back.
+pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
+    let steps = &prepared.plan.steps;
+    let needed = 64 + steps.len() as u64 * 2;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = limit.current.is_some_and(|soft| soft < needed)
+        && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+            .is_ok();
+    let in_place = matches!(prepared.base, Base::InPlace(_)) && mounter.kernel.mount_fds;
+    let mut all = Vec::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let source = if index == 0 && in_place && prepared.new_user_ns {
+            Source::None
+        } else {
+            open_one(mounter, prepared, index, &step.op).map_err(|f| f.in_op(index))?
+        };
+        all.push(source);
+    }
+    if raised {
+        setrlimit(Resource::Nofile, limit).at(Stage::Rlimit)?;
+    }
+    Ok(Sources(all))
+}
+
+fn open_one(
+    mounter: &Mounter,
+    prepared: &Prepared<'_>,
+    index: usize,
+    op: &FileOp,
+) -> Result<Source> {
+    match op {
+        FileOp::Bind { source: BindSource::Path { optional, .. }, access, .. } => {
+            let path = &prepared.sources[index];
+            let tree = match mounter.tree(CWD, path, Attrs::of(*access)) {
+                Err(Errno::NOENT) if *optional => return Ok(Source::Missing),
+                // A mount that may not be copied, such as one of another namespace, is no missing
+                // source: name the step rightly.
+                Err(e @ (Errno::INVAL | Errno::PERM)) => {
+                    let exists =
+                        fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+                    let stage = if exists.is_ok() { Stage::Bind } else { Stage::Source };
+                    return Err(e).at(stage);
+                }
+                other => other.at(Stage::Source)?,
+            };
+            Ok(Source::Tree(tree))
+        }
+        FileOp::Bind { source: BindSource::Fd(number), access, .. } => {
+            open_fd(mounter, *number, *access).map(Source::Tree)
+        }
+        FileOp::Overlay { layers, upper, .. } => overlay(layers, upper).map(Source::Layers),
+        FileOp::Dev { .. } => {
+            devices::open_nodes(mounter, prepared.tty.as_ref()).map(Source::Nodes)
+        }
+        // The host's procfs, whose processes are the sandbox's.
+        FileOp::Proc { .. } if !prepared.own_pid_ns => {
+            let tree = mounter.tree(CWD, c"/proc", Attrs::of(Access::ReadWrite)).at(Stage::Proc)?;
+            Ok(Source::Tree(tree))
+        }
+        _ => Ok(Source::None),
+    }
+}
+
+/// A descriptor belongs to the host's mount namespace, of which nothing can be mounted here: its
+/// path is opened anew, and what that gave is compared with it before anything is attached.
+fn open_fd(mounter: &Mounter, number: i32, access: Access) -> Result<Tree> {
+    let given = swathe_sys::process::borrow_fd(number).at(Stage::Source)?;
+    let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
+    let path = fs::readlinkat(mounter.proc_fd(), &link, Vec::new()).at(Stage::Source)?;
+    let tree = mounter.tree(CWD, &path, Attrs::of(access)).at(Stage::Source)?;
+    if !same_inode(given, tree.fd()).at(Stage::SourceRace)? {
+        return Err(Failure::found(Stage::SourceRace));
+    }
+    Ok(tree)
+}
+
+fn overlay(layers: &[swathe_plan::model::HostPath], upper: &OverlayUpper) -> Result<Vec<OwnedFd>> {
+    let open = |path: &[u8], flags: OFlags, stage: Stage, detail: usize| {
+        let path = CString::new(path).unwrap_or_default();
+        let path: &CStr = &path;
+        fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())
+            .at(stage)
+            .map_err(|f| f.about(detail as u32))
+    };
+    let directory = OFlags::PATH | OFlags::DIRECTORY;
+    let mut fds = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        fds.push(open(&layer.0, directory, Stage::OverlaySource, i)?);
+    }
+    if let OverlayUpper::Host { upper, work } = upper {
+        fds.push(open(&upper.0, directory, Stage::OverlaySource, layers.len())?);
+        fds.push(open(&work.0, directory, Stage::OverlayWork, 0)?);
+    }
+    Ok(fds)
+}

@@ -1,0 +1,187 @@
+//! The launcher: from the plan to the running sandbox.
+
+use crate::child;
+use crate::failure::{At, Failure, Result, Stage};
+use crate::kernel::Kernel;
+use crate::monitor::{self, Caller as CallerProcess};
+use crate::prepare::{Prepared, Shape, prepare};
+use crate::wait::Channel;
+use swathe_plan::check::Caller;
+use swathe_plan::model::{CgroupNamespace, Plan};
+use swathe_sys::process::{self, Fork, ns};
+use swathe_sys::rustix::process::{WaitOptions, waitpid};
+use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use swathe_sys::{Errno, rustix, signal};
+
+/// How a launch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The command was started and this is its exit status.
+    Exited(i32),
+    /// It was not started, or a step after its start failed and everything was ended.
+    Failed(Failure),
+}
+
+/// Secures the launcher itself: first thing of all, before a word is looked at.
+///
+/// # Errors
+/// When the executable is set-user-ID or the like.
+pub fn secure() -> Result<()> {
+    if swathe_sys::entry::is_secure_exec() {
+        return Err(Failure::found(Stage::Credentials));
+    }
+    signal::reset_sigchld().at(Stage::NoNewPrivs)?;
+    rustix::thread::set_no_new_privs(true).at(Stage::NoNewPrivs)
+}
+
+/// The capabilities that a sandbox of this caller starts from.
+///
+/// # Errors
+/// When an ordinary user has capabilities: file capabilities on the executable, once.
+pub fn initial_caps(uid: u32) -> Result<u64> {
+    let caps = process::caps().at(Stage::Capabilities)?;
+    match uid {
+        0 => Ok(caps.effective),
+        _ if caps.permitted != 0 => Err(Failure::found(Stage::FileCapabilities)),
+        _ => Ok(0),
+    }
+}
+
+/// Launches a sandbox and waits for its end. Where nothing has to wait, this process becomes the
+/// command, and the function returns only a failure.
+pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome {
+    let started = prepare(plan, caller, caps, env).and_then(|prepared| match prepared.shape {
+        Shape::Direct => Err(direct(&prepared)),
+        _ => monitored(&prepared),
+    });
+    match started {
+        Ok(outcome) => outcome,
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+/// Namespaces that the new process gets by its clone.
+fn flags(prepared: &Prepared<'_>, cgroup: bool) -> u32 {
+    let namespaces = &prepared.plan.namespaces;
+    let wanted = [
+        (true, ns::MOUNT),
+        (prepared.new_user_ns, ns::USER),
+        (namespaces.pid, ns::PID),
+        (namespaces.net, ns::NET),
+        (namespaces.ipc, ns::IPC),
+        (namespaces.uts, ns::UTS),
+        (cgroup && namespaces.cgroup != CgroupNamespace::Keep, ns::CGROUP),
+    ];
+    wanted.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag)
+}
+
+/// Calls `make` with the namespaces to make; once more without the cgroup namespace where that one
+/// was only to be tried. Returns whether it has been made.
+fn with_namespaces<T>(
+    prepared: &Prepared<'_>,
+    mut make: impl FnMut(u32) -> std::result::Result<T, Errno>,
+) -> Result<(T, bool)> {
+    let first = make(flags(prepared, true));
+    let optional = prepared.plan.namespaces.cgroup == CgroupNamespace::Try;
+    match first {
+        Err(Errno::INVAL) if optional => {
+            make(flags(prepared, false)).map(|made| (made, false)).at(Stage::Clone)
+        }
+        other => other.map(|made| (made, true)).at(Stage::Clone),
+    }
+}
+
+/// Joins what has to be joined before the clone.
+fn join(prepared: &Prepared<'_>) -> Result<()> {
+    let namespaces = &prepared.plan.namespaces;
+    let joins = [
+        (namespaces.join_user, LinkNameSpaceType::User, Stage::JoinUser),
+        (namespaces.join_net, LinkNameSpaceType::Network, Stage::JoinNet),
+        (namespaces.join_pid, LinkNameSpaceType::ProcessID, Stage::JoinPid),
+    ];
+    for (number, kind, stage) in joins {
+        if let Some(number) = number {
+            let fd = process::borrow_fd(number).at(stage)?;
+            move_into_link_name_space(fd, Some(kind)).at(stage)?;
+        }
+    }
+    Ok(())
+}
+
+fn direct(prepared: &Prepared<'_>) -> Failure {
+    let run = || {
+        let proc_fd = child::open_proc()?;
+        join(prepared)?;
+        with_namespaces(prepared, child::unshare)?;
+        child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
+    };
+    match run() {
+        Ok(directory) => child::run_command(prepared, directory, false),
+        Err(failure) => failure,
+    }
+}
+
+fn monitored(prepared: &Prepared<'_>) -> Result<Outcome> {
+    let life = &prepared.plan.lifecycle;
+    let caller = if life.die_with_parent { CallerProcess::find()? } else { CallerProcess::none() };
+    let proc_fd = child::open_proc()?;
+    let (ours, theirs) = Channel::pair()?;
+    // The sandbox's first process waits where somebody has to act, or read, before it goes on.
+    let go = life.info_fd.is_some()
+        || life.json_status_fd.is_some()
+        || life.userns_block_fd.is_some()
+        || swathe_plan::check::has_ranges(prepared.plan);
+    let terminal = monitor::Terminal::open(prepared)?;
+    join(prepared)?;
+    let nested = prepared.plan.namespaces.join_pid.is_some() && prepared.plan.namespaces.pid;
+    let (made, cgroup) = if nested {
+        clone_below(prepared)?
+    } else {
+        with_namespaces(prepared, |flags| process::fork(flags, false))?
+    };
+    match made {
+        Fork::Child => {
+            drop(ours);
+            terminal.give_to_command();
+            child::main(prepared, theirs, proc_fd, go)
+        }
+        Fork::Parent(pid) => {
+            drop(theirs);
+            let sandbox = monitor::Sandbox { prepared, pid, channel: ours, caller, terminal };
+            Ok(sandbox.run(proc_fd, go, cgroup))
+        }
+    }
+}
+
+/// A pid namespace below a joined one: whoever makes it must be in the joined one already, so a
+/// process in between makes it, as our child (`CLONE_PARENT`), says its pid and ends.
+fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
+    let between = match process::fork(0, false).at(Stage::Clone)? {
+        Fork::Parent(pid) => pid,
+        Fork::Child => {
+            let made = with_namespaces(prepared, |flags| process::fork(flags, true));
+            match made {
+                Ok((Fork::Child, cgroup)) => return Ok((Fork::Child, cgroup)),
+                // The pid is one of the joined namespace; the launcher finds its own name for it.
+                Ok((Fork::Parent(_), cgroup)) => process::exit(if cgroup { 0 } else { 2 }),
+                Err(failure) => {
+                    process::exit(3 + failure.errno.clamp(0, 200));
+                }
+            }
+        }
+    };
+    let pid = rustix::process::Pid::from_raw(between);
+    let status = loop {
+        match waitpid(pid, WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            other => break other.at(Stage::Wait)?,
+        }
+    };
+    let code = status.and_then(|(_, status)| status.exit_status()).unwrap_or(3);
+    if code >= 3 {
+        let errno = code - 3;
+        return Err(Failure { stage: Stage::Clone, errno, op: None, detail: 0 });
+    }
+    let pid = monitor::only_child().at(Stage::Wait)?;
+    Ok((Fork::Parent(pid), code == 0))
+}

@@ -1,0 +1,274 @@
+//! The launcher's life while the sandbox runs.
+
+use crate::documents;
+use crate::failure::{At, Failure, Message, Result, Stage};
+use crate::launch::Outcome;
+use crate::prepare::Prepared;
+use crate::wait::{Channel, Heard, close_all, ready, status_code};
+use swathe_sys::rustix::event::PollFlags;
+use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use swathe_sys::rustix::process::{
+    Pid, PidfdFlags, WaitOptions, getppid, getsid, pidfd_open, waitpid,
+};
+use swathe_sys::{Errno, process, rustix, signal};
+
+/// The process that started the launcher, watched for `--die-with-parent`.
+#[derive(Debug)]
+pub struct Caller(Option<OwnedFd>);
+
+impl Caller {
+    /// Nobody.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// The parent process as a whole: unlike the death signal, which the end of the parent's
+    /// *thread* sends, a pidfd tells of the process.
+    pub fn find() -> Result<Self> {
+        let Some(parent) = getppid() else {
+            // The parent is outside this pid namespace: only the signal is left.
+            crate::child::die_with_parent(true)?;
+            return Ok(Self(None));
+        };
+        let gone = || Failure::found(Stage::CallerGone);
+        // A caller that ended before this could be asked has been replaced by init or a subreaper.
+        // A real parent shares our session, unless we lead one ourselves or it has left ours.
+        let ours = getsid(None);
+        let theirs = getsid(Some(parent));
+        let leader = ours == Ok(rustix::process::getpid());
+        if ours != theirs && !leader && (theirs.is_err() || parent.as_raw_nonzero().get() == 1) {
+            return Err(gone());
+        }
+        let fd = match pidfd_open(parent, PidfdFlags::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOSYS) => {
+                // Linux before 5.3.
+                crate::child::die_with_parent(true)?;
+                return if getppid() == Some(parent) { Ok(Self(None)) } else { Err(gone()) };
+            }
+            Err(Errno::SRCH) => return Err(gone()),
+            Err(e) => return Err(e).at(Stage::CallerGone),
+        };
+        if getppid() != Some(parent) {
+            return Err(gone());
+        }
+        Ok(Self(Some(fd)))
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// A terminal of the sandbox's own (`--pty`).
+#[derive(Debug)]
+pub struct Terminal;
+
+impl Terminal {
+    /// Opens one if the plan has it.
+    pub fn open(_prepared: &Prepared<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+
+    /// Makes it the standard streams of this process.
+    pub fn give_to_command(&self) {}
+}
+
+/// A launched sandbox.
+#[derive(Debug)]
+pub struct Sandbox<'p> {
+    /// What was launched.
+    pub prepared: &'p Prepared<'p>,
+    /// Its first process.
+    pub pid: i32,
+    /// The way to it.
+    pub channel: Channel,
+    /// Whose end ends it.
+    pub caller: Caller,
+    /// Its terminal.
+    pub terminal: Terminal,
+}
+
+/// How the sandbox's first process gets on.
+enum Life {
+    /// The command has ended with this status.
+    Exited(i32),
+    /// A step failed.
+    Failed(Failure),
+    /// The first process has ended without a word on the command; `ready`: it was the command or
+    /// about to become it.
+    Ended { ready: bool },
+    /// The caller has gone.
+    Abandoned,
+}
+
+impl Sandbox<'_> {
+    /// Writes the documents, releases the sandbox and waits for it.
+    pub fn run(self, proc_fd: OwnedFd, go: bool, cgroup: bool) -> Outcome {
+        let outcome = match self.release(proc_fd, go, cgroup) {
+            Ok(()) => self.watch(),
+            Err(failure) => {
+                self.kill();
+                Outcome::Failed(failure)
+            }
+        };
+        if let (Outcome::Exited(code), Some(fd)) =
+            (outcome, self.prepared.plan.lifecycle.json_status_fd)
+        {
+            let text = format!("{{ \"exit-code\": {code} }}\n");
+            // The command has run: its status counts, also when nobody reads about it.
+            let _ = documents::write(fd, &text, None);
+        }
+        outcome
+    }
+
+    fn release(&self, proc_fd: OwnedFd, go: bool, cgroup: bool) -> Result<()> {
+        let life = &self.prepared.plan.lifecycle;
+        if go {
+            signal::ignore_sigpipe().at(Stage::WriteInfo)?;
+            self.documents(&proc_fd, cgroup)?;
+            if let Some(fd) = life.userns_block_fd {
+                self.wait_for_maps(fd)?;
+            }
+            crate::maps::write_ranges(self.prepared, self.pid)?;
+            self.channel.go();
+        }
+        drop(proc_fd);
+        let mut keep = vec![self.channel.as_raw_fd()];
+        keep.extend(self.caller.fd().map(|fd| fd.as_raw_fd()));
+        keep.extend(life.json_status_fd);
+        keep.extend(self.prepared.plan.json_errors_fd);
+        close_all(&keep, false).at(Stage::CloseFds)
+    }
+
+    fn documents(&self, proc_fd: &OwnedFd, cgroup: bool) -> Result<()> {
+        let life = &self.prepared.plan.lifecycle;
+        if life.info_fd.is_none() && life.json_status_fd.is_none() {
+            return Ok(());
+        }
+        let ids = documents::namespaces(self.prepared, proc_fd, self.pid, cgroup)?;
+        if let Some(fd) = life.info_fd {
+            let text = documents::info(self.pid, &ids);
+            documents::write(fd, &text, self.caller.fd()).map_err(|f| f.about(0))?;
+            process::close_fd(fd);
+        }
+        if let Some(fd) = life.json_status_fd {
+            let text = documents::status(self.pid, &ids);
+            documents::write(fd, &text, self.caller.fd()).map_err(|f| f.about(1))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody has mapped the ids: a byte, or the end of file.
+    fn wait_for_maps(&self, number: i32) -> Result<()> {
+        let fd = process::borrow_fd(number).at(Stage::Block)?;
+        if self.caller.fd().is_some() {
+            let [_, gone] = ready([Some(fd), self.caller.fd()], [PollFlags::IN; 2]);
+            if gone {
+                return Err(Failure::found(Stage::CallerGone));
+            }
+        }
+        let mut byte = [0];
+        while rustix::io::read(fd, &mut byte) == Err(Errno::INTR) {}
+        process::close_fd(number);
+        Ok(())
+    }
+
+    fn watch(&self) -> Outcome {
+        match self.life() {
+            Life::Exited(code) => Outcome::Exited(code),
+            Life::Failed(failure) => {
+                self.kill();
+                Outcome::Failed(failure)
+            }
+            Life::Ended { ready } => match (self.reap(), ready) {
+                (Some(code), true) => Outcome::Exited(code),
+                // A first process that only reaps says how the command ended before it ends: it
+                // was killed, and the sandbox with it.
+                (Some(code), false) if self.reaped() && code != 1 => Outcome::Exited(code),
+                _ => Outcome::Failed(Failure::found(Stage::Died)),
+            },
+            Life::Abandoned => {
+                self.kill();
+                Outcome::Failed(Failure::found(Stage::CallerGone))
+            }
+        }
+    }
+
+    fn reaped(&self) -> bool {
+        self.prepared.shape == crate::prepare::Shape::Reaped
+    }
+
+    fn life(&self) -> Life {
+        let mut is_ready = false;
+        loop {
+            if self.caller.fd().is_some() {
+                let fds = [Some(self.channel.as_fd()), self.caller.fd()];
+                let [heard, gone] = ready(fds, [PollFlags::IN; 2]);
+                if gone && !heard {
+                    return Life::Abandoned;
+                }
+                if !heard {
+                    continue;
+                }
+            }
+            match self.channel.hear() {
+                Heard::Message(Message::Ready) => is_ready = true,
+                Heard::Message(Message::Exited(code)) => return Life::Exited(code),
+                Heard::Message(Message::Failed(failure)) => return Life::Failed(failure),
+                Heard::End if is_ready && self.caller.fd().is_some() => {
+                    return self.watch_command();
+                }
+                Heard::End => return Life::Ended { ready: is_ready },
+            }
+        }
+    }
+
+    /// The command has been started in place of the first process, which closed the channel.
+    fn watch_command(&self) -> Life {
+        let pid = Pid::from_raw(self.pid);
+        let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+            return Life::Ended { ready: true };
+        };
+        loop {
+            let [ended, gone] = ready([Some(fd.as_fd()), self.caller.fd()], [PollFlags::IN; 2]);
+            if ended {
+                return Life::Ended { ready: true };
+            }
+            if gone {
+                return Life::Abandoned;
+            }
+        }
+    }
+
+    /// Waits for the first process; its status as an exit code.
+    fn reap(&self) -> Option<i32> {
+        let pid = Pid::from_raw(self.pid)?;
+        loop {
+            match waitpid(Some(pid), WaitOptions::empty()) {
+                Err(Errno::INTR) => {}
+                Ok(Some((_, status))) => return Some(status_code(status)),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Ends the sandbox and waits for its first process: nothing is left when this returns, where
+    /// it has a pid namespace.
+    fn kill(&self) {
+        const SIGKILL: i32 = 9;
+        let _ = signal::kill(self.pid, SIGKILL);
+        self.reap();
+    }
+}
+
+/// The pid of the one child that this process has, without waiting for its end.
+pub fn only_child() -> std::result::Result<i32, Errno> {
+    let path = format!("/proc/self/task/{}/children", rustix::thread::gettid().as_raw_nonzero());
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    let mut text = [0; 256];
+    let n = rustix::io::read(&file, &mut text)?;
+    let word = text[..n].split(|&b| b == b' ').rfind(|w| !w.is_empty()).ok_or(Errno::CHILD)?;
+    std::str::from_utf8(word).ok().and_then(|w| w.trim().parse().ok()).ok_or(Errno::CHILD)
+}

@@ -1,0 +1,353 @@
+//! Everything that can be worked out before the first process is made.
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::layout::{self, Target};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use swathe_plan::check::{self, Caller};
+use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper, Plan, Step};
+use swathe_sys::rustix::fd::AsFd;
+use swathe_sys::rustix::fs::{self, CWD};
+use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
+use swathe_sys::rustix::termios::isatty;
+use swathe_sys::seccomp::{self, Instruction};
+use swathe_sys::{Errno, process};
+
+/// What the new root starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// An empty tmpfs.
+    Own,
+    /// The first operation's source, which covers the root.
+    Bound,
+    /// The mount namespace's own copy of the host's tree: the first operation shows "/" at "/".
+    InPlace(Access),
+}
+
+/// The terminal that standard output is.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Its name.
+    pub path: CString,
+    /// Its device number.
+    pub device: u64,
+}
+
+/// How many processes a launch needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// None beside the command: the launcher becomes the command.
+    Direct,
+    /// A monitor outside.
+    Monitored,
+    /// A monitor outside and a reaper inside.
+    Reaped,
+}
+
+/// A plan, ready to be executed.
+#[derive(Debug)]
+pub struct Prepared<'p> {
+    /// The plan.
+    pub plan: &'p Plan,
+    /// Who starts it.
+    pub caller: Caller,
+    /// Whether a user namespace is made.
+    pub new_user_ns: bool,
+    /// Whether the sandbox has a pid namespace of its own (made or joined).
+    pub own_pid_ns: bool,
+    /// Ids in the namespace in which the set-up runs.
+    pub first_ids: (u32, u32),
+    /// Ids of the command.
+    pub ids: (u32, u32),
+    /// Whether a second user namespace is made after the set-up.
+    pub second_user_ns: bool,
+    /// Where each operation goes.
+    pub targets: Vec<Target>,
+    /// The host path of each operation, or a link's text; empty where there is none.
+    pub sources: Vec<CString>,
+    /// What the root starts from.
+    pub base: Base,
+    /// Whether something needs a hidden tmpfs.
+    pub needs_scratch: bool,
+    /// For /dev/console.
+    pub tty: Option<Terminal>,
+    /// Capabilities of the command; `None`: those of the caller, untouched.
+    pub caps: Option<u64>,
+    /// Capabilities that stay in the bounding set; `None`: it is left alone.
+    pub bounding: Option<u64>,
+    /// Filters, in order.
+    pub filters: Vec<Vec<Instruction>>,
+    /// How many processes.
+    pub shape: Shape,
+    /// The command.
+    pub command: Command,
+}
+
+/// The command as execve(2) takes it.
+#[derive(Debug)]
+pub struct Command {
+    /// The file names to try, in order.
+    pub candidates: Vec<CString>,
+    /// argv.
+    pub argv: Vec<CString>,
+    /// The environment without PWD.
+    pub env: Vec<CString>,
+    /// Working directories to try, in order, with the PWD that goes with each.
+    pub directories: Vec<(CString, CString)>,
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    // Everything from argv, the environment and --args is free of NUL.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Works out everything for a plan that passed [`check::check`].
+///
+/// `initial_caps`: the effective capabilities of the caller if it is root, else 0.
+///
+/// # Errors
+/// A descriptor that is not open, a filter that is none.
+pub fn prepare<'p>(
+    plan: &'p Plan,
+    caller: Caller,
+    initial_caps: u64,
+    env: &[&[u8]],
+) -> Result<Prepared<'p>> {
+    take_descriptors(plan)?;
+    let ns = &plan.namespaces;
+    let new_user_ns = check::makes_user_namespace(plan, caller);
+    let ids = (plan.uid.unwrap_or(caller.uid), plan.gid.unwrap_or(caller.gid));
+    let external_maps = plan.lifecycle.userns_block_fd.is_some();
+    let ranges = check::has_ranges(plan);
+    let needs_devpts = plan.steps.iter().any(|s| matches!(s.op, FileOp::Dev { .. }));
+    // devpts can only be mounted where uid 0 is mapped. Newuidmap maps what it was told to.
+    let first_ids =
+        if new_user_ns && needs_devpts && !external_maps && !ranges { (0, 0) } else { ids };
+    let second_user_ns = new_user_ns && !external_maps && (first_ids != ids || ns.disable_user);
+    let caps = check::capabilities(plan, initial_caps);
+    let in_user_ns = new_user_ns || ns.join_user.is_some();
+    let base = base(&plan.steps);
+    let env = check::environment(plan, env);
+    Ok(Prepared {
+        plan,
+        caller,
+        new_user_ns,
+        own_pid_ns: ns.pid || ns.join_pid.is_some(),
+        first_ids,
+        ids,
+        second_user_ns,
+        targets: layout::targets(&plan.steps, base == Base::Own),
+        sources: plan.steps.iter().map(source).collect(),
+        base,
+        needs_scratch: plan.steps.iter().any(|s| needs_scratch(&s.op)),
+        tty: if needs_devpts && !plan.lifecycle.pty { terminal()? } else { None },
+        // Root's sandbox without a word on capabilities keeps what root has.
+        caps: (caller.uid != 0 || !plan.caps.is_empty()).then_some(caps),
+        bounding: in_user_ns.then_some(caps),
+        filters: filters(plan)?,
+        shape: shape(plan, base),
+        command: command(plan, &env)?,
+    })
+}
+
+fn base(steps: &[Step]) -> Base {
+    let Some(Step { op: FileOp::Bind { source, dest, access }, .. }) = steps.first() else {
+        return Base::Own;
+    };
+    if dest.0.iter().any(|&b| b != b'/') {
+        return Base::Own;
+    }
+    match source {
+        BindSource::Path { optional: true, .. } => Base::Own,
+        BindSource::Path { path, .. } if path.0.iter().all(|&b| b == b'/') => {
+            Base::InPlace(*access)
+        }
+        _ => Base::Bound,
+    }
+}
+
+fn source(step: &Step) -> CString {
+    match &step.op {
+        FileOp::Bind { source: BindSource::Path { path, .. }, .. } => c_string(&path.0),
+        FileOp::Symlink { target, .. } => c_string(target),
+        _ => CString::default(),
+    }
+}
+
+fn needs_scratch(op: &FileOp) -> bool {
+    matches!(
+        op,
+        FileOp::BindData { .. }
+            | FileOp::Mask { .. }
+            | FileOp::Overlay { upper: OverlayUpper::Tmp, .. }
+    )
+}
+
+/// A launch needs no process beside the command when nobody waits for anything but its end, and
+/// when the host is visible as a whole, so that no missing part has to be explained afterwards.
+fn shape(plan: &Plan, base: Base) -> Shape {
+    let life = &plan.lifecycle;
+    let reaper = !life.as_pid_1
+        && (plan.namespaces.pid || !life.lock_files.is_empty() || !life.sync_fds.is_empty());
+    if reaper {
+        return Shape::Reaped;
+    }
+    let watched = plan.namespaces.pid
+        || plan.namespaces.join_pid.is_some()
+        || life.info_fd.is_some()
+        || life.json_status_fd.is_some()
+        || life.userns_block_fd.is_some()
+        || life.die_with_parent
+        || life.forward_signals
+        || life.pty
+        || check::has_ranges(plan)
+        || plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
+        || !matches!(base, Base::InPlace(_));
+    if watched { Shape::Monitored } else { Shape::Direct }
+}
+
+/// Every descriptor that an option names, and its option.
+fn named(plan: &Plan) -> Vec<i32> {
+    let (ns, life) = (&plan.namespaces, &plan.lifecycle);
+    let mut all: Vec<i32> = [
+        ns.join_user,
+        ns.join_user_after,
+        ns.join_pid,
+        ns.join_net,
+        life.block_fd,
+        life.userns_block_fd,
+        life.info_fd,
+        life.json_status_fd,
+        plan.json_errors_fd,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    all.extend(plan.filters.iter().map(|f| f.value));
+    if !life.as_pid_1 {
+        all.extend(&life.sync_fds);
+    }
+    for step in &plan.steps {
+        if let FileOp::Bind { source: BindSource::Fd(fd), .. }
+        | FileOp::File { fd, .. }
+        | FileOp::BindData { fd, .. } = step.op
+        {
+            all.push(fd);
+        }
+    }
+    all
+}
+
+/// Makes sure that every named descriptor is open, before a descriptor of our own can take its
+/// number, and that the command does not inherit it.
+fn take_descriptors(plan: &Plan) -> Result<()> {
+    for number in named(plan) {
+        let fd = process::borrow_fd(number);
+        let marked = fd.and_then(|fd| fcntl_setfd(fd, FdFlags::CLOEXEC));
+        marked.at(Stage::Descriptor).map_err(|f| f.about(number.cast_unsigned()))?;
+    }
+    let life = &plan.lifecycle;
+    let kept = life.keep_fds.iter().chain(life.sync_fds.iter().filter(|_| life.as_pid_1));
+    for &number in kept {
+        let open = process::borrow_fd(number).at(Stage::Descriptor);
+        open.map_err(|f| f.about(number.cast_unsigned()))?;
+    }
+    Ok(())
+}
+
+fn filters(plan: &Plan) -> Result<Vec<Vec<Instruction>>> {
+    let mut all = Vec::new();
+    for (i, filter) in plan.filters.iter().enumerate() {
+        let blob = read_filter(filter.value).at(Stage::SeccompData);
+        let blob = blob.map_err(|f| f.about(i as u32))?;
+        let program = seccomp::parse(&blob);
+        all.push(program.ok_or(Failure::found(Stage::SeccompBlob).about(i as u32))?);
+    }
+    Ok(all)
+}
+
+/// Reads a blob, one byte more at most than the largest that can be loaded.
+fn read_filter(number: i32) -> std::result::Result<Vec<u8>, Errno> {
+    let fd = process::borrow_fd(number)?;
+    let most = seccomp::MAX_INSTRUCTIONS * seccomp::INSTRUCTION_SIZE + 1;
+    let mut blob = vec![0; most];
+    let mut len = 0;
+    while len < most {
+        match swathe_sys::rustix::io::read(fd, &mut blob[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    blob.truncate(len);
+    Ok(blob)
+}
+
+/// The terminal behind standard output, if it is one whose name leads back to it.
+fn terminal() -> Result<Option<Terminal>> {
+    let Ok(stdout) = process::borrow_fd(1) else { return Ok(None) };
+    if !isatty(stdout.as_fd()) {
+        return Ok(None);
+    }
+    let path = fs::readlinkat(CWD, c"/proc/self/fd/1", Vec::new()).at(Stage::OpenProc)?;
+    let device = fs::fstat(stdout).at(Stage::OpenProc)?.st_rdev;
+    let named = fs::stat(&path).is_ok_and(|s| s.st_rdev == device);
+    Ok(named.then_some(Terminal { path, device }))
+}
+
+fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {
+    let name = plan.command.first().map_or(&[][..], Vec::as_slice);
+    let mut argv: Vec<CString> = plan.command.iter().map(|w| c_string(w)).collect();
+    if let (Some(first), Some(argv0)) = (argv.first_mut(), &plan.argv0) {
+        *first = c_string(argv0);
+    }
+    let candidates = if name.contains(&b'/') || name.is_empty() {
+        vec![c_string(name)]
+    } else {
+        // The default is glibc's.
+        let path = check::variable(env, "PATH").unwrap_or(b"/bin:/usr/bin");
+        let join = |dir: &[u8]| match dir {
+            b"" => c_string(name),
+            dir => c_string(&[dir, b"/", name].concat()),
+        };
+        path.split(|&b| b == b':').map(join).collect()
+    };
+    let mut directories = Vec::new();
+    let mut add = |dir: &[u8]| {
+        directories.push((c_string(dir), c_string(&[b"PWD=", dir].concat())));
+    };
+    match &plan.chdir {
+        Some(dir) => add(&dir.0),
+        None => {
+            if let Some(cwd) = working_directory(env) {
+                add(&cwd);
+            }
+            if let Some(home) = check::variable(env, "HOME") {
+                add(home);
+            }
+            add(b"/");
+        }
+    }
+    let env = env.iter().filter(|e| !e.starts_with(b"PWD=")).map(|e| c_string(e)).collect();
+    Ok(Command { candidates, argv, env, directories })
+}
+
+/// The caller's working directory, by the name that PWD gives it if that is right (so that links
+/// in it survive), else by the kernel's.
+fn working_directory(env: &[Cow<'_, [u8]>]) -> Option<Vec<u8>> {
+    if let Some(pwd) = check::variable(env, "PWD") {
+        let here = fs::statat(CWD, c".", fs::AtFlags::empty());
+        let named: &CStr = &c_string(pwd);
+        let there = fs::statat(CWD, named, fs::AtFlags::empty());
+        if let (Ok(a), Ok(b)) = (here, there)
+            && (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+            && !pwd.is_empty()
+        {
+            return Some(pwd.to_vec());
+        }
+    }
+    let cwd = swathe_sys::rustix::process::getcwd(Vec::new()).ok()?;
+    // A directory that is not below "/" has a name that starts with "(unreachable)".
+    cwd.to_bytes().starts_with(b"/").then(|| cwd.into_bytes())
+}

@@ -1,0 +1,116 @@
+//! Capabilities, limits, scopes, filters: what is taken away last.
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::prepare::Prepared;
+use swathe_sys::process::{Caps, drop_bounding, raise_ambient, set_caps};
+use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};
+use swathe_sys::{Errno, landlock, seccomp};
+
+/// One more than the highest capability number that capset(2) can express.
+const MAX_CAPABILITIES: u32 = 64;
+
+/// Removes what the command may not have from the bounding set of a new user namespace, which
+/// starts full. Needs CAP_SETPCAP.
+pub fn limit_bounding(prepared: &Prepared<'_>) -> Result<()> {
+    let Some(keep) = prepared.bounding else { return Ok(()) };
+    for cap in (0..MAX_CAPABILITIES).filter(|cap| keep & (1 << cap) == 0) {
+        match drop_bounding(cap) {
+            Ok(()) => {}
+            // The kernel knows no capability of this number, nor any above.
+            Err(Errno::INVAL) if cap > 0 => break,
+            Err(e) => return Err(e).at(Stage::Bounding).map_err(|f| f.about(cap)),
+        }
+    }
+    Ok(())
+}
+
+/// Gives the calling process exactly the command's capabilities.
+pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
+    let Some(caps) = prepared.caps else { return Ok(()) };
+    set_caps(Caps { effective: caps, permitted: caps, inheritable: caps })
+        .at(Stage::Capabilities)?;
+    for cap in (0..MAX_CAPABILITIES).filter(|cap| caps & (1 << cap) != 0) {
+        match raise_ambient(cap) {
+            Ok(()) => {}
+            // Unknown to this kernel, as are those above; or forbidden by securebits.
+            Err(Errno::INVAL) => break,
+            Err(Errno::PERM) => {}
+            Err(e) => return Err(e).at(Stage::Ambient).map_err(|f| f.about(cap)),
+        }
+    }
+    Ok(())
+}
+
+/// Drops all capabilities, for processes of ours that need none. Some containers forbid capset(2)
+/// to root; what stays then is what the command has as well.
+pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
+    match set_caps(Caps::default()) {
+        Err(Errno::PERM) if prepared.caller.uid == 0 => Ok(()),
+        other => other.at(Stage::Capabilities),
+    }
+}
+
+/// Sets resource limits.
+pub fn limits(prepared: &Prepared<'_>) -> Result<()> {
+    for limit in &prepared.plan.limits {
+        let Some(resource) = RESOURCES.get(limit.resource as usize) else { continue };
+        let value = Rlimit { current: limit.soft, maximum: limit.hard };
+        setrlimit(*resource, value).at(Stage::Rlimit).map_err(|f| f.about(limit.resource))?;
+    }
+    Ok(())
+}
+
+/// By the numbers of `swathe_plan::tables::RESOURCES`.
+const RESOURCES: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
+
+/// Enters a Landlock domain that has the scopes asked for and nothing else.
+pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
+    let plan = prepared.plan;
+    let mut scopes = 0;
+    if plan.scope_signals {
+        scopes |= landlock::SCOPE_SIGNAL;
+    }
+    if plan.scope_abstract_sockets {
+        scopes |= landlock::SCOPE_ABSTRACT_UNIX_SOCKET;
+    }
+    if scopes == 0 {
+        return Ok(());
+    }
+    if landlock::abi() < landlock::ABI_SCOPES {
+        return Err(Errno::OPNOTSUPP).at(Stage::Landlock);
+    }
+    landlock::restrict_scopes(scopes).at(Stage::Landlock)
+}
+
+/// Loads the filters, in order. Nothing but execve may follow.
+pub fn filters(prepared: &Prepared<'_>) -> Result<()> {
+    for (i, program) in prepared.filters.iter().enumerate() {
+        seccomp::load(program).at(Stage::Seccomp).map_err(|f: Failure| f.about(i as u32))?;
+    }
+    Ok(())
+}
+
+/// The SELinux label that execve gives to the command (`/proc/self/attr/exec`).
+pub fn exec_label(label: &[u8]) -> Result<()> {
+    use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(CWD, c"/proc/self/attr/exec", flags, Mode::empty()).at(Stage::Label)?;
+    swathe_sys::rustix::io::write(&file, label).map(drop).at(Stage::Label)
+}

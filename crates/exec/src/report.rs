@@ -1,0 +1,260 @@
+//! [`Failure`] → text: the first line in bubblewrap's words, so that callers who match them go on
+//! working.
+
+use crate::failure::{Failure, Stage};
+use crate::files::devices::{LINK_NAMES, NODE_NAMES};
+use swathe_plan::model::{Bytes, FileOp, OverlayUpper, Plan, Step};
+use swathe_plan::render;
+use swathe_plan::tables::RESOURCES;
+use swathe_sys::Errno;
+
+/// The kernel's text for an error, as strerror(3) gives it.
+pub fn error_text(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    // std adds the number: "Permission denied (os error 13)".
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The operation that a failure is part of.
+pub fn step<'p>(plan: &'p Plan, failure: &Failure) -> Option<&'p Step> {
+    plan.steps.get(failure.op? as usize)
+}
+
+/// The first line, without the program's name.
+pub fn message(plan: &Plan, failure: &Failure) -> Bytes {
+    let op = step(plan, failure).map(|s| &s.op);
+    let mut text = subject(plan, failure, op);
+    if failure.errno != 0 && appends_error(failure) {
+        text.extend(b": ");
+        text.extend(error_text(failure.errno).into_bytes());
+    }
+    text
+}
+
+fn appends_error(failure: &Failure) -> bool {
+    let errno = Errno::from_raw_os_error(failure.errno);
+    match failure.stage {
+        Stage::Clone => !matches!(errno, Errno::INVAL | Errno::PERM | Errno::NOSPC | Errno::USERS),
+        Stage::JoinUser | Stage::Seccomp => errno != Errno::INVAL,
+        _ => true,
+    }
+}
+
+fn bytes(parts: &[&[u8]]) -> Bytes {
+    parts.concat()
+}
+
+fn dest(op: Option<&FileOp>) -> &[u8] {
+    op.map_or(b"?", |op| &op.dest().0)
+}
+
+/// Source of a bind mount as it was given.
+fn source(op: Option<&FileOp>) -> Bytes {
+    use swathe_plan::model::BindSource;
+    match op {
+        Some(FileOp::Bind { source: BindSource::Path { path, .. }, .. }) => path.0.clone(),
+        Some(FileOp::Bind { source: BindSource::Fd(fd), .. }) => {
+            format!("/proc/self/fd/{fd}").into_bytes()
+        }
+        _ => b"?".to_vec(),
+    }
+}
+
+/// The path of a destination below the new root, as bubblewrap names it.
+fn newroot(dest: &[u8]) -> Bytes {
+    let start = dest.iter().position(|&b| b != b'/').unwrap_or(dest.len());
+    bytes(&[b"/newroot/", &dest[start..]])
+}
+
+fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
+    let d = dest(op);
+    let detail = failure.detail as usize;
+    match failure.stage {
+        Stage::Source => bytes(&[b"Can't find source path ", &source(op)]),
+        Stage::Bind => bytes(&[b"Can't bind mount ", &source(op), b" on ", &newroot(d)]),
+        Stage::BindRoot => b"Can't bind mount / on /newroot/".to_vec(),
+        Stage::SourceRace => b"Race condition binding dirfd".to_vec(),
+        Stage::Parents => bytes(&[b"Can't mkdir parents for ", d]),
+        Stage::Create | Stage::DataFile => bytes(&[b"Can't create file ", d]),
+        Stage::NotDirectory => bytes(&[b"Destination is not a directory ", d]),
+        Stage::NotFile => bytes(&[b"Destination is not a file ", d]),
+        Stage::SymlinkDest => bytes(&[b"Can't mount on symlink destination ", d]),
+        Stage::OpenDest => bytes(&[b"Can't open ", d]),
+        Stage::RemountReadOnly => bytes(&[b"Can't remount readonly on ", d]),
+        Stage::Proc => bytes(&[b"Can't mount proc on ", &newroot(d)]),
+        Stage::ProcCover => {
+            let part = ["sys", "sysrq-trigger", "irq", "bus"].get(detail).copied().unwrap_or("?");
+            bytes(&[b"Can't access ", d, b"/", part.as_bytes()])
+        }
+        Stage::Tmpfs => bytes(&[b"Can't mount tmpfs on ", &newroot(d)]),
+        Stage::DevNode | Stage::DevNodeKind | Stage::DevConsole => {
+            let name = NODE_NAMES.get(detail).copied().unwrap_or("?").as_bytes();
+            let what: &[u8] = match failure.stage {
+                Stage::DevNodeKind => b"Not the device that its name promises: /dev/",
+                _ => b"Can't bind device node /dev/",
+            };
+            bytes(&[what, name])
+        }
+        Stage::DevLink => {
+            let name = LINK_NAMES.get(detail).copied().unwrap_or("?").as_bytes();
+            bytes(&[b"Can't create symlink ", d, b"/", name])
+        }
+        Stage::DevDir => {
+            let name = ["shm", "pts"].get(detail).copied().unwrap_or("?").as_bytes();
+            bytes(&[b"Can't create ", d, b"/", name])
+        }
+        Stage::DevPts => bytes(&[b"Can't mount devpts on ", &newroot(d), b"/pts"]),
+        Stage::Mqueue => bytes(&[b"Can't mount mqueue on ", &newroot(d)]),
+        Stage::OverlaySource | Stage::OverlayWork => overlay_source(failure, op),
+        Stage::Overlay => bytes(&[b"Can't make overlay mount on ", &newroot(d)]),
+        Stage::OverlayOverlap => bytes(&[
+            b"Can't make overlay mount on ",
+            &newroot(d),
+            b": Overlay directories may not overlap",
+        ]),
+        Stage::CopyData => bytes(&[b"Can't write data to file ", d]),
+        Stage::SymlinkMake => bytes(&[b"Can't make symlink at ", d]),
+        Stage::SymlinkTarget => {
+            bytes(&[b"Can't make symlink at ", d, b": existing destination has another target"])
+        }
+        Stage::SymlinkNotLink => {
+            bytes(&[b"Can't make symlink at ", d, b": destination exists and is not a symlink"])
+        }
+        Stage::Chmod => {
+            let mode = match op {
+                Some(FileOp::Chmod { mode, .. }) => format!("{mode:#o}").replacen("0o", "0", 1),
+                _ => String::new(),
+            };
+            bytes(&[b"Can't chmod ", mode.as_bytes(), b" ", d])
+        }
+        Stage::Mask => bytes(&[b"Can't mask ", d]),
+        _ => elsewhere(plan, failure),
+    }
+}
+
+fn overlay_source(failure: &Failure, op: Option<&FileOp>) -> Bytes {
+    let Some(FileOp::Overlay { layers, upper, .. }) = op else {
+        return b"Can't open overlay source".to_vec();
+    };
+    let path: &[u8] = match (layers.get(failure.detail as usize), upper) {
+        (Some(layer), _) if failure.stage == Stage::OverlaySource => &layer.0,
+        (_, OverlayUpper::Host { upper, .. }) if failure.stage == Stage::OverlaySource => &upper.0,
+        (_, OverlayUpper::Host { work, .. }) => &work.0,
+        _ => b"?",
+    };
+    bytes(&[b"Can't find source path ", path])
+}
+
+/// Steps that belong to no operation.
+fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
+    let detail = failure.detail as usize;
+    let path = |paths: &[swathe_plan::model::BoxPath]| paths.get(detail).map(|p| p.0.clone());
+    match failure.stage {
+        Stage::Chdir => match &plan.chdir {
+            Some(dir) => bytes(&[b"Can't chdir to ", &dir.0]),
+            None => b"Can't chdir to /".to_vec(),
+        },
+        Stage::LockOpen => {
+            let path = path(&plan.lifecycle.lock_files).unwrap_or_default();
+            bytes(&[b"Unable to open lock file ", &path])
+        }
+        Stage::Lock => {
+            let path = path(&plan.lifecycle.lock_files).unwrap_or_default();
+            bytes(&[b"Unable to lock file ", &path])
+        }
+        Stage::Hostname => {
+            bytes(&[b"Can't set hostname to ", plan.hostname.as_deref().unwrap_or_default()])
+        }
+        Stage::Label => {
+            bytes(&[b"label_exec ", plan.command.first().map_or(&[][..], Vec::as_slice)])
+        }
+        Stage::Exec => bytes(&[b"execvp ", plan.command.first().map_or(&[][..], Vec::as_slice)]),
+        Stage::Rlimit => {
+            let name = RESOURCES.get(detail).copied().unwrap_or("?");
+            format!("Can't set the limit of {name}").into_bytes()
+        }
+        Stage::Descriptor => {
+            format!("Can't use fd {}", failure.detail.cast_signed()).into_bytes()
+        }
+        Stage::Bounding => format!("Dropping capability {detail} from bounds").into_bytes(),
+        Stage::Ambient => format!("Adding ambient capability {detail}").into_bytes(),
+        Stage::Clone => clone_text(failure).into(),
+        Stage::JoinUser if failure.errno == Errno::INVAL.raw_os_error() => {
+            "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.".into()
+        }
+        Stage::Seccomp if failure.errno == Errno::INVAL.raw_os_error() => {
+            "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. (Hint: this requires a kernel configured with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.)".into()
+        }
+        stage => plain(stage).into(),
+    }
+}
+
+fn clone_text(failure: &Failure) -> &'static str {
+    match Errno::from_raw_os_error(failure.errno) {
+        Errno::INVAL => {
+            "Creating new namespace failed, likely because the kernel does not support user namespaces.  bwrap must be installed setuid on such systems."
+        }
+        Errno::PERM => {
+            "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces. On e.g. debian this can be enabled with 'sysctl kernel.unprivileged_userns_clone=1'."
+        }
+        Errno::NOSPC | Errno::USERS => {
+            "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)"
+        }
+        _ => "Creating new namespace failed",
+    }
+}
+
+/// Steps whose text is always the same.
+fn plain(stage: Stage) -> &'static str {
+    match stage {
+        Stage::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS) failed",
+        Stage::Credentials => {
+            "Refusing to run with raised privileges: set-user-ID, set-group-ID or file capabilities"
+        }
+        Stage::FileCapabilities => "Unexpected capabilities but not setuid, old file caps config?",
+        Stage::OpenProc => "Can't open /proc",
+        Stage::SeccompData => "Can't read seccomp data",
+        Stage::SeccompBlob => "Invalid seccomp data, must be multiple of 8",
+        Stage::JoinUser => "Joining specified user namespace failed",
+        Stage::JoinPid => "Setting pidns failed",
+        Stage::JoinNet => "Setting netns failed",
+        Stage::Channel => "Can't make a socket pair",
+        Stage::CallerGone => "The calling process has ended",
+        Stage::WriteInfo => "Write to info_fd",
+        Stage::Map => "newuidmap or newgidmap refused the map",
+        Stage::MapTool => "Can't run newuidmap or newgidmap",
+        Stage::UidMap => "setting up uid map",
+        Stage::SetGroups => "error writing to setgroups",
+        Stage::GidMap => "setting up gid map",
+        Stage::SwitchIds => "unable to switch to the ids of the user namespace",
+        Stage::Loopback => "loopback: Failed RTM_NEWADDR",
+        Stage::Slave => "Failed to make / slave",
+        Stage::RootTmpfs => "Failed to mount tmpfs",
+        Stage::Scratch => "Can't create a temporary file for the sandbox",
+        Stage::Pivot => "pivot_root",
+        Stage::UnmountOld => "unmount old root",
+        Stage::JoinUserAfter => "Setting userns2 failed",
+        Stage::UserLimit => "sysctl user.max_user_namespaces = 1",
+        Stage::UnshareUser => "unshare user ns",
+        Stage::UserNotDisabled => "creation of new user namespaces was not disabled as requested",
+        Stage::Capabilities => "capset failed",
+        Stage::Setsid => "setsid",
+        Stage::Terminal => "Can't set up the sandbox's terminal",
+        Stage::FileLabel => "--file-label setup failed",
+        Stage::Fork => "Can't fork for pid 1",
+        Stage::Landlock => "Can't enter a Landlock domain",
+        Stage::CloseFds => "Can't close descriptors",
+        Stage::Seccomp => "prctl(PR_SET_SECCOMP)",
+        Stage::DeathSignal => "prctl(PR_SET_PDEATHSIG)",
+        Stage::Dumpable => "can't set dumpable",
+        Stage::Wait => "wait",
+        Stage::Died => "The sandbox's first process ended during the set-up",
+        Stage::Block => "Can't read from the descriptor to wait for",
+        _ => "set-up failed",
+    }
+}
+
+/// The words that asked for the failing operation.
+pub fn words(plan: &Plan, failure: &Failure) -> Option<Vec<Bytes>> {
+    step(plan, failure).map(|s| render::operation(&s.op))
+}

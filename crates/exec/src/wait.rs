@@ -1,0 +1,161 @@
+//! The channel between launcher and sandbox, and small helpers of waiting and closing.
+
+use crate::failure::{At, MESSAGE_SIZE, Message, Result, Stage};
+use swathe_sys::rustix::event::{PollFd, PollFlags, poll};
+use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use swathe_sys::rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair,
+};
+use swathe_sys::rustix::process::WaitStatus;
+use swathe_sys::{Errno, process, rustix};
+
+/// One end of the channel. Its messages are whole or absent; its end of file is the other's death.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+/// What was heard from the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// A message.
+    Message(Message),
+    /// All copies of the other end are closed.
+    End,
+}
+
+impl Channel {
+    /// Both ends: the launcher's, and the sandbox's.
+    pub fn pair() -> Result<(Self, Self)> {
+        let (a, b) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .at(Stage::Channel)?;
+        Ok((Self(a), Self(b)))
+    }
+
+    /// Sends a message; a peer that is gone needs none. By write(2), the call that filters allow
+    /// most of all. SIGPIPE does no harm: pid 1 of a namespace ignores what it has no handler for,
+    /// other reapers ignore it, and for a set-up the launcher's death is the end anyway.
+    pub fn send(&self, message: Message) {
+        let bytes = message.encode();
+        while rustix::io::write(&self.0, &bytes) == Err(Errno::INTR) {}
+    }
+
+    /// Lets the sandbox's process go on; one that has gone is noticed by the monitor.
+    pub fn go(&self) {
+        let bytes = Message::Ready.encode();
+        let flags = rustix::net::SendFlags::NOSIGNAL;
+        while rustix::net::send(&self.0, &bytes, flags) == Err(Errno::INTR) {}
+    }
+
+    /// Waits until the launcher lets this process go on; false when it never will.
+    pub fn wait_for_go(&self) -> bool {
+        matches!(self.hear(), Heard::Message(Message::Ready))
+    }
+
+    /// Waits for what the other end says.
+    pub fn hear(&self) -> Heard {
+        let mut bytes = [0; MESSAGE_SIZE];
+        loop {
+            match rustix::io::read(&self.0, &mut bytes) {
+                Ok(0) => return Heard::End,
+                Ok(n) => {
+                    return Message::decode(&bytes[..n]).map_or(Heard::End, Heard::Message);
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return Heard::End,
+            }
+        }
+    }
+
+    /// Whether the other end is still open.
+    pub fn has_peer(&self) -> bool {
+        let mut byte = [0; 1];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(&self.0, &mut byte[..], flags) {
+            Ok((0, _)) => false,
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+impl AsRawFd for Channel {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The exit status that stands for how a process ended: its own, or 128 and the signal.
+pub fn status_code(status: WaitStatus) -> i32 {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        _ => 1,
+    }
+}
+
+/// Closes, or only marks close-on-exec, every descriptor above 2 but `keep`.
+pub fn close_all(keep: &[RawFd], cloexec: bool) -> std::result::Result<(), Errno> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    keep.push(2);
+    keep.sort_unstable();
+    let mut first = 3;
+    for &fd in keep.iter().filter(|&&fd| fd > 2) {
+        if fd > first {
+            range(first, fd - 1, cloexec)?;
+        }
+        first = fd + 1;
+    }
+    range(first, u32::MAX, cloexec)
+}
+
+fn range(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), Errno> {
+    match process::close_range(first, last, cloexec) {
+        Err(Errno::NOSYS | Errno::INVAL) => one_by_one(first, last, cloexec),
+        other => other,
+    }
+}
+
+/// For kernels without close_range(2): up to the limit of descriptors.
+fn one_by_one(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), Errno> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let most = limit.unwrap_or(1 << 20).min(1 << 20) as u32;
+    for number in first..=last.min(most) {
+        let Ok(number) = RawFd::try_from(number) else { break };
+        if cloexec {
+            if let Ok(fd) = process::borrow_fd(number) {
+                rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+            }
+        } else {
+            process::close_fd(number);
+        }
+    }
+    Ok(())
+}
+
+/// Waits until one of the descriptors has something to say (input, hang-up or error); returns which
+/// have.
+pub fn ready<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], flags: [PollFlags; N]) -> [bool; N] {
+    let mut out = [false; N];
+    let mut list: Vec<(usize, PollFd<'_>)> = Vec::with_capacity(N);
+    for (i, fd) in fds.iter().enumerate() {
+        if let Some(fd) = fd {
+            list.push((i, PollFd::from_borrowed_fd(*fd, flags[i])));
+        }
+    }
+    let (indices, mut polled): (Vec<usize>, Vec<PollFd<'_>>) = list.into_iter().unzip();
+    match poll(&mut polled, None) {
+        Ok(_) => {
+            for (i, fd) in indices.into_iter().zip(&polled) {
+                out[i] = !fd.revents().is_empty();
+            }
+            out
+        }
+        Err(_) => out,
+    }
+}

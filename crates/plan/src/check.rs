@@ -1,0 +1,129 @@
+//! What only the whole command line can tell: which options need or exclude each other.
+
+use std::borrow::Cow;
+
+use crate::model::{CapOp, EnvOp, Plan, UserNamespace};
+
+/// What the checks need to know of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Its real user id.
+    pub uid: u32,
+    /// Its real group id.
+    pub gid: u32,
+    /// Whether an optional user namespace can be made; asked only when root wants to try.
+    pub user_namespaces: bool,
+}
+
+/// Whether a new user namespace is made for this plan.
+pub fn makes_user_namespace(plan: &Plan, caller: Caller) -> bool {
+    match plan.namespaces.user {
+        UserNamespace::New => true,
+        _ if caller.uid != 0 && plan.namespaces.join_user.is_none() => true,
+        UserNamespace::Try => caller.user_namespaces,
+        UserNamespace::Implied => false,
+    }
+}
+
+/// Whether ids are mapped by newuidmap(1).
+pub fn has_ranges(plan: &Plan) -> bool {
+    !plan.uid_ranges.is_empty() || !plan.gid_ranges.is_empty()
+}
+
+/// Checks the combination of options. The order of the checks is bubblewrap's.
+///
+/// # Errors
+/// The text of the first rule that is broken.
+pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
+    let ns = &plan.namespaces;
+    let life = &plan.lifecycle;
+    let explicit = ns.user == UserNamespace::New;
+    let user = makes_user_namespace(plan, caller) || ns.join_user.is_some();
+    let rules = [
+        (life.userns_block_fd.is_some() && !explicit, "--userns-block-fd requires --unshare-user"),
+        (
+            life.userns_block_fd.is_some() && life.info_fd.is_none(),
+            "--userns-block-fd requires --info-fd",
+        ),
+        (ns.join_user.is_some() && explicit, "--userns is not compatible with --unshare-user"),
+        (
+            ns.join_user.is_some() && ns.user == UserNamespace::Try,
+            "--userns is not compatible with --unshare-user-try",
+        ),
+        (ns.disable_user && !explicit, "--disable-userns requires --unshare-user"),
+        (
+            ns.disable_user && life.userns_block_fd.is_some(),
+            "--disable-userns is not compatible with --userns-block-fd",
+        ),
+        (
+            !user && plan.uid.is_some_and(|uid| uid != caller.uid),
+            "Specifying --uid requires --unshare-user or --userns",
+        ),
+        (
+            !user && plan.gid.is_some_and(|gid| gid != caller.gid),
+            "Specifying --gid requires --unshare-user or --userns",
+        ),
+        (plan.hostname.is_some() && !ns.uts, "Specifying --hostname requires --unshare-uts"),
+        (life.as_pid_1 && !ns.pid, "Specifying --as-pid-1 requires --unshare-pid"),
+        (
+            life.as_pid_1 && !life.lock_files.is_empty(),
+            "Specifying --as-pid-1 and --lock-file is not permitted",
+        ),
+        (ns.net && ns.join_net.is_some(), "--netns is not compatible with --unshare-net"),
+        (life.end_with_command && !ns.pid, "Specifying --end-with-command requires --unshare-pid"),
+        (
+            has_ranges(plan) && !makes_user_namespace(plan, caller),
+            "--uid-range and --gid-range require --unshare-user",
+        ),
+        (
+            has_ranges(plan) && life.userns_block_fd.is_some(),
+            "--uid-range and --gid-range are not compatible with --userns-block-fd",
+        ),
+        (!life.keep_fds.is_empty() && !life.close_fds, "--keep-fd requires --close-fds"),
+    ];
+    match rules.iter().find(|(broken, _)| *broken) {
+        Some((_, text)) => Err(text),
+        None => Ok(()),
+    }
+}
+
+/// The capabilities that the command gets, from those that it starts with (none for an ordinary
+/// user, the caller's for root).
+pub fn capabilities(plan: &Plan, initial: u64) -> u64 {
+    plan.caps.iter().fold(initial, |set, op| match op {
+        CapOp::Add(mask) => set | mask,
+        CapOp::Drop(mask) => set & !mask,
+    })
+}
+
+/// The environment of the command, without PWD, from that of the caller: `NAME=value` strings.
+///
+/// What is cleared or replaced is never copied: it shall not linger in the memory of a process that
+/// the command can look at.
+pub fn environment<'a>(plan: &'a Plan, caller: &[&'a [u8]]) -> Vec<Cow<'a, [u8]>> {
+    let mut env: Vec<Cow<'a, [u8]>> = caller.iter().map(|&s| Cow::Borrowed(s)).collect();
+    for op in &plan.env {
+        match op {
+            EnvOp::Clear => env.clear(),
+            EnvOp::Unset { name } => env.retain(|entry| !is_named(entry, name)),
+            EnvOp::Set { name, value } => {
+                let entry = Cow::Owned([name.as_slice(), b"=", value].concat());
+                match env.iter_mut().find(|entry| is_named(entry, name)) {
+                    Some(old) => *old = entry,
+                    None => env.push(entry),
+                }
+            }
+        }
+    }
+    env
+}
+
+/// The value of a variable in an environment.
+pub fn variable<'a>(env: &'a [Cow<'_, [u8]>], name: &str) -> Option<&'a [u8]> {
+    let entry = env.iter().find(|entry| is_named(entry, name.as_bytes()))?;
+    entry.get(name.len() + 1..)
+}
+
+fn is_named(entry: &[u8], name: &[u8]) -> bool {
+    entry.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='))
+}

@@ -1,0 +1,303 @@
+//! Processes: clone, exec, exit, capabilities that rustix has no call for.
+
+use crate::{Errno, Result, check};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+/// Flags of clone(2) and unshare(2) for new namespaces.
+pub mod ns {
+    /// Mount namespace.
+    pub const MOUNT: u32 = libc::CLONE_NEWNS as u32;
+    /// User namespace.
+    pub const USER: u32 = libc::CLONE_NEWUSER as u32;
+    /// Pid namespace.
+    pub const PID: u32 = libc::CLONE_NEWPID as u32;
+    /// Network namespace.
+    pub const NET: u32 = libc::CLONE_NEWNET as u32;
+    /// IPC namespace.
+    pub const IPC: u32 = libc::CLONE_NEWIPC as u32;
+    /// UTS namespace.
+    pub const UTS: u32 = libc::CLONE_NEWUTS as u32;
+    /// Cgroup namespace.
+    pub const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
+}
+
+/// Which side of a [`fork`] this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The parent; the child's pid as the parent sees it.
+    Parent(i32),
+    /// The child.
+    Child,
+}
+
+/// Ends the process at once, without destructors or exit handlers.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// clone(2) as a fork: a copy of this process, in new namespaces by `flags` ([`ns`]), its death
+/// signalled to the parent by SIGCHLD. With `sibling`, the parent of the new process is the
+/// caller's parent (`CLONE_PARENT`).
+///
+/// # Errors
+/// Those of clone(2).
+pub fn fork(flags: u32, sibling: bool) -> Result<Fork> {
+    let parent = if sibling { libc::CLONE_PARENT as libc::c_ulong } else { 0 };
+    let flags = libc::c_ulong::from(flags) | libc::SIGCHLD as libc::c_ulong | parent;
+    // SAFETY: no stack and no CLONE_VM: the child runs on its own copy of this stack. All programs
+    // of this project are single-threaded when they call it, so no lock can be held elsewhere.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
+}
+
+/// Runs `child` in a new process that shares this one's memory, and suspends the caller until that
+/// process executes a program or ends (`CLONE_VM | CLONE_VFORK`): three times cheaper than a copy.
+///
+/// What `child` returns becomes its exit status. Returns the new process's pid.
+///
+/// # Errors
+/// Those of clone(2), or ENOMEM for the stack.
+pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
+    const STACK: usize = 256 * 1024;
+    extern "C" fn trampoline(arg: *mut c_void) -> c_int {
+        // SAFETY: `arg` points at the fat reference below, which outlives the call because the
+        // parent is suspended until this process has gone or executed another program.
+        let child = unsafe { &mut *arg.cast::<&mut dyn FnMut() -> i32>() };
+        exit(child());
+    }
+    // SAFETY: a fresh private anonymous mapping; nothing else refers to it.
+    let stack = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            STACK,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+            -1,
+            0,
+        )
+    };
+    if stack == libc::MAP_FAILED {
+        return Err(crate::last_errno());
+    }
+    let mut child = child;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is mapped, aligned, grows down and is used by the child alone; the parent
+    // is suspended while the child runs (CLONE_VFORK), so the shared memory has one user.
+    let pid = unsafe {
+        libc::clone(trampoline, stack.byte_add(STACK), flags, (&raw mut child).cast::<c_void>())
+    };
+    let pid = check(libc::c_long::from(pid));
+    // SAFETY: the child has left this memory (exec or exit): no one uses the stack any more.
+    unsafe { libc::munmap(stack, STACK) };
+    Ok(pid? as i32)
+}
+
+/// A NULL-terminated array of pointers to strings, for execve(2). Borrows the strings.
+#[derive(Debug)]
+pub struct StringArray<'a> {
+    pointers: Vec<*const c_char>,
+    strings: std::marker::PhantomData<&'a CStr>,
+}
+
+impl<'a> StringArray<'a> {
+    /// Collects the strings. Allocates.
+    pub fn new(strings: impl IntoIterator<Item = &'a CStr>) -> Self {
+        let mut pointers: Vec<_> = strings.into_iter().map(CStr::as_ptr).collect();
+        pointers.push(std::ptr::null());
+        Self { pointers, strings: std::marker::PhantomData }
+    }
+
+    /// Replaces string `index`, which must exist. Returns whether it did.
+    pub fn set(&mut self, index: usize, string: &'a CStr) -> bool {
+        if index + 1 >= self.pointers.len() {
+            return false;
+        }
+        self.pointers[index] = string.as_ptr();
+        true
+    }
+}
+
+/// execve(2). Returns only when it failed.
+pub fn execve(path: &CStr, argv: &StringArray<'_>, envp: &StringArray<'_>) -> Errno {
+    // SAFETY: both arrays are NULL-terminated and borrow strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    crate::last_errno()
+}
+
+/// execveat(2) of the file behind `fd` itself (`AT_EMPTY_PATH`). Returns only when it failed.
+pub fn fexecve(fd: BorrowedFd<'_>, argv: &StringArray<'_>, envp: &StringArray<'_>) -> Errno {
+    // SAFETY: as in `execve`; the path is the empty string.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    crate::last_errno()
+}
+
+/// Takes ownership of a descriptor known by its number only, such as one named in an option.
+/// The caller makes sure that nothing else in the process owns it.
+///
+/// # Errors
+/// EBADF when no such descriptor is open.
+pub fn adopt_fd(fd: RawFd) -> Result<OwnedFd> {
+    borrow_fd(fd)?;
+    // SAFETY: it is open (just checked), and the caller passes each number once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Borrows a descriptor known by its number only, for as long as the process runs.
+///
+/// # Errors
+/// EBADF when no such descriptor is open.
+pub fn borrow_fd(fd: RawFd) -> Result<BorrowedFd<'static>> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: F_GETFD only asks whether the number is open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+    // SAFETY: the descriptor is open; it was inherited, so no owner in this process closes it
+    // behind the borrower's back but `close_fd`, whose callers do so last.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Closes an inherited descriptor by number; an error (already closed) is of no consequence.
+pub fn close_fd(fd: RawFd) {
+    // SAFETY: closing a number invalidates no memory; the callers own the inherited descriptors.
+    unsafe { libc::close(fd) };
+}
+
+/// close_range(2): closes, or with `cloexec` only marks, every descriptor in `first..=last`.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9 (EINVAL for `cloexec` before 5.11).
+pub fn close_range(first: u32, last: u32, cloexec: bool) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    let flags = if cloexec { CLOSE_RANGE_CLOEXEC } else { 0 };
+    // SAFETY: as for `close_fd`.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// PR_CAPBSET_DROP: removes a capability from the calling thread's bounding set.
+///
+/// # Errors
+/// EINVAL: the kernel knows no capability of this number. EPERM: CAP_SETPCAP is missing.
+pub fn drop_bounding(capability: u32) -> Result<()> {
+    // SAFETY: prctl with integers only.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
+}
+
+/// PR_CAP_AMBIENT_RAISE.
+///
+/// # Errors
+/// EINVAL: unknown capability or a kernel without ambient capabilities. EPERM: it is not both
+/// permitted and inheritable.
+pub fn raise_ambient(capability: u32) -> Result<()> {
+    let (op, raise) = (libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE);
+    // SAFETY: prctl with integers only.
+    check(unsafe { libc::prctl(op, raise, capability, 0, 0) }.into()).map(drop)
+}
+
+/// The three capability sets of a thread, as bit masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Caps {
+    /// Effective set.
+    pub effective: u64,
+    /// Permitted set.
+    pub permitted: u64,
+    /// Inheritable set.
+    pub inheritable: u64,
+}
+
+const CAP_V3: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// capget(2) of the calling thread.
+///
+/// # Errors
+/// Those of capget(2).
+pub fn caps() -> Result<Caps> {
+    let mut header = CapHeader { version: CAP_V3, pid: 0 };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: version 3 reads one header and writes two data elements.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    let wide = |i: usize| u64::from(data[0][i]) | u64::from(data[1][i]) << 32;
+    Ok(Caps { effective: wide(0), permitted: wide(1), inheritable: wide(2) })
+}
+
+/// capset(2) of the calling thread.
+///
+/// # Errors
+/// EPERM: a capability that is not permitted.
+pub fn set_caps(caps: Caps) -> Result<()> {
+    let mut header = CapHeader { version: CAP_V3, pid: 0 };
+    let half = |shift: u32| {
+        [caps.effective, caps.permitted, caps.inheritable].map(|set| (set >> shift) as u32)
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 reads one header and two data elements.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
+}
+
+/// umask(2); returns the old mask.
+pub fn umask(mask: u32) -> u32 {
+    // SAFETY: umask has no preconditions and cannot fail.
+    unsafe { libc::umask(mask) }
+}
+
+/// setuid(2) and setgid(2) of the calling (only) thread, by raw calls.
+///
+/// # Errors
+/// Those of the calls.
+pub fn set_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    if let Some(uid) = uid {
+        // SAFETY: integers only; the process has one thread.
+        check(unsafe { libc::syscall(libc::SYS_setuid, uid) })?;
+    }
+    if let Some(gid) = gid {
+        // SAFETY: integers only; the process has one thread.
+        check(unsafe { libc::syscall(libc::SYS_setgid, gid) })?;
+    }
+    Ok(())
+}
+
+/// A POSIX record lock for reading on the whole file, without waiting (fcntl(2), `F_SETLK`).
+///
+/// # Errors
+/// EACCES or EAGAIN: a conflicting lock is held.
+pub fn read_lock(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: a zeroed flock is valid: whole file from the start.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_RDLCK as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    // SAFETY: `lock` lives over the call.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLK, &raw const lock) }.into()).map(drop)
+}
+
+/// unshare(2) of namespaces.
+///
+/// # Errors
+/// Those of unshare(2).
+pub fn unshare(flags: rustix::thread::UnshareFlags) -> Result<()> {
+    // SAFETY: rustix marks it unsafe for CLONE_FILES, with which another thread's descriptors
+    // could change under a borrow; the programs of this project have one thread.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+/// The real user and group id of the process, as the kernel passed them at its start (auxv).
+pub fn start_ids() -> (u32, u32) {
+    // SAFETY: getauxval only reads the auxiliary vector.
+    unsafe { (libc::getauxval(libc::AT_UID) as u32, libc::getauxval(libc::AT_GID) as u32) }
+}
