@@ -5,4 +5,7 @@
 mod report;
 mod run;
 
+#[global_allocator]
+static ARENA: swathe_sys::alloc::Arena = swathe_sys::alloc::Arena::new();
+
 swathe_sys::entry!(run::main);

@@ -5,7 +5,7 @@
 //! sandbox's root, component by component, by the kernel. The knowledge is worked out from the plan
 //! before anything runs; where it is in doubt, it says "not known".
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use swathe_plan::model::{BindSource, FileOp, Step};
 
@@ -43,7 +43,7 @@ pub fn default_perms(op: &FileOp) -> Option<u32> {
 
 /// Works out the targets of all steps. `own_root`: the sandbox's root starts as an empty tmpfs.
 pub fn targets(steps: &[Step], own_root: bool) -> Vec<Target> {
-    let mut layout = Layout { nodes: HashMap::new() };
+    let mut layout = Layout { nodes: BTreeMap::new() };
     if own_root {
         layout.nodes.insert(Vec::new(), Node::OwnDir);
     }
@@ -51,7 +51,7 @@ pub fn targets(steps: &[Step], own_root: bool) -> Vec<Target> {
 }
 
 struct Layout {
-    nodes: HashMap<Vec<u8>, Node>,
+    nodes: BTreeMap<Vec<u8>, Node>,
 }
 
 impl Layout {

@@ -142,20 +142,19 @@ fn one_by_one(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), E
 /// have.
 pub fn ready<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], flags: [PollFlags; N]) -> [bool; N] {
     let mut out = [false; N];
-    let mut list: Vec<(usize, PollFd<'_>)> = Vec::with_capacity(N);
-    for (i, fd) in fds.iter().enumerate() {
-        if let Some(fd) = fd {
-            list.push((i, PollFd::from_borrowed_fd(*fd, flags[i])));
+    // The channel stands in for what is not given; its answer is not looked at.
+    let Some(any) = fds.iter().flatten().next() else { return out };
+    let mut polled: [PollFd<'_>; N] = std::array::from_fn(|i| {
+        let (fd, flags) = match &fds[i] {
+            Some(fd) => (fd, flags[i]),
+            None => (any, PollFlags::empty()),
+        };
+        PollFd::from_borrowed_fd(*fd, flags)
+    });
+    if poll(&mut polled, None).is_ok() {
+        for (i, fd) in polled.iter().enumerate() {
+            out[i] = fds[i].is_some() && !fd.revents().is_empty();
         }
     }
-    let (indices, mut polled): (Vec<usize>, Vec<PollFd<'_>>) = list.into_iter().unzip();
-    match poll(&mut polled, None) {
-        Ok(_) => {
-            for (i, fd) in indices.into_iter().zip(&polled) {
-                out[i] = !fd.revents().is_empty();
-            }
-            out
-        }
-        Err(_) => out,
-    }
+    out
 }

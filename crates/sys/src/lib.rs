@@ -8,6 +8,7 @@
 pub use rustix;
 pub use rustix::io::Errno;
 
+pub mod alloc;
 pub mod entry;
 pub mod landlock;
 pub mod mount;

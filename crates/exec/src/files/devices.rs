@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
-use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, to_name};
+use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, leave_open, to_name};
 use crate::files::root::Attach;
 use crate::files::sources::{Node, Source};
 use crate::files::tmpfs_options;
@@ -93,7 +93,11 @@ impl Builder<'_> {
         fs::mknodat(dev, name, FileType::RegularFile, Mode::from_raw_mode(0o444), 0)
             .at(Stage::DevNode)?;
         match tree {
-            Tree::Detached(fd) => to_name(fd.as_fd(), dev.as_fd(), name).at(Stage::DevNode),
+            Tree::Detached(fd) => {
+                to_name(fd.as_fd(), dev.as_fd(), name).at(Stage::DevNode)?;
+                leave_open(fd);
+                Ok(())
+            }
             tree @ Tree::Source(..) => {
                 let place = Attach::Open(open_path(dev.as_fd(), name).at(Stage::DevNode)?);
                 self.mounter.attach(tree, &mut self.root, place, Stage::DevNode)

@@ -66,14 +66,10 @@ pub(crate) fn tmpfs_options(
 
 /// Builds the whole tree and makes it the root of this process.
 pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
-    let mut sources = sources::open(mounter, prepared)?;
-    let base = match prepared.base {
-        // A chroot or a kernel that cannot: the general way is as good.
-        Base::InPlace(_) if !prepared.new_user_ns || !mounter.kernel.mount_fds => Base::Own,
-        base => base,
-    };
     if !prepared.new_user_ns {
-        // A user namespace of our own gets its mounts as slaves already (mount_namespaces(7)).
+        // Before anything is copied: a copy of a mount that is shared with the host would be its
+        // peer, and what is mounted on the copy would appear on the host. A user namespace of our
+        // own gets its mounts as slaves already (mount_namespaces(7)).
         let slave = if mounter.kernel.mount_fds {
             set_attr(CWD, c"/", 0, Propagation::Slave, true)
         } else {
@@ -82,6 +78,12 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
         };
         slave.at(Stage::Slave)?;
     }
+    let mut sources = sources::open(mounter, prepared)?;
+    let base = match prepared.base {
+        // A chroot or a kernel that cannot: the general way is as good.
+        Base::InPlace(_) if !prepared.new_user_ns || !mounter.kernel.mount_fds => Base::Own,
+        base => base,
+    };
     let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at(Stage::Pivot)?;
     let scratch = scratch(mounter, prepared)?;

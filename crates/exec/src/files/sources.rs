@@ -63,7 +63,8 @@ impl Sources {
 /// raised for the set-up and put back.
 pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
     let steps = &prepared.plan.steps;
-    let needed = 64 + steps.len() as u64 * 2;
+    // A bind mount takes one, a new file system two, a /dev twelve.
+    let needed = 128 + steps.len() as u64 * 4;
     let limit = getrlimit(Resource::Nofile);
     let raised = limit.current.is_some_and(|soft| soft < needed)
         && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
