@@ -2,6 +2,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
+mod hints;
 mod report;
 mod run;
 

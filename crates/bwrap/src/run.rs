@@ -1,15 +1,13 @@
 //! From the command line to the exit status.
 
-use crate::report::Reporter;
+use crate::hints;
+use crate::report::{FAILURE, Reporter};
 use swathe_exec::launch::{self, Outcome};
 use swathe_plan::check::{self, Caller};
 use swathe_plan::docs;
 use swathe_plan::model::UserNamespace;
 use swathe_plan::parse::{self, MAX_ARGS_BYTES, Request};
 use swathe_sys::{Errno, entry, process, rustix};
-
-/// Exit status of every failure of ours.
-const FAILURE: i32 = 1;
 
 /// Runs the program; returns its exit status.
 pub fn main() -> i32 {
@@ -22,7 +20,7 @@ pub fn main() -> i32 {
         return version();
     }
     if let Err(failure) = launch::secure() {
-        return reporter.failure(&swathe_plan::Plan::default(), &failure);
+        return reporter.failure(&swathe_plan::Plan::default(), &failure, false);
     }
     let parsed = match parse::parse(&words, &mut read_args) {
         Ok(parsed) => parsed,
@@ -44,7 +42,7 @@ pub fn main() -> i32 {
     let (uid, gid) = process::start_ids();
     let caps = match launch::initial_caps(uid) {
         Ok(caps) => caps,
-        Err(failure) => return reporter.failure(&plan, &failure),
+        Err(failure) => return reporter.failure(&plan, &failure, false),
     };
     let tries = uid == 0 && plan.namespaces.user == UserNamespace::Try;
     let user_namespaces = tries && user_namespaces_allowed();
@@ -57,8 +55,19 @@ pub fn main() -> i32 {
     }
     let env: Vec<&[u8]> = entry::env().iter().map(|e| e.to_bytes()).collect();
     match launch::launch(&plan, caller, caps, &env) {
-        Outcome::Exited(code) => code,
-        Outcome::Failed(failure) => reporter.failure(&plan, &failure),
+        Outcome::Exited(code) => {
+            // What loaders end with when a library is missing.
+            if code == 127
+                && let Some(hint) = hints::missing_library(&plan)
+            {
+                reporter.explanation(&hint);
+            }
+            code
+        }
+        Outcome::Failed { failure, inside } => {
+            // A process that became the sandbox cannot look at the host, and may be filtered.
+            reporter.failure(&plan, &failure, !inside)
+        }
     }
 }
 

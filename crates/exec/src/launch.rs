@@ -19,7 +19,19 @@ pub enum Outcome {
     /// The command was started and this is its exit status.
     Exited(i32),
     /// It was not started, or a step after its start failed and everything was ended.
-    Failed(Failure),
+    Failed {
+        /// The step.
+        failure: Failure,
+        /// Whether this process is inside the sandbox now, under its filters.
+        inside: bool,
+    },
+}
+
+impl Outcome {
+    /// A failure, seen from outside.
+    pub fn failed(failure: Failure) -> Self {
+        Self::Failed { failure, inside: false }
+    }
 }
 
 /// Secures the launcher itself: first thing of all, before a word is looked at.
@@ -50,14 +62,15 @@ pub fn initial_caps(uid: u32) -> Result<u64> {
 /// Launches a sandbox and waits for its end. Where nothing has to wait, this process becomes the
 /// command, and the function returns only a failure.
 pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome {
-    let started = prepare(plan, caller, caps, env).and_then(|prepared| match prepared.shape {
-        Shape::Direct => Err(direct(&prepared)),
-        _ => monitored(&prepared),
-    });
-    match started {
-        Ok(outcome) => outcome,
-        Err(failure) => Outcome::Failed(failure),
+    let prepared = match prepare(plan, caller, caps, env) {
+        Ok(prepared) => prepared,
+        Err(failure) => return Outcome::failed(failure),
+    };
+    if prepared.shape == Shape::Direct {
+        let inside = !prepared.filters.is_empty();
+        return Outcome::Failed { failure: direct(&prepared), inside };
     }
+    monitored(&prepared).unwrap_or_else(Outcome::failed)
 }
 
 /// Namespaces that the new process gets by its clone.

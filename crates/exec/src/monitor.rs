@@ -109,7 +109,7 @@ impl Sandbox<'_> {
             Ok(()) => self.watch(),
             Err(failure) => {
                 self.kill();
-                Outcome::Failed(failure)
+                Outcome::failed(failure)
             }
         };
         if let (Outcome::Exited(code), Some(fd)) =
@@ -179,18 +179,18 @@ impl Sandbox<'_> {
             Life::Exited(code) => Outcome::Exited(code),
             Life::Failed(failure) => {
                 self.kill();
-                Outcome::Failed(failure)
+                Outcome::failed(failure)
             }
             Life::Ended { ready } => match (self.reap(), ready) {
                 (Some(code), true) => Outcome::Exited(code),
                 // A first process that only reaps says how the command ended before it ends: it
                 // was killed, and the sandbox with it.
                 (Some(code), false) if self.reaped() && code != 1 => Outcome::Exited(code),
-                _ => Outcome::Failed(Failure::found(Stage::Died)),
+                _ => Outcome::failed(Failure::found(Stage::Died)),
             },
             Life::Abandoned => {
                 self.kill();
-                Outcome::Failed(Failure::found(Stage::CallerGone))
+                Outcome::failed(Failure::found(Stage::CallerGone))
             }
         }
     }

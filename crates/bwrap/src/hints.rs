@@ -1,0 +1,366 @@
+//! The second line of a diagnostic: what asked, why it failed, what would help.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use swathe_exec::failure::{Failure, Stage};
+use swathe_exec::report;
+use swathe_host::view::{Seen, View};
+use swathe_host::{machine, needs};
+use swathe_plan::Plan;
+use swathe_plan::check::{environment, variable};
+use swathe_plan::model::{BindSource, Bytes, FileOp, Origin};
+use swathe_plan::options;
+use swathe_sys::{Errno, entry};
+
+/// An explanation; each part may be empty.
+#[derive(Debug, Default)]
+pub struct Hint {
+    /// Why it failed.
+    pub cause: String,
+    /// What would help.
+    pub fix: String,
+}
+
+impl Hint {
+    fn new(cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { cause: cause.into(), fix: fix.into() }
+    }
+}
+
+/// Words as a shell would take them, with what is not printable escaped.
+pub fn shell_words(words: &[Bytes]) -> String {
+    let quote = |word: &Bytes| {
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-./=:,+@%".contains(b);
+        if !word.is_empty() && word.iter().all(plain) {
+            return String::from_utf8_lossy(word).into_owned();
+        }
+        if word.iter().all(|b| (0x20..0x7f).contains(b) && *b != b'\'') {
+            return format!("'{}'", String::from_utf8_lossy(word));
+        }
+        format!("$'{}'", word.escape_ascii())
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// Where the words that asked for something stand.
+pub fn place(origin: &Origin) -> String {
+    match origin.args_fd {
+        Some(fd) => format!("word {} of --args {fd}", origin.index),
+        None => format!("argument {}", origin.index),
+    }
+}
+
+fn show(path: &[u8]) -> String {
+    path.escape_ascii().to_string()
+}
+
+/// Explains a failure from the plan and from what the host looks like.
+pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
+    let errno = Errno::from_raw_os_error(failure.errno);
+    let op = report::step(plan, failure).map(|s| &s.op);
+    match failure.stage {
+        Stage::Source | Stage::OverlaySource | Stage::OverlayWork => source(op, errno),
+        Stage::SourceRace => Hint::new(
+            "the path of the descriptor leads to another file now: it was replaced meanwhile",
+            "nothing was mounted; try again, or find out who replaces it",
+        ),
+        Stage::Parents | Stage::Create | Stage::DataFile | Stage::SymlinkMake | Stage::Chmod
+            if errno == Errno::ROFS =>
+        {
+            read_only(plan, failure)
+        }
+        Stage::SymlinkDest => Hint::new(
+            "mounting on a symbolic link would mount wherever it leads",
+            "name the place that the link leads to",
+        ),
+        Stage::NotDirectory | Stage::NotFile => Hint::new(
+            "a directory can only be mounted on a directory, a file only on a file",
+            "choose another destination, or put --tmpfs on its parent first",
+        ),
+        Stage::RemountReadOnly if errno == Errno::INVAL => Hint::new(
+            "nothing is mounted exactly there",
+            "use --ro-bind PATH PATH to make a part of a mount read-only",
+        ),
+        Stage::Proc => proc(errno),
+        Stage::Mqueue => Hint::new(
+            "a message queue file system belongs to an IPC namespace",
+            "add --unshare-ipc",
+        ),
+        Stage::Descriptor => Hint::new(
+            format!(
+                "{} names a descriptor that is not open",
+                descriptor_option(plan, failure.detail.cast_signed())
+            ),
+            "open it in the caller and let it be inherited (no close-on-exec)",
+        ),
+        Stage::SeccompBlob => Hint::new(
+            "a filter is 1 to 4096 instructions of 8 bytes each, as seccomp_export_bpf writes it",
+            "check that the descriptor is at the start of the data, and that nothing else was written to it",
+        ),
+        Stage::Seccomp if errno == Errno::INVAL => seccomp(),
+        Stage::Clone
+        | Stage::UidMap
+        | Stage::GidMap
+        | Stage::UnshareUser
+        | Stage::Loopback
+        | Stage::Slave
+        | Stage::RootTmpfs => namespaces(failure.stage, errno),
+        Stage::Map | Stage::MapTool => Hint::new(
+            "ranges of ids are mapped by newuidmap and newgidmap (package uidmap), which allow what /etc/subuid and /etc/subgid delegate",
+            "install the package, and delegate the range to this user",
+        ),
+        Stage::Landlock => Hint::new(
+            "scopes need Linux 6.12 with Landlock enabled",
+            "leave the option out, or enable Landlock (lsm=...,landlock)",
+        ),
+        Stage::UserNotDisabled => Hint::new(
+            "user namespaces can still be made in the sandbox",
+            "add --unshare-user --disable-userns",
+        ),
+        Stage::CallerGone => Hint::new("--die-with-parent was given and the caller has ended", ""),
+        Stage::Chdir => Hint::new(
+            "that directory is not in the sandbox",
+            "bind it, or choose one that is there",
+        ),
+        Stage::Exec => exec(plan, errno),
+        Stage::Overlay => Hint::new(
+            "overlayfs refused; the kernel log (dmesg) may say why",
+            "in a user namespace an upper directory must be on a file system with user.* extended attributes, such as ext4, xfs, btrfs, or tmpfs of Linux 6.6",
+        ),
+        _ => Hint::default(),
+    }
+}
+
+fn source(op: Option<&FileOp>, errno: Errno) -> Hint {
+    let path = match op {
+        Some(FileOp::Bind { source: BindSource::Path { path, .. }, .. }) => &path.0,
+        _ => return Hint::default(),
+    };
+    if errno != Errno::NOENT {
+        return Hint::default();
+    }
+    let full = Path::new(OsStr::from_bytes(path));
+    if let Ok(target) = std::fs::read_link(full) {
+        let target = show(target.as_os_str().as_bytes());
+        return Hint::new(format!("it is a link to {target}, which does not exist"), "");
+    }
+    let nearest = full.ancestors().skip(1).find(|p| p.exists());
+    let cause = match nearest {
+        Some(p) if !p.as_os_str().is_empty() => {
+            format!("{} exists, but nothing of that name in it", show(p.as_os_str().as_bytes()))
+        }
+        _ => "it does not exist on the host".to_owned(),
+    };
+    Hint::new(cause, "the -try form of the option leaves out what does not exist")
+}
+
+fn read_only(plan: &Plan, failure: &Failure) -> Hint {
+    let view = View::new(plan);
+    let Some(step) = report::step(plan, failure) else { return Hint::default() };
+    let dest = Path::new("/")
+        .join(OsStr::from_bytes(&step.op.dest().0).to_string_lossy().trim_start_matches('/'));
+    let index = failure.op.unwrap_or(0) as usize;
+    let covering = plan.steps[..index.min(plan.steps.len())]
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(i, _)| view.covers(*i, &dest));
+    match covering {
+        Some((_, by)) => Hint::new(
+            format!(
+                "it does not exist in what {} ({}) shows, and that cannot be written",
+                place(&by.origin),
+                shell_words(&swathe_plan::render::operation(&by.op))
+            ),
+            "create it on the host first, or put --tmpfs on its parent before it",
+        ),
+        None => Hint::new("it lies below a read-only mount", "create it on the host first"),
+    }
+}
+
+fn proc(errno: Errno) -> Hint {
+    if !matches!(errno, Errno::PERM | Errno::ACCESS) {
+        return Hint::default();
+    }
+    let place = machine::container()
+        .map_or("here".to_owned(), |kind| format!("in this container ({kind})"));
+    Hint::new(
+        format!(
+            "parts of /proc are covered {place}, and the kernel allows a new procfs only where nothing is hidden"
+        ),
+        "use --ro-bind /proc /proc, or start the container with --security-opt systempaths=unconfined",
+    )
+}
+
+fn seccomp() -> Hint {
+    if machine::has_seccomp() {
+        Hint::new(
+            "this kernel has seccomp filters: the program itself is malformed (an unknown instruction, a jump out of it, or no return at its end)",
+            "export it again, for the architecture of this machine",
+        )
+    } else {
+        Hint::new("this kernel has no seccomp filters", "use a kernel with CONFIG_SECCOMP_FILTER")
+    }
+}
+
+fn namespaces(stage: Stage, errno: Errno) -> Hint {
+    if errno == Errno::NOSPC || errno == Errno::USERS {
+        return Hint::new(
+            "a limit of namespaces is reached: too many, or nested too deeply",
+            "see /proc/sys/user/max_*_namespaces; user namespaces nest 32 deep at most",
+        );
+    }
+    if !matches!(errno, Errno::PERM | Errno::ACCESS | Errno::INVAL) {
+        return Hint::default();
+    }
+    match machine::user_namespace_obstacles().into_iter().next() {
+        Some(found) => Hint::new(found.cause, found.fix),
+        None if stage == Stage::Clone && errno == Errno::INVAL => {
+            Hint::new("the kernel lacks one of the kinds of namespaces asked for", "")
+        }
+        None => Hint::new(
+            "",
+            "a security module or a surrounding sandbox may forbid it; see the kernel log",
+        ),
+    }
+}
+
+/// The option that names a descriptor.
+fn descriptor_option(plan: &Plan, number: i32) -> String {
+    let words = swathe_plan::render::render(plan);
+    let text = number.to_string();
+    let takes_fd = |word: &Bytes| {
+        options::find(word)
+            .is_some_and(|s| s.arguments.first().is_some_and(|a| a.kind == options::Kind::Fd))
+    };
+    words
+        .windows(2)
+        .find(|pair| takes_fd(&pair[0]) && pair[1] == text.as_bytes())
+        .map_or("an option".to_owned(), |pair| format!("{} {number}", show(&pair[0])))
+}
+
+/// The files that the command may mean, as paths of the sandbox.
+fn candidates(plan: &Plan) -> Vec<PathBuf> {
+    let name = plan.command.first().map_or(&[][..], Vec::as_slice);
+    let as_path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    if name.contains(&b'/') {
+        return vec![as_path(name)];
+    }
+    let env = entry::env();
+    let env: Vec<&[u8]> = env.iter().map(|e| e.to_bytes()).collect();
+    let env = environment(plan, &env);
+    let path = variable(&env, "PATH").unwrap_or(b"/bin:/usr/bin");
+    path.split(|&b| b == b':').map(|dir| as_path(dir).join(as_path(name))).collect()
+}
+
+fn exec(plan: &Plan, errno: Errno) -> Hint {
+    let name = show(plan.command.first().map_or(&[][..], Vec::as_slice));
+    if name.is_empty() {
+        return Hint::new("the command is an empty word", "");
+    }
+    let view = View::new(plan);
+    let all = candidates(plan);
+    let inside = all.iter().find_map(|p| match view.look(p) {
+        Seen::Host(file) => Some((p, file)),
+        _ => None,
+    });
+    let Some((path, file)) = inside else {
+        return not_inside(&name, &all);
+    };
+    if errno == Errno::ACCESS {
+        return Hint::new(
+            format!(
+                "{} is no executable file for this user, or its mount is noexec",
+                path.display()
+            ),
+            "",
+        );
+    }
+    let Some(needs) = needs::of(&file) else { return Hint::default() };
+    let Some(interpreter) = needs.interpreter else { return Hint::default() };
+    match view.look(&interpreter) {
+        Seen::Missing(_) => {
+            let what = if needs.libraries.is_empty() { "interpreter" } else { "loader" };
+            let cause = format!(
+                "{} is there, but its {what} {} is not in the sandbox",
+                path.display(),
+                interpreter.display()
+            );
+            Hint::new(cause, add(&interpreter))
+        }
+        _ => Hint::default(),
+    }
+}
+
+fn not_inside(name: &str, all: &[PathBuf]) -> Hint {
+    match all.iter().find(|p| p.is_file()) {
+        Some(host) => Hint::new(
+            format!("{} exists on the host, but is not in the sandbox", host.display()),
+            add(host),
+        ),
+        None => Hint::new(format!("there is no {name} on the host either"), ""),
+    }
+}
+
+/// The options that would show a path of the host.
+fn add(path: &Path) -> String {
+    if !path.exists() {
+        return "it does not exist on the host either".to_owned();
+    }
+    let mut parts = path.components().skip(1);
+    let Some(first) = parts.next() else { return String::new() };
+    let top = Path::new("/").join(first);
+    // Where /usr is merged, /bin, /lib and so on are links into it.
+    if let Ok(target) = std::fs::read_link(&top) {
+        return format!("add --ro-bind /usr /usr --symlink {} {}", target.display(), top.display());
+    }
+    if top == Path::new("/usr") {
+        return "add --ro-bind /usr /usr".to_owned();
+    }
+    format!("add --ro-bind {0} {0}", path.display())
+}
+
+/// Explains a command that ended as loaders do when a library is missing (exit status 127).
+pub fn missing_library(plan: &Plan) -> Option<Hint> {
+    let view = View::new(plan);
+    let file = candidates(plan).iter().find_map(|p| match view.look(p) {
+        Seen::Host(file) => Some(file),
+        _ => None,
+    })?;
+    let mut seen: Vec<String> = Vec::new();
+    let mut files = vec![file];
+    // A bound on what a strange file can make us read.
+    while let Some(file) = files.pop().filter(|_| seen.len() < 500) {
+        let Some(needs) = needs::of(&file) else { continue };
+        let origin = file.parent().unwrap_or(Path::new("/")).display().to_string();
+        let own = needs.search.iter().map(|d| d.replace("$ORIGIN", &origin));
+        let dirs: Vec<String> =
+            own.chain(needs::LIBRARY_DIRS.iter().map(|d| (*d).to_owned())).collect();
+        for library in needs.libraries {
+            if seen.contains(&library) {
+                continue;
+            }
+            let at = |dir: &String| Path::new(dir).join(&library);
+            let inside = dirs.iter().find_map(|dir| match view.look(&at(dir)) {
+                Seen::Host(found) => Some(found),
+                _ => None,
+            });
+            match inside {
+                Some(found) => files.push(found),
+                None => {
+                    if let Some(host) = dirs.iter().map(at).find(|p| p.exists()) {
+                        let cause = format!(
+                            "{} needs the library {library}, which the host has as {} and the sandbox does not",
+                            file.display(),
+                            host.display()
+                        );
+                        return Some(Hint::new(cause, add(&host)));
+                    }
+                }
+            }
+            seen.push(library);
+        }
+    }
+    None
+}

@@ -1,0 +1,124 @@
+//! What a program file needs to start: a script its interpreter, an ELF file its loader and
+//! libraries.
+
+use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, FileHeader32, FileHeader64};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, FileKind};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of a program that are read.
+const MAX_FILE: u64 = 512 << 20;
+/// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
+const MAX_LINE: usize = 256;
+
+/// What a file needs to start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// The interpreter of a script, or the loader of a dynamic program.
+    pub interpreter: Option<PathBuf>,
+    /// Names of libraries.
+    pub libraries: Vec<String>,
+    /// Directories that the file itself names for them; `$ORIGIN` is not yet replaced.
+    pub search: Vec<String>,
+}
+
+/// Reads what a file needs; `None` when it is neither a script nor an ELF program.
+pub fn of(path: &Path) -> Option<Needs> {
+    let mut file = File::open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut start = vec![0; MAX_LINE];
+    let n = file.read(&mut start).ok()?;
+    start.truncate(n);
+    if start.starts_with(b"#!") {
+        let interpreter = Some(script_interpreter(&start)?);
+        return Some(Needs { interpreter, ..Needs::default() });
+    }
+    if !start.starts_with(b"\x7fELF") {
+        return None;
+    }
+    let mut data = start;
+    file.take(MAX_FILE).read_to_end(&mut data).ok()?;
+    match FileKind::parse(data.as_slice()).ok()? {
+        FileKind::Elf64 => elf::<FileHeader64<Endianness>>(&data),
+        FileKind::Elf32 => elf::<FileHeader32<Endianness>>(&data),
+        _ => None,
+    }
+}
+
+fn script_interpreter(start: &[u8]) -> Option<PathBuf> {
+    let line = start[2..].split(|&b| b == b'\n').next()?;
+    let word = line.split(|b| b.is_ascii_whitespace()).find(|w| !w.is_empty())?;
+    Some(PathBuf::from(OsStr::from_bytes(word)))
+}
+
+fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
+    let header = H::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, data).ok()?;
+    let mut needs = Needs::default();
+    let interpreter = segments.iter().find_map(|s| s.interpreter(endian, data).ok().flatten());
+    needs.interpreter = interpreter.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let Some(dynamic) = segments.iter().find_map(|s| s.dynamic(endian, data).ok().flatten()) else {
+        return Some(needs);
+    };
+    let tags = |tag: u32| {
+        dynamic.iter().filter(move |d| d.tag32(endian) == Some(tag)).map(|d| d.d_val(endian).into())
+    };
+    let strings: u64 = tags(DT_STRTAB).next()?;
+    let offset = segments.iter().find_map(|s| {
+        let start: u64 = s.p_vaddr(endian).into();
+        let size: u64 = s.p_filesz(endian).into();
+        let file: u64 = s.p_offset(endian).into();
+        let inside = strings.checked_sub(start).filter(|&d| d < size)?;
+        file.checked_add(inside)
+    })?;
+    let text = |at: u64| {
+        let start = usize::try_from(offset.checked_add(at)?).ok()?;
+        let bytes = data.get(start..)?.split(|&b| b == 0).next()?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    };
+    needs.libraries = tags(DT_NEEDED).filter_map(text).collect();
+    let paths = tags(DT_RUNPATH).chain(tags(DT_RPATH)).filter_map(text);
+    needs.search =
+        paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>()).collect();
+    Some(needs)
+}
+
+/// Directories in which loaders look for libraries without being told.
+pub const LIBRARY_DIRS: [&str; 10] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/lib/i386-linux-gnu",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This test's own file is a dynamic program; a script names its interpreter.
+    #[test]
+    fn reads_programs_and_scripts() {
+        let own = of(Path::new("/proc/self/exe")).expect("an ELF file");
+        if cfg!(target_env = "gnu") {
+            assert!(own.interpreter.is_some());
+            assert!(own.libraries.iter().any(|l| l.starts_with("libc.so")), "{own:?}");
+        }
+        assert_eq!(script_interpreter(b"#! /usr/bin/env -S x\n"), Some("/usr/bin/env".into()));
+        assert_eq!(script_interpreter(b"#!\n"), None);
+        assert_eq!(of(Path::new("/etc/passwd")), None);
+        assert_eq!(of(Path::new("/")), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! An allocator for processes that live for a launch: it takes memory and hardly gives any back.
+//!
+//! musl's allocator makes a system call or two for every large block; a launch would make thirty.
+//! Here a block is the next piece of a chunk. Freeing, or resizing, the newest block takes it back,
+//! so that loops with a temporary do not grow; anything else stays until the process ends or
+//! becomes the command.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+
+/// Bytes of the first chunk, in the program's own data.
+const FIRST: usize = 64 << 10;
+/// Bytes of a further chunk, at least.
+const CHUNK: usize = 1 << 20;
+
+/// The allocator. For single-threaded programs only.
+#[derive(Debug)]
+pub struct Arena {
+    next: Cell<usize>,
+    end: Cell<usize>,
+}
+
+// SAFETY: the programs that make this their global allocator never start a second thread (the
+// crates that they are made of have no call that does).
+unsafe impl Sync for Arena {}
+
+#[repr(align(16))]
+struct First(std::cell::UnsafeCell<[u8; FIRST]>);
+
+// SAFETY: only `Arena` touches it, and that has one user.
+unsafe impl Sync for First {}
+
+static FIRST_CHUNK: First = First(std::cell::UnsafeCell::new([0; FIRST]));
+
+impl Arena {
+    /// An arena that has nothing yet.
+    pub const fn new() -> Self {
+        Self { next: Cell::new(0), end: Cell::new(0) }
+    }
+
+    /// Makes room for `size` bytes; false when there is no memory.
+    #[cold]
+    fn grow(&self, size: usize) -> bool {
+        if self.end.get() == 0 && size <= FIRST {
+            let start = FIRST_CHUNK.0.get() as usize;
+            self.next.set(start);
+            self.end.set(start + FIRST);
+            return true;
+        }
+        let Some(want) = size.checked_next_multiple_of(CHUNK) else { return false };
+        // SAFETY: a fresh private mapping, referred to by nothing else.
+        let chunk = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                want,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if chunk == libc::MAP_FAILED {
+            return false;
+        }
+        self.next.set(chunk as usize);
+        self.end.set(chunk as usize + want);
+        true
+    }
+
+    fn is_newest(&self, ptr: *mut u8, size: usize) -> bool {
+        ptr as usize + size == self.next.get()
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks are disjoint pieces of chunks that are never unmapped, aligned as asked for; a
+// block is handed out again only after it was freed as the newest one.
+unsafe impl GlobalAlloc for Arena {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        loop {
+            let start = self.next.get().next_multiple_of(layout.align());
+            match start.checked_add(layout.size()) {
+                Some(end) if self.end.get() != 0 && end <= self.end.get() => {
+                    self.next.set(end);
+                    return start as *mut u8;
+                }
+                _ => {}
+            }
+            // Room for the alignment too, so that the second round succeeds.
+            let Some(size) = layout.size().checked_add(layout.align()) else {
+                return std::ptr::null_mut();
+            };
+            if !self.grow(size) {
+                return std::ptr::null_mut();
+            }
+        }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        if self.is_newest(ptr, layout.size()) {
+            self.next.set(ptr as usize);
+        }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if self.is_newest(ptr, layout.size()) {
+            match (ptr as usize).checked_add(new_size) {
+                Some(end) if end <= self.end.get() => {
+                    self.next.set(end);
+                    return ptr;
+                }
+                _ => {}
+            }
+        }
+        let Ok(new) = Layout::from_size_align(new_size, layout.align()) else {
+            return std::ptr::null_mut();
+        };
+        // SAFETY: `new` is a valid layout; the two blocks are disjoint and as large as copied.
+        unsafe {
+            let to = self.alloc(new);
+            if !to.is_null() {
+                std::ptr::copy_nonoverlapping(ptr, to, layout.size().min(new_size));
+            }
+            to
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks are aligned, disjoint, keep their contents when they grow, and the newest is reused.
+    #[test]
+    fn hands_out_disjoint_blocks() {
+        let arena = Arena::new();
+        let layout = |size, align| Layout::from_size_align(size, align).expect("valid");
+        // SAFETY: each block is written within its bounds; the arena is used by this test alone.
+        unsafe {
+            let a = arena.alloc(layout(10, 1));
+            let b = arena.alloc(layout(100, 64));
+            assert_eq!(b as usize % 64, 0);
+            assert!(b as usize >= a as usize + 10);
+            std::ptr::write_bytes(b, 7, 100);
+            let c = arena.alloc(layout(1, 1));
+            let b2 = arena.realloc(b, layout(100, 64), 3 << 20);
+            assert_eq!(*b2.add(99), 7);
+            std::ptr::write_bytes(b2, 8, 3 << 20);
+            assert_ne!(c, b2);
+            let d = arena.alloc(layout(64, 8));
+            arena.dealloc(d, layout(64, 8));
+            assert_eq!(arena.alloc(layout(64, 8)), d);
+        }
+    }
+}
