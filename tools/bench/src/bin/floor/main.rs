@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 use sys::{STATUS, clone_on, die, must, p, raw, write_file};
 use words::Plan;
 
-/// Words of 16 bytes on the stack of a process that shares memory: 64 KiB.
-const STACK: usize = 4096;
+/// Words of 16 bytes on the stack of a process that shares memory: 128 KiB.
+const STACK: usize = 8192;
 
 /// Everything the processes of one launch share.
 struct Launch {
@@ -70,9 +70,20 @@ pub unsafe extern "C" fn main(
         if seen & sys::LEFT != 0 {
             let _ = raw(libc::SYS_exit_group, [(seen & 0xff) as usize, 0, 0, 0, 0, 0]);
         }
-        let a = [STATUS.as_ptr() as usize, libc::FUTEX_WAIT as usize, seen as usize, 0, 0, 0];
-        let _ = raw(libc::SYS_futex, a);
+        // The bound is for a first process that died without a word.
+        let bound = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+        let wait = libc::FUTEX_WAIT as usize;
+        let a = [STATUS.as_ptr() as usize, wait, seen as usize, &raw const bound as usize, 0, 0];
+        if raw(libc::SYS_futex, a) == Err(libc::ETIMEDOUT) && gone(pid) {
+            die(c"first process", 0);
+        }
     }
+}
+
+/// Whether child `pid` has ended.
+fn gone(pid: usize) -> bool {
+    let flags = (libc::__WALL | libc::WNOHANG) as usize;
+    raw(libc::SYS_wait4, [pid, 0, flags, 0, 0, 0]) != Ok(0)
 }
 
 /// The first process of the sandbox: sets up, starts the payload, reaps.
@@ -83,7 +94,7 @@ extern "C" fn first_process(arg: *mut c_void) -> c_int {
     if launch.plan.as_pid_1 {
         execute(launch);
     }
-    let mut stack = [const { MaybeUninit::uninit() }; STACK / 2];
+    let mut stack = [const { MaybeUninit::uninit() }; STACK / 4];
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: with CLONE_VFORK this process stands still until the other has left the stack.
     let payload = unsafe { clone_on(&mut stack, flags, payload_process, arg) };
@@ -193,7 +204,7 @@ fn execute(launch: &Launch) -> ! {
 /// buffer.
 #[inline(never)]
 fn filter(fd: usize) {
-    let mut program = [0u64; 4096];
+    let mut program = [0u64; 1024];
     let n = must(
         c"filter",
         libc::SYS_read,
