@@ -5,16 +5,19 @@
 //! shares memory with the launcher, and it leaves out checks a real launcher owes its user (masks
 //! in `/proc`, flags of mounts below a bind, races with a hostile host). Never run anything in it.
 //!
-//! It has a C `main` of its own, so that Rust's run-time start-up is not part of the floor.
+//! It has a C `main` of its own and, in release builds, no standard library: neither Rust's run-time
+//! start-up nor the pages of what it does not use are part of the floor. (A build that unwinds needs
+//! the standard library for its panics.)
 #![no_main]
+#![cfg_attr(panic = "abort", no_std)]
 
 mod mounts;
 mod sys;
 mod words;
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::MaybeUninit;
-use std::sync::atomic::Ordering;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering;
 
 use sys::{STATUS, clone_on, die, must, p, raw, write_file};
 use words::Plan;
@@ -40,12 +43,20 @@ pub unsafe extern "C" fn main(
     argv: *const *const c_char,
     envp: *const *const c_char,
 ) -> c_int {
-    let mut list: Vec<&'static CStr> = Vec::with_capacity(argc as usize);
-    for i in 0..argc as usize {
+    let mut next = 1;
+    let mut word = || {
+        if next >= argc as usize {
+            return None;
+        }
+        next += 1;
         // SAFETY: argv has argc NUL-terminated strings that are never changed or freed.
-        list.push(unsafe { CStr::from_ptr(*argv.add(i)) });
+        Some(unsafe { CStr::from_ptr(*argv.add(next - 1)) })
+    };
+    let mut plan = words::parse(&mut word);
+    plan.command = plan.command.wrapping_add(next);
+    if plan.command >= argc as usize {
+        die(c"no command", 0);
     }
-    let plan = words::parse(&list);
     // SAFETY: `command` is below argc.
     let argv = unsafe { argv.add(plan.command) };
     let mut launch = Launch { plan, argv, envp };
@@ -213,4 +224,16 @@ fn filter(fd: usize) {
     sys::close(fd);
     let filter = libc::sock_fprog { len: (n / 8) as u16, filter: program.as_mut_ptr().cast() };
     must(c"seccomp", libc::SYS_seccomp, [1, 0, &raw const filter as usize, 0, 0, 0]);
+}
+
+// The standard library would have named it.
+#[cfg(panic = "abort")]
+#[link(name = "c")]
+unsafe extern "C" {}
+
+/// Nothing here panics knowingly; if it does, the measurement is void.
+#[cfg(panic = "abort")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    die(c"panic", 0)
 }

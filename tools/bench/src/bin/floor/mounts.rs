@@ -1,7 +1,7 @@
 //! The floor's mount work: detached trees, one attribute call each, one move each.
 
-use std::ffi::CStr;
-use std::mem::size_of;
+use core::ffi::CStr;
+use core::mem::size_of;
 
 use crate::sys::{at, close, must, p, raw};
 use crate::words::{Kind, Op, Plan};
@@ -112,7 +112,7 @@ fn make_file(root: usize, path: &CStr) -> Option<usize> {
 }
 
 fn is_dir(fd: usize) -> bool {
-    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let mut st = core::mem::MaybeUninit::<libc::stat>::zeroed();
     let r = raw(libc::SYS_newfstatat, [fd, p(c""), st.as_mut_ptr() as usize, AT_EMPTY_PATH, 0, 0]);
     // SAFETY: `stat` is plain data and was zeroed, so it is initialised whatever the call did.
     let st = unsafe { st.assume_init() };
@@ -256,7 +256,7 @@ fn open_root() -> usize {
 /// Builds a detached root, fills it, puts it over the old one and leaves that.
 fn new_root(plan: &Plan) {
     let root = new_fs(c"tmpfs", NOSUID | NODEV, &[(c"mode", c"0755")]);
-    for op in &plan.ops {
+    for op in plan.ops {
         operation(root, op, None);
     }
     let old = open_root();

@@ -1,6 +1,8 @@
 //! The subset of bwrap's options the floor understands: what the measured profiles use.
 
-use std::ffi::CStr;
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 use crate::sys::{self, die, raw};
 
@@ -45,7 +47,7 @@ pub enum Kind {
 /// What one command line asks for.
 pub struct Plan {
     /// The operations in order.
-    pub ops: Vec<Op>,
+    pub ops: &'static [Op],
     /// `CLONE_NEW*` flags asked for.
     pub namespaces: i32,
     /// Run the payload as pid 1.
@@ -56,7 +58,8 @@ pub struct Plan {
     pub chdir: Option<&'static CStr>,
     /// Descriptor with the filter program.
     pub seccomp: Option<usize>,
-    /// First word of the command among the program's own arguments.
+    /// First word of the command, counted from the first word `parse` did not take: 0, or -1 (all
+    /// ones) when it had to take that word to see that it is no option.
     pub command: usize,
     /// The caller's ids.
     pub ids: (u32, u32),
@@ -69,11 +72,26 @@ impl Plan {
     }
 }
 
-/// Parses `words` (the program's arguments, name first).
-pub fn parse(words: &[&'static CStr]) -> Plan {
+/// Memory that starts as untouched zero pages and is handed out once.
+#[repr(transparent)]
+struct Room<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: the program parses in one thread before it starts any other process.
+unsafe impl<T> Sync for Room<T> {}
+
+/// At most this many operations.
+const OPS: usize = 4096;
+static OPERATIONS: Room<[Op; OPS]> = Room(UnsafeCell::new(MaybeUninit::uninit()));
+static WORDS: Room<[u8; 1 << 20]> = Room(UnsafeCell::new(MaybeUninit::zeroed()));
+
+/// Where the next word comes from.
+type Next<'a> = &'a mut dyn FnMut() -> Option<&'static CStr>;
+
+/// Parses the words that `next` yields (the program's own name not among them).
+pub fn parse(next: Next<'_>) -> Plan {
     let ids = (id(libc::SYS_getuid), id(libc::SYS_getgid));
     let mut plan = Plan {
-        ops: Vec::with_capacity(words.len()),
+        ops: &[],
         namespaces: libc::CLONE_NEWUSER | libc::CLONE_NEWNS,
         as_pid_1: false,
         new_session: false,
@@ -82,37 +100,50 @@ pub fn parse(words: &[&'static CStr]) -> Plan {
         command: 0,
         ids,
     };
-    plan.command = 1 + options(&mut plan, &words[1..]);
-    if plan.command >= words.len() {
-        die(c"no command", 0);
+    if options(&mut plan, next) {
+        plan.command = usize::MAX;
     }
     plan
+}
+
+/// Adds an operation.
+fn push(plan: &mut Plan, op: Op) {
+    let n = plan.ops.len();
+    if n == OPS {
+        die(c"too many operations", 0);
+    }
+    let start = OPERATIONS.0.get().cast::<Op>();
+    // SAFETY: slot n is inside the array and no reference covers it yet; after the write the first
+    // n + 1 slots are initialised, and slots are never written twice.
+    unsafe {
+        start.add(n).write(op);
+        plan.ops = core::slice::from_raw_parts(start, n + 1);
+    }
 }
 
 fn id(nr: libc::c_long) -> u32 {
     raw(nr, [0; 6]).unwrap_or(0) as u32
 }
 
-/// Reads options from `words`; returns the index of the first word that is none.
-fn options(plan: &mut Plan, words: &[&'static CStr]) -> usize {
-    let mut i = 0;
-    while let Some(word) = words.get(i) {
+/// Reads options; true when the last word taken is no option but the command's first.
+fn options(plan: &mut Plan, next: Next<'_>) -> bool {
+    while let Some(word) = next() {
         let name = word.to_bytes();
         if name == b"--" {
-            return i + 1;
+            return false;
         }
         if !name.starts_with(b"-") {
-            return i;
+            return true;
         }
-        i += 1 + option(plan, name, &words[i + 1..]);
+        option(plan, name, next);
     }
-    i
+    false
 }
 
-/// Applies one option; returns how many of the `rest` words it took.
-fn option(plan: &mut Plan, name: &[u8], rest: &[&'static CStr]) -> usize {
+/// Applies one option, whose arguments are the next words.
+fn option(plan: &mut Plan, name: &[u8], next: Next<'_>) {
     use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWUTS};
-    let arg = |i: usize| *rest.get(i).unwrap_or_else(|| die(c"missing argument", 0));
+    let mut arg = || next().unwrap_or_else(|| die(c"missing argument", 0));
     let all = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     match name {
         b"--unshare-all" => plan.namespaces |= all,
@@ -126,17 +157,18 @@ fn option(plan: &mut Plan, name: &[u8], rest: &[&'static CStr]) -> usize {
         b"--as-pid-1" => plan.as_pid_1 = true,
         b"--new-session" => plan.new_session = true,
         b"--chdir" => {
-            plan.chdir = Some(arg(0));
-            return 1;
+            plan.chdir = Some(arg());
         }
         b"--seccomp" => {
-            plan.seccomp = Some(number(arg(0)));
-            return 1;
+            plan.seccomp = Some(number(arg()));
         }
         b"--args" => {
-            let words = file_words(number(arg(0)));
-            options(plan, &words);
-            return 1;
+            let mut rest = file_bytes(number(arg()));
+            options(plan, &mut || {
+                let word = CStr::from_bytes_until_nul(rest).ok()?;
+                rest = &rest[word.count_bytes() + 1..];
+                Some(word)
+            });
         }
         b"--proc" | b"--dev" | b"--tmpfs" | b"--dir" => {
             let kind = match name {
@@ -145,13 +177,11 @@ fn option(plan: &mut Plan, name: &[u8], rest: &[&'static CStr]) -> usize {
                 b"--tmpfs" => Kind::Tmpfs,
                 _ => Kind::Dir,
             };
-            plan.ops.push(Op { kind, src: c"", dest: relative(arg(0)), fd: 0 });
-            return 1;
+            push(plan, Op { kind, src: c"", dest: relative(arg()), fd: 0 });
         }
         b"--file" | b"--ro-bind-data" => {
             let kind = if name == b"--file" { Kind::File } else { Kind::RoData };
-            plan.ops.push(Op { kind, src: c"", dest: relative(arg(1)), fd: number(arg(0)) });
-            return 2;
+            push(plan, Op { kind, src: c"", fd: number(arg()), dest: relative(arg()) });
         }
         b"--ro-bind" | b"--bind" | b"--dev-bind" | b"--symlink" => {
             let kind = match name {
@@ -160,20 +190,19 @@ fn option(plan: &mut Plan, name: &[u8], rest: &[&'static CStr]) -> usize {
                 b"--dev-bind" => Kind::Dev,
                 _ => Kind::Symlink,
             };
-            plan.ops.push(Op { kind, src: arg(0), dest: relative(arg(1)), fd: 0 });
-            return 2;
+            push(plan, Op { kind, src: arg(), dest: relative(arg()), fd: 0 });
         }
         _ => die(c"unknown option", 0),
     }
-    0
 }
 
-/// Reads the NUL-separated words behind `fd` (at most 1 MiB) into memory that is never freed.
-fn file_words(fd: usize) -> Vec<&'static CStr> {
-    let buf = Box::leak(vec![0u8; 1 << 20].into_boxed_slice());
+/// Reads the file behind `fd`, at most 1 MiB; can be done once.
+fn file_bytes(fd: usize) -> &'static [u8] {
+    // SAFETY: zeroed bytes are initialised; the one `--args` of a launch makes the only reference.
+    let buf = unsafe { (*WORDS.0.get()).assume_init_mut() };
     let mut len = 0;
     while let Ok(n) =
-        raw(libc::SYS_read, [fd, buf[len..].as_mut_ptr() as usize, buf.len() - 1 - len, 0, 0, 0])
+        raw(libc::SYS_read, [fd, buf[len..].as_mut_ptr() as usize, buf.len() - len, 0, 0, 0])
     {
         if n == 0 {
             break;
@@ -181,13 +210,7 @@ fn file_words(fd: usize) -> Vec<&'static CStr> {
         len += n;
     }
     sys::close(fd);
-    let mut words = Vec::with_capacity(4096);
-    let mut rest: &'static [u8] = &buf[..len];
-    while let Ok(word) = CStr::from_bytes_until_nul(rest) {
-        words.push(word);
-        rest = &rest[word.count_bytes() + 1..];
-    }
-    words
+    &buf[..len]
 }
 
 fn number(word: &CStr) -> usize {
