@@ -1,5 +1,6 @@
 //! From samples to the table and the JSON file.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::rows::{Kind, Row};
@@ -129,10 +130,12 @@ pub fn table(lines: &[Line]) -> String {
             target(line.row.aim),
         );
     }
+    let mut by_note: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in lines {
-        for note in &line.notes {
-            let _ = writeln!(out, "{}: {note}", line.row.name);
-        }
+        line.notes.iter().for_each(|n| by_note.entry(n).or_default().push(line.row.name));
+    }
+    for (note, names) in by_note {
+        let _ = writeln!(out, "{}: {note}", names.join(", "));
     }
     out
 }
@@ -204,4 +207,73 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::ROWS;
+
+    fn of(name: &str, samples: &Samples) -> Line {
+        let rows: Vec<&'static Row> = ROWS.iter().collect();
+        lines(&rows, samples)
+            .into_iter()
+            .find(|l| l.row.name == name)
+            .unwrap_or_else(|| panic!("no row {name}"))
+    }
+
+    fn samples(values: &[(&str, Who, &[f64])]) -> Samples {
+        let values = values.iter().map(|(row, who, v)| (((*row).to_owned(), *who), v.to_vec()));
+        Samples { values: values.collect(), ..Samples::default() }
+    }
+
+    /// A time is judged by its ratio to bubblewrap and never fails a run; a rate is judged upwards.
+    #[test]
+    fn judges_ratios() {
+        let s = samples(&[
+            ("min", Who::Ours, &[4.0, 5.0]),
+            ("min", Who::Oracle, &[8.0, 10.0]),
+            ("rate-std", Who::Ours, &[15.0]),
+            ("rate-std", Who::Oracle, &[10.0]),
+        ]);
+        let min = of("min", &s);
+        assert_eq!((min.to_oracle, min.met, min.fails()), (Some(0.5), Some(false), false));
+        assert_eq!(of("rate-std", &s).met, Some(true));
+        assert_eq!(of("std", &s).met, None);
+    }
+
+    /// A count over its limit fails the run, and so does one that could not be taken.
+    #[test]
+    fn gates_counts() {
+        let mut s =
+            samples(&[("calls-min", Who::Ours, &[80.0]), ("calls-std", Who::Ours, &[201.0])]);
+        s.failures.insert(("calls-agent".to_owned(), Who::Ours), "status 0x100".to_owned());
+        assert!(!of("calls-min", &s).fails());
+        assert!(of("calls-std", &s).fails());
+        assert!(of("calls-agent", &s).fails());
+    }
+
+    /// A quadratic launch time fails the linearity row; a linear one does not.
+    #[test]
+    fn gates_linearity() {
+        let cost = |f: fn(f64) -> f64| {
+            let v = [0.0, 300.0, 1000.0].map(f);
+            let [a, b, c] = &v;
+            let one = std::slice::from_ref;
+            let s = samples(&[
+                ("std", Who::Ours, one(a)),
+                ("binds-300", Who::Ours, one(b)),
+                ("binds-1000", Who::Ours, one(c)),
+            ]);
+            of("linear-binds", &s).fails()
+        };
+        assert!(!cost(|n| 1000.0 + 10.0 * n));
+        assert!(cost(|n| 1000.0 + n * n));
+    }
+
+    /// Text goes into JSON with what JSON reserves escaped.
+    #[test]
+    fn quotes() {
+        assert_eq!(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+    }
 }
