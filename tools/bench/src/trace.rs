@@ -94,3 +94,31 @@ fn at_entry(pid: c_int) -> bool {
     let n = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size, info.as_mut_ptr()) };
     n > 0 && info[0].to_ne_bytes()[0] == AT_ENTRY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+
+    fn calls(script: &str) -> usize {
+        let words = ["-c", script].map(|w| CString::new(w).unwrap_or_default());
+        let shell = Command::new(c"/bin/sh".to_owned(), words.to_vec(), Vec::new());
+        let trace = count(&shell).unwrap_or_else(|e| panic!("{script}: {e}"));
+        assert_eq!(trace.status, 0, "{script}");
+        trace.calls
+    }
+
+    /// What the payload does is not counted, whether the launcher becomes it or waits for it; what
+    /// the launcher does is, before the payload starts and while and after it runs. One test,
+    /// because counting waits for every child of this process.
+    #[test]
+    fn counts_the_launcher_only() {
+        let plain = calls("exec /bin/true >/dev/null");
+        assert!(plain > 0);
+        assert_eq!(plain, calls("exec /bin/ls / >/dev/null"));
+        assert!(calls("cd /; exec /bin/true >/dev/null") > plain);
+        let waited = calls("/bin/true >/dev/null; cd /; cd /");
+        assert!(waited > plain, "{waited} {plain}");
+        assert!(calls("/bin/ls / >/dev/null; :").abs_diff(calls("/bin/true >/dev/null; :")) <= 2);
+    }
+}
