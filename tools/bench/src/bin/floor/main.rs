@@ -85,7 +85,9 @@ pub unsafe extern "C" fn main(
         let bound = libc::timespec { tv_sec: 1, tv_nsec: 0 };
         let wait = libc::FUTEX_WAIT as usize;
         let a = [STATUS.as_ptr() as usize, wait, seen as usize, &raw const bound as usize, 0, 0];
-        if raw(libc::SYS_futex, a) == Err(libc::ETIMEDOUT) && gone(pid) {
+        // Its word is looked for again: it may have ended right after giving it.
+        let late = raw(libc::SYS_futex, a) == Err(libc::ETIMEDOUT);
+        if late && gone(pid) && STATUS.load(Ordering::Acquire) == seen {
             die(c"first process", 0);
         }
     }
