@@ -58,40 +58,35 @@ pub fn fork(flags: u32, sibling: bool) -> Result<Fork> {
 /// What `child` returns becomes its exit status. Returns the new process's pid.
 ///
 /// # Errors
-/// Those of clone(2), or ENOMEM for the stack.
+/// Those of clone(2).
 pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
-    const STACK: usize = 256 * 1024;
+    /// In the program's data: only what is used of it becomes memory.
+    const STACK_SIZE: usize = 256 * 1024;
+    #[repr(align(16))]
+    struct Stack(std::cell::UnsafeCell<[u8; STACK_SIZE]>);
+    // SAFETY: the caller is suspended while the child uses it, and there is one thread.
+    unsafe impl Sync for Stack {}
     extern "C" fn trampoline(arg: *mut c_void) -> c_int {
         // SAFETY: `arg` points at the fat reference below, which outlives the call because the
         // parent is suspended until this process has gone or executed another program.
         let child = unsafe { &mut *arg.cast::<&mut dyn FnMut() -> i32>() };
         exit(child());
     }
-    // SAFETY: a fresh private anonymous mapping; nothing else refers to it.
-    let stack = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            STACK,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
-            -1,
-            0,
-        )
-    };
-    if stack == libc::MAP_FAILED {
-        return Err(crate::last_errno());
-    }
+    static STACK: Stack = Stack(std::cell::UnsafeCell::new([0; STACK_SIZE]));
+    let stack = STACK.0.get().cast::<c_void>();
     let mut child = child;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is mapped, aligned, grows down and is used by the child alone; the parent
-    // is suspended while the child runs (CLONE_VFORK), so the shared memory has one user.
+    // SAFETY: the stack is aligned, grows down and is used by one child at a time; the parent is
+    // suspended while the child runs (CLONE_VFORK), so the shared memory has one user.
     let pid = unsafe {
-        libc::clone(trampoline, stack.byte_add(STACK), flags, (&raw mut child).cast::<c_void>())
+        libc::clone(
+            trampoline,
+            stack.byte_add(STACK_SIZE),
+            flags,
+            (&raw mut child).cast::<c_void>(),
+        )
     };
-    let pid = check(libc::c_long::from(pid));
-    // SAFETY: the child has left this memory (exec or exit): no one uses the stack any more.
-    unsafe { libc::munmap(stack, STACK) };
-    Ok(pid? as i32)
+    check(libc::c_long::from(pid)).map(|pid| pid as i32)
 }
 
 /// A NULL-terminated array of pointers to strings, for execve(2). Borrows the strings.

@@ -176,10 +176,11 @@ impl Builder<'_> {
             fs::openat(scratch, &name, flags, Mode::from_raw_mode(perms)).at(Stage::Scratch)?;
         copy(fd, &file)?;
         let tree = self.mounter.tree(scratch.as_fd(), &name, Attrs::of(access)).at(Stage::Bind)?;
-        if self.mounter.kernel.mount_fds {
-            fs::unlinkat(scratch, &name, AtFlags::empty()).at(Stage::Scratch)?;
-        }
-        self.attach_tree(index, tree, Stage::Bind)
+        self.attach_tree(index, tree, Stage::Bind)?;
+        // What is mounted has no other name then. Not sooner: a file without a name cannot be
+        // attached.
+        let Some(scratch) = &self.scratch else { return Ok(()) };
+        fs::unlinkat(scratch, &name, AtFlags::empty()).at(Stage::Scratch)
     }
 
     fn symlink(&mut self, index: usize) -> Result<()> {

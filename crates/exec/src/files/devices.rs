@@ -109,6 +109,13 @@ impl Builder<'_> {
         let text = |s: &CStr| s.to_owned();
         let options = [(c"ptmxmode", text(c"0666")), (c"mode", text(c"620"))];
         let new = NewFs { kind: c"devpts", options: &options, attrs: attr::NOSUID | attr::NOEXEC };
+        if self.mounter.kernel.mount_fds {
+            // No path to resolve: the tmpfs is ours, and nothing but this can be called that.
+            let mount = self.mounter.detached(&new).at(Stage::DevPts)?;
+            to_name(mount.as_fd(), dev.as_fd(), c"pts").at(Stage::DevPts)?;
+            leave_open(mount);
+            return Ok(());
+        }
         let at = open_path(dev.as_fd(), c"pts").at(Stage::DevPts)?;
         self.mounter.attach_new(&new, &mut self.root, Attach::Open(at), Stage::DevPts).map(drop)
     }

@@ -86,8 +86,7 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     };
     let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at(Stage::Pivot)?;
-    let scratch = scratch(mounter, prepared)?;
-    let (root, first) = new_root(mounter, prepared, base, &old, &mut sources)?;
+    let (root, first, scratch) = new_root(mounter, prepared, base, &old, &mut sources)?;
     let mut builder = build::Builder { mounter, prepared, root, scratch, sources, overlays: 0 };
     for index in first..prepared.plan.steps.len() {
         builder.step(index).map_err(|f| f.in_op(index))?;
@@ -96,21 +95,24 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     builder.finish(&old, in_place)
 }
 
-/// The root to start from, and how many operations it already stands for.
+/// The root to start from, how many operations it already stands for, and the scratch tmpfs.
+///
+/// The scratch tmpfs lies below a new root, and so leaves with the old one; over a root that is
+/// kept it is put last, so that it does not become read-only with it.
 fn new_root(
     mounter: &Mounter,
     prepared: &Prepared<'_>,
     base: Base,
     old: &OwnedFd,
     sources: &mut sources::Sources,
-) -> Result<(Root, usize)> {
+) -> Result<(Root, usize, Option<OwnedFd>)> {
     let kernel = mounter.kernel;
     if let Base::InPlace(access) = base {
         let attrs = Attrs::of(access);
         match set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true) {
             Ok(()) => {
                 let fd = fcntl_dupfd_cloexec(old, 3).at(Stage::BindRoot)?;
-                return Ok((Root::new(fd, kernel), 1));
+                return Ok((Root::new(fd, kernel), 1, scratch(mounter, prepared)?));
             }
             // "/" is not the root of a mount: it has to be bound.
             Err(swathe_sys::Errno::INVAL) => {
@@ -119,11 +121,12 @@ fn new_root(
             Err(e) => return Err(e).at(Stage::BindRoot).map_err(|f: Failure| f.in_op(0)),
         }
     }
+    let scratch = scratch(mounter, prepared)?;
     if kernel.mount_fds && matches!(base, Base::Bound | Base::InPlace(_)) {
         // The first operation covers the root: no tmpfs need lie below it.
         if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
             mounts::over_root(fd.as_fd()).at(Stage::BindRoot)?;
-            return Ok((Root::new(fd, kernel), 1));
+            return Ok((Root::new(fd, kernel), 1, scratch));
         }
     }
     let fd = if kernel.mount_fds {
@@ -135,7 +138,7 @@ fn new_root(
     } else {
         legacy::base().at(Stage::RootTmpfs)?
     };
-    Ok((Root::new(fd, kernel), 0))
+    Ok((Root::new(fd, kernel), 0, scratch))
 }
 
 impl build::Builder<'_> {
