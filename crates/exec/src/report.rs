@@ -56,6 +56,7 @@ fn source(op: Option<&FileOp>) -> Bytes {
         Some(FileOp::Bind { source: BindSource::Fd(fd), .. }) => {
             format!("/proc/self/fd/{fd}").into_bytes()
         }
+        Some(FileOp::BindData { fd, .. }) => format!("/proc/self/fd/{fd}").into_bytes(),
         _ => b"?".to_vec(),
     }
 }

@@ -15,7 +15,7 @@ use swathe_sys::mount::{Propagation, attr, mount};
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
-use swathe_sys::rustix::process::fchdir;
+use swathe_sys::rustix::process::{chdir, fchdir, pivot_root};
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -164,9 +164,28 @@ pub fn read_only(proc_fd: BorrowedFd<'_>, top: BorrowedFd<'_>) -> Result<()> {
     mount(c"none", &fd_path(top), None, how, None)
 }
 
-/// A tmpfs over the host's /tmp, on which the new tree is built where the newer calls are missing.
-/// The host's /tmp itself was reached before, by descriptors.
-pub fn base() -> Result<OwnedFd> {
+/// A tmpfs of our own as the process's root, on which the new tree is built.
+#[derive(Debug)]
+pub struct Base {
+    /// Its root.
+    pub root: OwnedFd,
+    /// The directory, a mount of its own, that becomes the sandbox's root.
+    pub new_root: OwnedFd,
+    /// A directory out of the sandbox's reach.
+    pub scratch: OwnedFd,
+}
+
+/// Makes the base. It is mounted over /tmp, which always exists, and made the root at once: the
+/// host's tree, now below it, would otherwise contain it wherever the host's root is bound.
+pub fn base() -> Result<Base> {
     mount(c"tmpfs", c"/tmp", Some(c"tmpfs"), MS_NOSUID | MS_NODEV | MS_SILENT, Some(c"mode=0755"))?;
-    fs::open(c"/tmp", PATH | OFlags::DIRECTORY, Mode::empty())
+    chdir(c"/tmp")?;
+    for name in [c"newroot", c"oldroot", c"scratch"] {
+        fs::mkdirat(CWD, name, Mode::from_raw_mode(0o755))?;
+    }
+    mount(c"newroot", c"newroot", None, MS_BIND | MS_REC | MS_SILENT, None)?;
+    pivot_root(c".", c"oldroot")?;
+    chdir(c"/")?;
+    let open = |path: &CStr| fs::openat(CWD, path, PATH | OFlags::DIRECTORY, Mode::empty());
+    Ok(Base { root: open(c"/")?, new_root: open(c"/newroot")?, scratch: open(c"/scratch")? })
 }

@@ -23,27 +23,34 @@ use std::ffi::{CStr, CString};
 use swathe_sys::mount::{Propagation, attr, set_attr};
 use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
-use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
-use swathe_sys::rustix::mount::UnmountFlags;
+use swathe_sys::rustix::mount::{UnmountFlags, unmount};
 use swathe_sys::rustix::process::{fchdir, pivot_root};
 
 /// A tmpfs of our own that no path of the sandbox leads to: for the files of `--bind-data` and the
-/// upper directories of `--tmp-overlay`.
-pub(crate) fn scratch(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Option<OwnedFd>> {
+/// upper directories of `--tmp-overlay`. Attached over "/", out of reach of every path.
+fn scratch(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Option<OwnedFd>> {
     if !prepared.needs_scratch {
         return Ok(None);
     }
-    let fd = if mounter.kernel.mount_fds {
-        let options = tmpfs_options(prepared, 0o755, None, None);
-        let new = NewFs { kind: c"tmpfs", options: &options, attrs: attr::NOSUID | attr::NODEV };
-        let fd = mounter.detached(&new).at(Stage::Scratch)?;
-        mounts::over_root(fd.as_fd()).at(Stage::Scratch)?;
-        fd
-    } else {
-        // Beneath the base of the new root, which covers it.
-        legacy::base().at(Stage::Scratch)?
-    };
-    Ok(Some(fd))
+    own_tmpfs(mounter, prepared, Stage::Scratch).map(Some)
+}
+
+fn own_tmpfs(mounter: &Mounter, prepared: &Prepared<'_>, stage: Stage) -> Result<OwnedFd> {
+    let options = tmpfs_options(prepared, 0o755, None, None);
+    let new = NewFs { kind: c"tmpfs", options: &options, attrs: attr::NOSUID | attr::NODEV };
+    let fd = mounter.detached(&new).at(stage)?;
+    mounts::over_root(fd.as_fd()).at(stage)?;
+    Ok(fd)
+}
+
+/// What the operations start from.
+struct Start {
+    root: Root,
+    /// How many operations it already stands for.
+    first: usize,
+    scratch: Option<OwnedFd>,
+    /// The root to leave in the end; `None`: it is kept.
+    old: Option<OwnedFd>,
 }
 
 /// Options of a tmpfs with the limits that apply to it.
@@ -84,79 +91,71 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
         Base::InPlace(_) if !prepared.new_user_ns || !mounter.kernel.mount_fds => Base::Own,
         base => base,
     };
-    let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .at(Stage::Pivot)?;
-    let (root, first, scratch) = new_root(mounter, prepared, base, &old, &mut sources)?;
+    let start = start(mounter, prepared, base, &mut sources)?;
+    let Start { root, first, scratch, old } = start;
     let mut builder = build::Builder { mounter, prepared, root, scratch, sources, overlays: 0 };
     for index in first..prepared.plan.steps.len() {
         builder.step(index).map_err(|f| f.in_op(index))?;
     }
-    let in_place = matches!(base, Base::InPlace(_)) && first > 0;
-    builder.finish(&old, in_place)
+    builder.finish(old.as_ref())
 }
 
-/// The root to start from, how many operations it already stands for, and the scratch tmpfs.
-///
-/// The scratch tmpfs lies below a new root, and so leaves with the old one; over a root that is
-/// kept it is put last, so that it does not become read-only with it.
-fn new_root(
+fn start(
     mounter: &Mounter,
     prepared: &Prepared<'_>,
     base: Base,
-    old: &OwnedFd,
     sources: &mut sources::Sources,
-) -> Result<(Root, usize, Option<OwnedFd>)> {
+) -> Result<Start> {
     let kernel = mounter.kernel;
+    if !kernel.mount_fds {
+        let base = legacy::base().at(Stage::RootTmpfs)?;
+        let root = Root::new(base.new_root, kernel);
+        return Ok(Start { root, first: 0, scratch: Some(base.scratch), old: Some(base.root) });
+    }
+    let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .at(Stage::Pivot)?;
     if let Base::InPlace(access) = base {
         let attrs = Attrs::of(access);
         match set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true) {
             Ok(()) => {
-                let fd = fcntl_dupfd_cloexec(old, 3).at(Stage::BindRoot)?;
-                return Ok((Root::new(fd, kernel), 1, scratch(mounter, prepared)?));
+                // Not before: a scratch tmpfs over "/" would become read-only with it.
+                let scratch = scratch(mounter, prepared)?;
+                return Ok(Start { root: Root::new(old, kernel), first: 1, scratch, old: None });
             }
             // "/" is not the root of a mount: it has to be bound.
-            Err(swathe_sys::Errno::INVAL) => {
-                sources.reopen_root(mounter, access)?;
-            }
+            Err(swathe_sys::Errno::INVAL) => sources.reopen_root(mounter, access)?,
             Err(e) => return Err(e).at(Stage::BindRoot).map_err(|f: Failure| f.in_op(0)),
         }
     }
+    // Below the new root, so that it leaves with the old one.
     let scratch = scratch(mounter, prepared)?;
-    if kernel.mount_fds && matches!(base, Base::Bound | Base::InPlace(_)) {
+    let old = Some(old);
+    if matches!(base, Base::Bound | Base::InPlace(_)) {
         // The first operation covers the root: no tmpfs need lie below it.
         if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
-            mounts::over_root(fd.as_fd()).at(Stage::BindRoot)?;
-            return Ok((Root::new(fd, kernel), 1, scratch));
+            mounts::over_root(fd.as_fd()).at(Stage::BindRoot).map_err(|f| f.in_op(0))?;
+            return Ok(Start { root: Root::new(fd, kernel), first: 1, scratch, old });
         }
     }
-    let fd = if kernel.mount_fds {
-        let options = tmpfs_options(prepared, 0o755, None, None);
-        let new = NewFs { kind: c"tmpfs", options: &options, attrs: attr::NOSUID | attr::NODEV };
-        let fd = mounter.detached(&new).at(Stage::RootTmpfs)?;
-        mounts::over_root(fd.as_fd()).at(Stage::RootTmpfs)?;
-        fd
-    } else {
-        legacy::base().at(Stage::RootTmpfs)?
-    };
-    Ok((Root::new(fd, kernel), 0, scratch))
+    let fd = own_tmpfs(mounter, prepared, Stage::RootTmpfs)?;
+    Ok(Start { root: Root::new(fd, kernel), first: 0, scratch, old })
 }
 
 impl build::Builder<'_> {
     /// Leaves the old root. Nothing of the host is reachable afterwards but what was mounted.
-    fn finish(self, old: &OwnedFd, in_place: bool) -> Result<()> {
-        if in_place {
+    fn finish(self, old: Option<&OwnedFd>) -> Result<()> {
+        let Some(old) = old else {
             if let Some(scratch) = &self.scratch {
                 fchdir(scratch).at(Stage::Scratch)?;
-                swathe_sys::rustix::mount::unmount(c".", UnmountFlags::DETACH)
-                    .at(Stage::Scratch)?;
+                unmount(c".", UnmountFlags::DETACH).at(Stage::Scratch)?;
             }
             return Ok(());
-        }
+        };
         fchdir(&self.root).at(Stage::Pivot)?;
         pivot_root(c".", c".").at(Stage::Pivot)?;
         // Both roots are mounted on each other now; the working directory says which is meant.
         fchdir(old).at(Stage::UnmountOld)?;
-        swathe_sys::rustix::mount::unmount(c".", UnmountFlags::DETACH).at(Stage::UnmountOld)?;
+        unmount(c".", UnmountFlags::DETACH).at(Stage::UnmountOld)?;
         swathe_sys::rustix::process::chdir(c"/").at(Stage::UnmountOld)
     }
 }
