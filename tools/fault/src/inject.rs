@@ -109,7 +109,7 @@ fn faults_of<'a>(
 /// Makes one launch with one fault and judges it.
 fn inject(options: &Options, setting: &Setting, fault: &Fault<'_>) -> io::Result<Verdict> {
     let mut running = fault.sandbox.launch(setting, Payload::Probe).spawn()?;
-    let limits = Limits { total: options.timeout, rest: None };
+    let limits = Limits { total: options.timeout, rest: None, payload_may_stay: false, idle: None };
     let point = fault.point;
     let traced = trace::trace(&mut running, limits, |call| {
         if call.role != point.role {

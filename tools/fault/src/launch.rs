@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use crate::profile::{Feed, PROBE_FD, Profile};
 use crate::sys::{self, ExecPlan, Pid};
 
+/// Descriptor to which a [`Payload::Gate`] writes.
+const GATE_FD: RawFd = 40;
+
 /// What the sandbox is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
@@ -15,7 +18,7 @@ pub enum Payload {
     Probe,
     /// Write `ready` to standard output and sleep until killed.
     Sleep,
-    /// Write `ready` to this descriptor and wait until it reads end-of-file on standard input.
+    /// Write a byte to what this descriptor of ours stands for, and wait until it reads end-of-file on standard input.
     Gate(RawFd),
     /// End at once with status 0.
     True,
@@ -130,7 +133,7 @@ impl Launch<'_> {
                 vec!["__probe".into(), self.setting.host.clone(), self.profile.walk.into()]
             }
             Payload::Sleep => vec!["__sleep".into()],
-            Payload::Gate(fd) => vec!["__gate".into(), fd.to_string()],
+            Payload::Gate(_) => vec!["__gate".into(), GATE_FD.to_string()],
             Payload::True => vec!["__true".into()],
         };
         argv.push(b"--".to_vec());
@@ -161,7 +164,7 @@ impl Launch<'_> {
         ];
         fds.extend(opened.iter().map(|(number, _, fd)| (fd.as_raw_fd(), *number)));
         if let Payload::Gate(fd) = self.payload {
-            fds.push((fd, fd));
+            fds.push((fd, GATE_FD));
         }
         let env = ["PATH=/usr/bin:/bin", "HOME=/", "LANG=C", "FAULT=launch"];
         let env: Vec<Vec<u8>> = env.iter().map(|w| w.as_bytes().to_vec()).collect();

@@ -21,4 +21,5 @@ pub mod statusfd;
 pub mod survey;
 pub mod sys;
 pub mod trace;
+pub mod untraced;
 pub mod verdict;

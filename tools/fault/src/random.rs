@@ -1,8 +1,91 @@
-//! Mode to come.
-use crate::{args::Options, launch::Setting, report::Report};
+//! Mode `random-kill`: undisturbed speed, and a kill at a random moment.
+
+use std::io;
+use std::time::Duration;
+
+use crate::args::Options;
+use crate::launch::{Payload, Setting};
+use crate::report::Report;
+use crate::survey::{self, Sandbox};
+use crate::sys;
+use crate::trace::GRACE;
+use crate::untraced;
+use crate::verdict::{Class, Verdict};
+use crate::{pool, rng};
+
+/// The latest moment of a kill, from the launcher's exec on, in microseconds.
+const SPAN: usize = 6000;
+
 /// Runs the mode.
+///
 /// # Errors
-/// None yet.
-pub fn run(_: &Options, _: &Setting, _: &mut Report) -> std::io::Result<()> {
+/// Those of making files and workers.
+pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Result<()> {
+    let scratch = survey::Scratch::new()?;
+    let sandboxes = survey::sandboxes(options, &scratch)?;
+    let victims: Vec<&str> =
+        ["launcher", "caller"].into_iter().filter(|v| options.wants_victim(v)).collect();
+    let kinds: Vec<(&Sandbox, &str)> =
+        sandboxes.iter().flat_map(|s| victims.iter().map(move |v| (s, *v))).collect();
+    report.line(&format!("{} random kills, seed {}", options.kills, options.seed));
+    let mut rng = rng::Rng::new(options.seed);
+    let jobs: Vec<(&Sandbox, &str, u64)> = kinds
+        .iter()
+        .cycle()
+        .take(if kinds.is_empty() { 0 } else { options.kills })
+        .map(|(sandbox, victim)| (*sandbox, *victim, rng.below(SPAN) as u64))
+        .collect();
+    let work = |job: usize| -> Vec<u8> {
+        let Some(&(sandbox, victim, after)) = jobs.get(job) else { return Vec::new() };
+        let after = Duration::from_micros(after);
+        strike(setting, sandbox, victim, after).unwrap_or_else(|e| Verdict::broken(&e)).encode()
+    };
+    let mut survivors = std::collections::BTreeMap::new();
+    pool::run(jobs.len(), options.jobs, &work, |job, bytes| {
+        if let Some((sandbox, victim, after)) = jobs.get(job) {
+            let verdict = Verdict::decode(&bytes);
+            let count: &mut (u64, u64) = survivors.entry(*victim).or_default();
+            count.0 += u64::from(verdict.class.bad());
+            count.1 += 1;
+            let label = format!("{} kill {victim} after {after} µs", sandbox.label());
+            let again = format!(
+                "fault random-kill {} {} --victim {victim} --seed {}",
+                options.kills,
+                sandbox.selector(),
+                options.seed
+            );
+            report.verdict(&label, &again, &verdict);
+        }
+    })?;
+    for (victim, (bad, all)) in survivors {
+        report.line(&format!("{victim} killed: survivors in {bad} of {all}"));
+    }
     Ok(())
+}
+
+/// One launch, one kill.
+fn strike(
+    setting: &Setting,
+    sandbox: &Sandbox,
+    victim: &str,
+    after: Duration,
+) -> io::Result<Verdict> {
+    let mut launch = sandbox.launch(setting, Payload::Sleep);
+    launch.extra = &["--die-with-parent"];
+    launch.by_caller = true;
+    let mut running = launch.spawn()?;
+    running.go()?;
+    std::thread::sleep(after);
+    let target = if victim == "launcher" { Some(running.launcher) } else { running.caller };
+    if let Some(pid) = target {
+        sys::kill(pid, libc::SIGKILL);
+    }
+    let ended = untraced::wait_all(GRACE)?;
+    let ran = if running.payload_ran() { "payload ran" } else { "payload never ran" };
+    if ended.survivors.is_empty() {
+        Ok(Verdict::new(Class::Gone, ran))
+    } else {
+        let who = ended.survivors.join("\n");
+        Ok(Verdict::new(Class::Orphan, format!("{ran}; left:\n{who}")))
+    }
 }

@@ -167,7 +167,12 @@ fn observe(launch: &Launch<'_>, timeout: Duration, rest: Option<Duration>) -> io
     for _ in 0..2 {
         let mut points = Vec::new();
         let mut running = launch.spawn()?;
-        let limits = Limits { total: timeout, rest: rest.map(|r| (r, AtRest::End)) };
+        let limits = Limits {
+            total: timeout,
+            rest: rest.map(|r| (r, AtRest::End)),
+            payload_may_stay: false,
+            idle: None,
+        };
         let traced = trace::trace(&mut running, limits, |call| {
             points.push(Point { role: call.role.to_owned(), index: call.index, nr: call.nr });
             Action::Pass

@@ -185,6 +185,18 @@ pub fn set_blocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Raises the soft limit of open files to the hard one, as far as that is possible.
+pub fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` outlives both calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// The calling process's effective user id.
 pub fn euid() -> u32 {
     // SAFETY: takes nothing and cannot fail.

@@ -73,6 +73,10 @@ pub struct Limits {
     /// With a payload that sleeps: this long after its exec the launch counts as settled, and
     /// `at_rest` decides.
     pub rest: Option<(Duration, AtRest)>,
+    /// The payload may outlive the launcher: once it was executed there are no survivors.
+    pub payload_may_stay: bool,
+    /// This long after its start a launch that has not ended is killed, as if by its caller.
+    pub idle: Option<(Duration, Victim)>,
 }
 
 /// What happens to a settled launch.
@@ -222,7 +226,17 @@ where
                 self.kill_all();
             }
         }
-        if self.ended_at.is_some_and(|at| now >= at + GRACE) {
+        if let (Some((idle, victim)), None) = (limits.idle, self.ended_at)
+            && now >= start + idle
+        {
+            self.strike(victim);
+        }
+        if limits.payload_may_stay
+            && self.result.payload
+            && self.ended_at.is_some_and(|at| now >= at + Duration::from_millis(20))
+        {
+            self.kill_all();
+        } else if self.ended_at.is_some_and(|at| now >= at + GRACE) {
             if self.result.survivors.is_empty() {
                 self.result.survivors = self.procs.values().map(|p| p.role.clone()).collect();
                 self.result.survivors.sort();

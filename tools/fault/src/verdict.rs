@@ -37,12 +37,14 @@ pub enum Class {
     Hang,
     /// A launch changed the mount table of its caller.
     MountLeak,
+    /// An undisturbed launch failed under load, or something grew.
+    Load,
     /// The tool itself failed.
     Broken,
 }
 
 /// All classes, in the order in which they are reported.
-pub const CLASSES: [Class; 14] = [
+pub const CLASSES: [Class; 15] = [
     Class::Same,
     Class::Refused,
     Class::Late,
@@ -56,6 +58,7 @@ pub const CLASSES: [Class; 14] = [
     Class::Orphan,
     Class::Hang,
     Class::MountLeak,
+    Class::Load,
     Class::Broken,
 ];
 
@@ -82,6 +85,7 @@ impl fmt::Display for Class {
             Class::Orphan => "ORPHAN",
             Class::Hang => "HANG",
             Class::MountLeak => "MOUNT LEAK",
+            Class::Load => "LOAD",
             Class::Broken => "TOOL BROKEN",
         })
     }
