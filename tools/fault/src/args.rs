@@ -23,6 +23,7 @@ Disturbs launches of a bubblewrap-compatible launcher and judges what becomes of
 
 modes:
   inject            each system call fails once, with each of six errors
+  stall             a process is held at each call that follows its first fork
   kill              launcher, init or caller is killed at each system call
   random-kill [N]   N launches (default 400), launcher or caller killed at a random moment
   status-fd         broken descriptors for the documents, few descriptors
@@ -42,6 +43,7 @@ options:
   --errno NAME      only this error
   --victim NAME     only launcher, init or caller
   --hold MS         kill: hold the process this long before the kill (default: 0)
+  --after US        random-kill: always this many microseconds after the start
   --count N         load: launches in a row (default: 2000)
   --at-once N       load: launches at once (default: 1000)
   --timeout SECONDS limit of one launch (default: 10)
@@ -76,6 +78,8 @@ pub struct Options {
     pub victim: Option<String>,
     /// How long a process is held before a kill.
     pub hold: Duration,
+    /// Moment of the random kills, in microseconds, instead of a random one.
+    pub after: Option<u64>,
     /// Number of random kills.
     pub kills: usize,
     /// Launches in a row.
@@ -136,6 +140,7 @@ pub fn parse(words: &[String]) -> Result<Option<Options>, String> {
         errno: None,
         victim: None,
         hold: Duration::ZERO,
+        after: None,
         kills: 400,
         count: 2000,
         at_once: 1000,
@@ -160,6 +165,7 @@ pub fn parse(words: &[String]) -> Result<Option<Options>, String> {
             "--errno" => options.errno = Some(text()?),
             "--victim" => options.victim = Some(text()?),
             "--hold" => options.hold = Duration::from_millis(number(word, rest.next())?),
+            "--after" => options.after = Some(number(word, rest.next())?),
             "--count" => options.count = number(word, rest.next())?,
             "--at-once" => options.at_once = number(word, rest.next())?,
             "--timeout" => options.timeout = Duration::from_secs(number(word, rest.next())?),

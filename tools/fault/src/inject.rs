@@ -1,7 +1,8 @@
-//! Mode `inject`: each system call of a launch fails once, with each error.
+//! Modes `inject` and `stall`: each system call of a launch fails once, or takes very long.
 
 use std::cell::RefCell;
 use std::io;
+use std::time::Duration;
 
 use crate::args::{ERRNOS, Options};
 use crate::launch::{Payload, Setting};
@@ -11,13 +12,28 @@ use crate::trace::{self, Action, Limits};
 use crate::verdict::{Verdict, judge_fault};
 use crate::{pool, rng};
 
+/// What is done to a call.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// It fails with this error.
+    Errno(&'static str, i32),
+    /// It takes [`STALL`], while the other processes of the launch go on.
+    Stall,
+}
+
 /// One fault to be made.
 struct Fault<'a> {
     sandbox: &'a Sandbox,
     survey: &'a Survey,
     point: &'a Point,
-    errno: (&'static str, i32),
+    kind: Kind,
 }
+
+/// Longer than the probe waits for pid 1: what pid 1 has not done by then, the payload sees missing.
+const STALL: Duration = Duration::from_millis(400);
+
+/// Calls that make a process.
+const FORKS: [i64; 4] = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc::SYS_vfork];
 
 /// Calls that cannot fail: an error from them tells nothing about the launcher.
 const NEVER_FAIL: [i64; 14] = [
@@ -37,11 +53,28 @@ const NEVER_FAIL: [i64; 14] = [
     libc::SYS_sched_yield,
 ];
 
-/// Runs the mode.
+/// Runs mode `inject`.
 ///
 /// # Errors
 /// Those of making files and workers.
 pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Result<()> {
+    run_mode(options, setting, report, "inject")
+}
+
+/// Runs mode `stall`: does the payload start before the processes beside it are ready?
+///
+/// # Errors
+/// Those of making files and workers.
+pub fn run_stall(options: &Options, setting: &Setting, report: &mut Report) -> io::Result<()> {
+    run_mode(options, setting, report, "stall")
+}
+
+fn run_mode(
+    options: &Options,
+    setting: &Setting,
+    report: &mut Report,
+    mode: &str,
+) -> io::Result<()> {
     let scratch = survey::Scratch::new()?;
     let sandboxes = survey::sandboxes(options, &scratch)?;
     let before = crate::profile::snapshot(scratch.path())?;
@@ -52,7 +85,11 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
             Ok(survey) => {
                 let calls = survey.points.len();
                 report.line(&format!("{}: {calls} calls ({})", sandbox.label(), survey.counts()));
-                faults.extend(faults_of(options, sandbox, survey));
+                if mode == "stall" {
+                    faults.extend(stalls_of(options, sandbox, survey));
+                } else {
+                    faults.extend(faults_of(options, sandbox, survey));
+                }
             }
             Err(error) => report.broken(&sandbox.label(), error),
         }
@@ -75,11 +112,13 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
     pool::run(faults.len(), options.jobs, &work, |job, bytes| {
         if let Some(fault) = faults.get(job) {
             let verdict = Verdict::decode(&bytes);
-            let (name, _) = fault.errno;
+            let (name, errno) = match fault.kind {
+                Kind::Errno(name, _) => (name, format!(" --errno {name}")),
+                Kind::Stall => ("stalled", String::new()),
+            };
             let label = format!("{} {} {name}", fault.sandbox.label(), fault.point);
             let point = format!("{}:{}", fault.point.role, fault.point.index);
-            let again =
-                format!("fault inject {} --at {point} --errno {name}", fault.sandbox.selector());
+            let again = format!("fault {mode} {} --at {point}{errno}", fault.sandbox.selector());
             report.verdict(&label, &again, &verdict);
         }
     })?;
@@ -102,8 +141,27 @@ fn faults_of<'a>(
             ERRNOS
                 .iter()
                 .filter(|(name, _)| options.errno.as_deref().is_none_or(|e| e == *name))
-                .map(move |&errno| Fault { sandbox, survey, point, errno })
+                .map(move |&(name, errno)| Fault {
+                    sandbox,
+                    survey,
+                    point,
+                    kind: Kind::Errno(name, errno),
+                })
         })
+}
+
+/// All stalls of one sandbox that the options allow: calls that follow a process's first fork.
+fn stalls_of<'a>(options: &Options, sandbox: &'a Sandbox, survey: &'a Survey) -> Vec<Fault<'a>> {
+    let forks = |p: &&Point| FORKS.contains(&i64::try_from(p.nr).unwrap_or(-1));
+    let first = |role: &str| {
+        let of_role = survey.points.iter().filter(|p| p.role == role);
+        of_role.filter(forks).map(|p| p.index).min()
+    };
+    let points = survey.points.iter().filter(|p| options.wants(&p.role, p.index));
+    points
+        .filter(|p| first(&p.role).is_some_and(|f| p.index > f))
+        .map(|point| Fault { sandbox, survey, point, kind: Kind::Stall })
+        .collect()
 }
 
 /// Makes one launch with one fault and judges it.
@@ -115,7 +173,10 @@ fn inject(options: &Options, setting: &Setting, fault: &Fault<'_>) -> io::Result
         if call.role != point.role {
             Action::PassAll
         } else if call.index == point.index {
-            Action::Fail(fault.errno.1)
+            match fault.kind {
+                Kind::Errno(_, errno) => Action::Fail(errno),
+                Kind::Stall => Action::Stall(STALL),
+            }
         } else {
             Action::Pass
         }

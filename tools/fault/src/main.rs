@@ -46,8 +46,9 @@ fn run(options: &Options) -> io::Result<bool> {
     }
     report.line(&format!("launcher {}", setting.bwrap.display()));
     type Mode = fn(&Options, &Setting, &mut Report) -> io::Result<()>;
-    let modes: [(&str, Mode); 5] = [
+    let modes: [(&str, Mode); 6] = [
         ("inject", inject::run),
+        ("stall", inject::run_stall),
         ("kill", kill::run),
         ("random-kill", random::run),
         ("status-fd", statusfd::run),

@@ -33,7 +33,10 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
         .iter()
         .cycle()
         .take(if kinds.is_empty() { 0 } else { options.kills })
-        .map(|(sandbox, victim)| (*sandbox, *victim, rng.below(SPAN) as u64))
+        .map(|(sandbox, victim)| {
+            let after = options.after.unwrap_or_else(|| rng.below(SPAN) as u64);
+            (*sandbox, *victim, after)
+        })
         .collect();
     let work = |job: usize| -> Vec<u8> {
         let Some(&(sandbox, victim, after)) = jobs.get(job) else { return Vec::new() };
@@ -49,10 +52,8 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
             count.1 += 1;
             let label = format!("{} kill {victim} after {after} µs", sandbox.label());
             let again = format!(
-                "fault random-kill {} {} --victim {victim} --seed {}",
-                options.kills,
-                sandbox.selector(),
-                options.seed
+                "fault random-kill 100 {} --victim {victim} --after {after}",
+                sandbox.selector()
             );
             report.verdict(&label, &again, &verdict);
         }

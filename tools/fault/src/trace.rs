@@ -37,6 +37,8 @@ pub enum Action {
     /// Hold the process here for this long while the others go on, then kill the victim and let
     /// the rest run.
     Kill(Victim, Duration),
+    /// Hold the process here for this long while the others go on, then let it run.
+    Stall(Duration),
 }
 
 /// Whom to kill.
@@ -113,8 +115,8 @@ struct Session<'a, F> {
     procs: HashMap<Pid, Proc>,
     /// New processes that stopped before their parent reported them.
     early: HashMap<Pid, Instant>,
-    /// A process held at a call, with the victim and the moment of the kill.
-    held: Option<(Pid, Victim, Instant)>,
+    /// A process held at a call, until when, and whom to kill then.
+    held: Option<(Pid, Option<Victim>, Instant)>,
     /// Nobody stops at calls any more.
     draining: bool,
     started: bool,
@@ -209,7 +211,9 @@ where
             && now >= at
         {
             self.held = None;
-            self.strike(victim);
+            if let Some(victim) = victim {
+                self.strike(victim);
+            }
             sys::trace_resume(pid, Resume::Cont, 0);
         }
         if let (Some((rest, then)), Some(at), None) = (limits.rest, self.exec_at, self.ended_at)
@@ -342,9 +346,15 @@ where
                         }
                         self.draining = true;
                     }
+                    Action::Stall(hold) => {
+                        self.held = Some((pid, None, Instant::now() + hold));
+                        self.result.hit = true;
+                        self.draining = true;
+                        return;
+                    }
                     Action::Kill(victim, hold) => {
                         if !hold.is_zero() {
-                            self.held = Some((pid, victim, Instant::now() + hold));
+                            self.held = Some((pid, Some(victim), Instant::now() + hold));
                             self.draining = true;
                             return;
                         }
