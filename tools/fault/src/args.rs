@@ -26,6 +26,7 @@ modes:
   stall             a process is held at each call that follows its first fork
   kill              launcher, init or caller is killed at each system call
   random-kill [N]   N launches (default 400), launcher or caller killed at a random moment
+  thread            the thread that spawned the launcher ends, its process does not
   status-fd         broken descriptors for the documents, few descriptors
   load              many launches at once and in a row
   all               all of them
@@ -41,7 +42,7 @@ options:
   --seed N          default: from the clock; printed
   --at ROLE:INDEX   only this call, as printed by a bad case
   --errno NAME      only this error
-  --victim NAME     only launcher, init or caller
+  --victim NAME     only launcher, init, caller or self
   --hold MS         kill: hold the process this long before the kill (default: 0)
   --after US        random-kill: always this many microseconds after the start
   --count N         load: launches in a row (default: 2000)
@@ -200,7 +201,7 @@ fn settle(options: &mut Options, who: Option<&str>, user: u32) -> Result<(), Str
         return Err(format!("unknown error {name}"));
     }
     if let Some(name) = &options.victim
-        && !["launcher", "init", "caller"].contains(&name.as_str())
+        && !["launcher", "init", "caller", "self"].contains(&name.as_str())
     {
         return Err(format!("unknown victim {name}"));
     }

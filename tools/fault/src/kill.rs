@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::args::Options;
-use crate::launch::{Payload, Setting};
+use crate::launch::{Payload, Setting, Spawner};
 use crate::report::Report;
 use crate::survey::{self, Point, Sandbox, Survey};
 use crate::sys::Waited;
@@ -35,6 +35,7 @@ fn name(victim: Victim) -> &'static str {
         Victim::Launcher => "launcher",
         Victim::Caller => "caller",
         Victim::Init => "init",
+        Victim::Own => "self",
     }
 }
 
@@ -91,10 +92,14 @@ fn kills_of<'a>(options: &Options, sandbox: &'a Sandbox, survey: &'a Survey) -> 
     }
     let mut kills = Vec::new();
     for point in places {
-        for victim in [Victim::Launcher, Victim::Caller, Victim::Init] {
-            let early = victim == Victim::Init && point.is_some_and(|p| p.role == "L");
-            if options.wants_victim(name(victim)) && (victim != Victim::Init || has_init && !early)
-            {
+        let role = point.map_or("", |p| p.role.as_str());
+        for victim in [Victim::Launcher, Victim::Caller, Victim::Init, Victim::Own] {
+            let makes_sense = match victim {
+                Victim::Launcher | Victim::Caller => true,
+                Victim::Init => has_init && role != "L",
+                Victim::Own => !["", "L", "L.1"].contains(&role),
+            };
+            if makes_sense && options.wants_victim(name(victim)) {
                 kills.push(Kill { sandbox, point, victim, bound: true });
             }
         }
@@ -108,7 +113,7 @@ fn kills_of<'a>(options: &Options, sandbox: &'a Sandbox, survey: &'a Survey) -> 
 /// Makes one launch with one kill and judges it.
 fn strike(options: &Options, setting: &Setting, kill: &Kill<'_>) -> io::Result<Verdict> {
     let mut launch = kill.sandbox.launch(setting, Payload::Sleep);
-    launch.by_caller = true;
+    launch.by = Spawner::Caller;
     if kill.bound {
         launch.extra = &BOUND;
     }
@@ -144,7 +149,9 @@ fn judge(kill: &Kill<'_>, traced: &Traced, stderr: &str) -> Verdict {
     if !traced.hit {
         return Verdict::new(Class::Missed, message);
     }
-    if kill.victim == Victim::Init && traced.launcher == Some(Waited::Exited(0)) {
+    if matches!(kill.victim, Victim::Init | Victim::Own)
+        && traced.launcher == Some(Waited::Exited(0))
+    {
         return Verdict::new(Class::FalseSuccess, message);
     }
     Verdict::new(Class::Gone, message)

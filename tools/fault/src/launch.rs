@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::profile::{Feed, PROBE_FD, Profile};
 use crate::sys::{self, ExecPlan, Pid};
@@ -48,6 +49,17 @@ impl Setting {
     }
 }
 
+/// The process that spawns a launcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spawner {
+    /// The worker itself.
+    Worker,
+    /// A process in a session of its own, which then waits for the launcher.
+    Caller,
+    /// A thread of such a process, which ends this long after the fork. The process lives on.
+    Thread(Duration),
+}
+
 /// One launch to be made.
 pub struct Launch<'a> {
     /// Launcher and probe.
@@ -62,8 +74,8 @@ pub struct Launch<'a> {
     pub user: Option<u32>,
     /// Limit of open files.
     pub nofile: Option<u64>,
-    /// Whether a process of its own session spawns the launcher, instead of the worker.
-    pub by_caller: bool,
+    /// Who spawns the launcher.
+    pub by: Spawner,
     /// Standard input; `/dev/null` when absent.
     pub stdin: Option<RawFd>,
 }
@@ -170,10 +182,10 @@ impl Launch<'_> {
         let env: Vec<Vec<u8>> = env.iter().map(|w| w.as_bytes().to_vec()).collect();
         let plan = ExecPlan::new(&self.argv(), &env, b"/", fds, self.user, self.nofile)?;
         let (gate_reader, gate) = sys::pipe(0)?;
-        let (launcher, caller) = if self.by_caller {
-            by_caller(&plan, &gate_reader, &gate)?
-        } else {
-            (fork_launcher(&plan, &gate_reader, &gate)?, None)
+        let (launcher, caller) = match self.by {
+            Spawner::Worker => (fork_launcher(&plan, &gate_reader)?, None),
+            Spawner::Caller => by_caller(&plan, &gate_reader, None)?,
+            Spawner::Thread(delay) => by_caller(&plan, &gate_reader, Some(delay))?,
         };
         let captures = opened
             .into_iter()
@@ -185,43 +197,63 @@ impl Launch<'_> {
 }
 
 /// Forks a process that waits at the gate, then becomes the launcher.
-fn fork_launcher(plan: &ExecPlan, gate_reader: &OwnedFd, gate: &OwnedFd) -> io::Result<Pid> {
+///
+/// It holds a writing end of the gate itself, so the gate opens by a byte and not by end-of-file.
+fn fork_launcher(plan: &ExecPlan, gate_reader: &OwnedFd) -> io::Result<Pid> {
     let pid = sys::fork()?;
     if pid != 0 {
         return Ok(pid);
     }
-    // The child's own copy of the writing end is closed at exec, after the gate has opened: the
-    // gate opens by a byte, not by end-of-file.
-    let _ = gate;
     sys::wait_byte(gate_reader.as_raw_fd());
     plan.run()
 }
 
-/// Forks a caller in a session of its own, which forks the launcher, waits for it and ends.
+/// Forks a caller in a session of its own, which forks the launcher, waits for it and ends. With
+/// `thread` the fork is made by a second thread, which ends after that delay.
 fn by_caller(
     plan: &ExecPlan,
     gate_reader: &OwnedFd,
-    gate: &OwnedFd,
+    thread: Option<Duration>,
 ) -> io::Result<(Pid, Option<Pid>)> {
     let (report_reader, report) = sys::pipe(0)?;
     let caller = sys::fork()?;
     if caller == 0 {
         sys::setsid();
         drop(report_reader);
-        let Ok(pid) = fork_launcher(plan, gate_reader, gate) else { sys::exit_now(1) };
-        let _ = File::from(report).write_all(&pid.to_ne_bytes());
-        loop {
-            match sys::wait_any(true) {
-                Ok(Some((p, _))) if p == pid => sys::exit_now(0),
-                Err(e) if e.kind() != io::ErrorKind::Interrupted => sys::exit_now(1),
-                _ => {}
-            }
-        }
+        let mut report = File::from(report);
+        let mut spawn = || {
+            let Ok(pid) = fork_launcher(plan, gate_reader) else { sys::exit_now(1) };
+            let _ = report.write_all(&pid.to_ne_bytes());
+            pid
+        };
+        let pid = match thread {
+            None => spawn(),
+            Some(delay) => std::thread::scope(|scope| {
+                let handle = scope.spawn(|| {
+                    let pid = spawn();
+                    std::thread::sleep(delay);
+                    pid
+                });
+                handle.join().unwrap_or_else(|_| sys::exit_now(1))
+            }),
+        };
+        wait_and_end(pid);
     }
     drop(report);
     let mut bytes = [0; 4];
     File::from(report_reader).read_exact(&mut bytes)?;
     Ok((Pid::from_ne_bytes(bytes), Some(caller)))
+}
+
+/// The rest of a caller's life.
+fn wait_and_end(launcher: Pid) -> ! {
+    loop {
+        match sys::wait_any(true) {
+            Ok(Some((pid, _))) if pid == launcher => sys::exit_now(0),
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => sys::exit_now(1),
+            _ => {}
+        }
+    }
 }
 
 impl Running {

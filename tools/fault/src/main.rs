@@ -46,11 +46,12 @@ fn run(options: &Options) -> io::Result<bool> {
     }
     report.line(&format!("launcher {}", setting.bwrap.display()));
     type Mode = fn(&Options, &Setting, &mut Report) -> io::Result<()>;
-    let modes: [(&str, Mode); 6] = [
+    let modes: [(&str, Mode); 7] = [
         ("inject", inject::run),
         ("stall", inject::run_stall),
         ("kill", kill::run),
         ("random-kill", random::run),
+        ("thread", random::run_thread),
         ("status-fd", statusfd::run),
         ("load", load::run),
     ];

@@ -5,11 +5,16 @@ use std::io::{self, Write};
 
 use crate::verdict::{Class, Verdict, difference};
 
+/// With more bad cases than this the summary groups them.
+const GROUPS_FROM: u64 = 10;
+
 /// The outcomes of a run so far.
 pub struct Report {
     counts: BTreeMap<Class, u64>,
-    /// How often each bad outcome of the same kind at the same call was shown.
+    /// Bad outcomes so far.
     shown: u64,
+    /// Bad outcomes by class and by what was disturbed.
+    groups: BTreeMap<(Class, String), u64>,
     show: u64,
     verbose: bool,
 }
@@ -18,7 +23,7 @@ impl Report {
     /// An empty report that shows at most `show` bad cases in full, and the good ones too if
     /// `verbose`.
     pub fn new(show: u64, verbose: bool) -> Self {
-        Self { counts: BTreeMap::new(), shown: 0, show, verbose }
+        Self { counts: BTreeMap::new(), shown: 0, groups: BTreeMap::new(), show, verbose }
     }
 
     /// Writes a line to standard output. A reader that went away is not an error.
@@ -34,6 +39,10 @@ impl Report {
         }
         if verdict.class.bad() {
             self.shown += 1;
+            // Indices and moments vary from case to case; words do not.
+            let varies = |w: &&str| !w.contains(|c: char| c.is_ascii_digit());
+            let group = label.split_whitespace().filter(varies).collect::<Vec<_>>().join(" ");
+            *self.groups.entry((verdict.class, group)).or_default() += 1;
             if self.shown > self.show {
                 return;
             }
@@ -69,6 +78,12 @@ impl Report {
         if self.shown > self.show {
             let hidden = self.shown - self.show;
             self.line(&format!("... and {hidden} more bad cases (--show N shows more)"));
+        }
+        if self.shown > GROUPS_FROM {
+            self.line("bad cases by kind:");
+            for ((class, group), count) in &self.groups {
+                self.line(&format!("{count:>7}  {class}: {group}"));
+            }
         }
         let mut failed = 0;
         let mut passed = 0;

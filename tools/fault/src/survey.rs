@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::args::Options;
-use crate::launch::{Launch, Payload, Setting};
+use crate::launch::{Launch, Payload, Setting, Spawner};
 use crate::probe;
 use crate::profile::{self, Profile};
 use crate::sys::{self, Waited};
@@ -47,7 +47,7 @@ impl Sandbox {
             payload,
             user: self.user,
             nofile: None,
-            by_caller: false,
+            by: Spawner::Worker,
             stdin: None,
         }
     }
@@ -227,7 +227,9 @@ pub fn survey(
         let payload = if rest.is_some() { Payload::Sleep } else { Payload::Probe };
         let mut launch = sandbox.launch(setting, payload);
         launch.extra = extra;
-        launch.by_caller = rest.is_some();
+        if rest.is_some() {
+            launch.by = Spawner::Caller;
+        }
         match observe(&launch, options.timeout, rest) {
             Ok(survey) => [b"+", survey.encode().as_slice()].concat(),
             Err(error) => format!("-{error}").into_bytes(),

@@ -50,6 +50,8 @@ pub enum Victim {
     Caller,
     /// The launcher's first child.
     Init,
+    /// The process that makes the call.
+    Own,
 }
 
 /// How one traced launch went.
@@ -169,18 +171,19 @@ impl<F> Session<'_, F>
 where
     F: FnMut(Call<'_>) -> Action,
 {
-    fn victim(&self, victim: Victim) -> Option<Pid> {
+    fn victim(&self, victim: Victim, at: Option<Pid>) -> Option<Pid> {
         match victim {
+            Victim::Own => at,
             Victim::Launcher => Some(self.running.launcher),
             Victim::Caller => self.running.caller,
             Victim::Init => self.procs.iter().find(|(_, p)| p.role == "L.1").map(|(pid, _)| *pid),
         }
     }
 
-    /// Kills `victim`, from when on nobody may live for long.
-    fn strike(&mut self, victim: Victim) {
+    /// Kills `victim`, from when on nobody may live for long. `at`: the process that made the call.
+    fn strike(&mut self, victim: Victim, at: Option<Pid>) {
         self.draining = true;
-        let alive = self.victim(victim);
+        let alive = self.victim(victim, at);
         if let Some(pid) = alive {
             sys::kill(pid, libc::SIGKILL);
             self.result.hit = true;
@@ -212,7 +215,7 @@ where
         {
             self.held = None;
             if let Some(victim) = victim {
-                self.strike(victim);
+                self.strike(victim, Some(pid));
             }
             sys::trace_resume(pid, Resume::Cont, 0);
         }
@@ -224,7 +227,7 @@ where
                     self.ended_at = Some(now);
                     self.kill_all();
                 }
-                AtRest::Kill(victim) => self.strike(victim),
+                AtRest::Kill(victim) => self.strike(victim, None),
             }
             if self.ended_at.is_none() {
                 self.kill_all();
@@ -233,7 +236,7 @@ where
         if let (Some((idle, victim)), None) = (limits.idle, self.ended_at)
             && now >= start + idle
         {
-            self.strike(victim);
+            self.strike(victim, None);
         }
         if limits.payload_may_stay
             && self.result.payload
@@ -358,7 +361,7 @@ where
                             self.draining = true;
                             return;
                         }
-                        self.strike(victim);
+                        self.strike(victim, Some(pid));
                     }
                 }
             }

@@ -37,6 +37,8 @@ pub enum Class {
     Hang,
     /// A launch changed the mount table of its caller.
     MountLeak,
+    /// The sandbox ended although its caller lives on.
+    Lost,
     /// An undisturbed launch failed under load, or something grew.
     Load,
     /// The tool itself failed.
@@ -44,7 +46,7 @@ pub enum Class {
 }
 
 /// All classes, in the order in which they are reported.
-pub const CLASSES: [Class; 15] = [
+pub const CLASSES: [Class; 16] = [
     Class::Same,
     Class::Refused,
     Class::Late,
@@ -58,6 +60,7 @@ pub const CLASSES: [Class; 15] = [
     Class::Orphan,
     Class::Hang,
     Class::MountLeak,
+    Class::Lost,
     Class::Load,
     Class::Broken,
 ];
@@ -85,6 +88,7 @@ impl fmt::Display for Class {
             Class::Orphan => "ORPHAN",
             Class::Hang => "HANG",
             Class::MountLeak => "MOUNT LEAK",
+            Class::Lost => "LOST",
             Class::Load => "LOAD",
             Class::Broken => "TOOL BROKEN",
         })
