@@ -37,7 +37,7 @@ options:
   --profile NAME    min, std, hostnet, agent or flatpak; repeatable; default: all five
   --as WHO          root, user or both (default: both as root, user otherwise)
   --user UID        the ordinary user's id (default: 54321)
-  -j N              workers (default: number of processors)
+  -j N              workers (default: twice the number of processors)
   --sample N        only N of the faults or kills, chosen by the seed
   --seed N          default: from the clock; printed
   --at ROLE:INDEX   only this call, as printed by a bad case
@@ -134,7 +134,8 @@ pub fn parse(words: &[String]) -> Result<Option<Options>, String> {
         profiles: vec![],
         users: vec![],
         skipped: None,
-        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        // A tracer and its tracee take turns: one worker does not fill a processor.
+        jobs: 2 * std::thread::available_parallelism().map_or(1, usize::from),
         sample: None,
         seed: clock.map_or(1, |d| u64::from(d.subsec_nanos())),
         at: None,

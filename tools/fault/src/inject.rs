@@ -29,14 +29,26 @@ struct Fault<'a> {
     kind: Kind,
 }
 
+impl Fault<'_> {
+    /// The fault in words.
+    fn label(&self) -> String {
+        let name = match self.kind {
+            Kind::Errno(name, _) => name,
+            Kind::Stall => "stalled",
+        };
+        format!("{} {} {name}", self.sandbox.label(), self.point)
+    }
+}
+
 /// Longer than the probe waits for pid 1: what pid 1 has not done by then, the payload sees missing.
 const STALL: Duration = Duration::from_millis(400);
 
 /// Calls that make a process.
 const FORKS: [i64; 4] = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc::SYS_vfork];
 
-/// Calls that cannot fail: an error from them tells nothing about the launcher.
-const NEVER_FAIL: [i64; 14] = [
+/// Calls that cannot fail, or (brk) do not return an error: one tells nothing about the launcher.
+const NEVER_FAIL: [i64; 15] = [
+    libc::SYS_brk,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_rt_sigreturn,
@@ -96,7 +108,7 @@ fn run_mode(
     }
     let total = faults.len();
     if let Some(n) = options.sample {
-        faults = rng::sample(faults, n, options.seed);
+        faults = rng::sample(faults, n, options.seed, Fault::label);
     }
     report.line(&format!("{} of {total} faults, seed {}", faults.len(), options.seed));
     let mounts = RefCell::new(None);
@@ -112,14 +124,13 @@ fn run_mode(
     pool::run(faults.len(), options.jobs, &work, |job, bytes| {
         if let Some(fault) = faults.get(job) {
             let verdict = Verdict::decode(&bytes);
-            let (name, errno) = match fault.kind {
-                Kind::Errno(name, _) => (name, format!(" --errno {name}")),
-                Kind::Stall => ("stalled", String::new()),
+            let errno = match fault.kind {
+                Kind::Errno(name, _) => format!(" --errno {name}"),
+                Kind::Stall => String::new(),
             };
-            let label = format!("{} {} {name}", fault.sandbox.label(), fault.point);
             let point = format!("{}:{}", fault.point.role, fault.point.index);
             let again = format!("fault {mode} {} --at {point}{errno}", fault.sandbox.selector());
-            report.verdict(&label, &again, &verdict);
+            report.verdict(&fault.label(), &again, &verdict);
         }
     })?;
     report.unchanged(&before, &crate::profile::snapshot(scratch.path())?);

@@ -29,6 +29,15 @@ struct Kill<'a> {
     bound: bool,
 }
 
+impl Kill<'_> {
+    /// The kill in words.
+    fn label(&self) -> String {
+        let place = self.point.map_or("at rest".to_owned(), Point::to_string);
+        let unbound = if self.bound { "" } else { ", without --die-with-parent" };
+        format!("{} kill {} at {place}{unbound}", self.sandbox.label(), name(self.victim))
+    }
+}
+
 /// The name of a victim on the command line.
 fn name(victim: Victim) -> &'static str {
     match victim {
@@ -60,7 +69,7 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
     }
     let total = kills.len();
     if let Some(n) = options.sample {
-        kills = rng::sample(kills, n, options.seed);
+        kills = rng::sample(kills, n, options.seed, Kill::label);
     }
     report.line(&format!("{} of {total} kills, seed {}", kills.len(), options.seed));
     let work = |job: usize| -> Vec<u8> {
@@ -69,15 +78,12 @@ pub fn run(options: &Options, setting: &Setting, report: &mut Report) -> io::Res
     };
     pool::run(kills.len(), options.jobs, &work, |job, bytes| {
         if let Some(kill) = kills.get(job) {
-            let place = kill.point.map_or("at rest".to_owned(), Point::to_string);
             let victim = name(kill.victim);
-            let unbound = if kill.bound { "" } else { ", without --die-with-parent" };
-            let label = format!("{} kill {victim} at {place}{unbound}", kill.sandbox.label());
             let at = kill
                 .point
                 .map_or(" --at rest:0".to_owned(), |p| format!(" --at {}:{}", p.role, p.index));
             let again = format!("fault kill {}{at} --victim {victim}", kill.sandbox.selector());
-            report.verdict(&label, &again, &Verdict::decode(&bytes));
+            report.verdict(&kill.label(), &again, &Verdict::decode(&bytes));
         }
     })
 }
