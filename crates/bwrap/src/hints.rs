@@ -57,7 +57,8 @@ fn show(path: &[u8]) -> String {
 
 /// Explains a failure from the plan and from what the host looks like.
 pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
-    let errno = Errno::from_raw_os_error(failure.errno);
+    // An error that no rule below asks for stands for "none".
+    let errno = failure.error().unwrap_or(Errno::CANCELED);
     let op = report::step(plan, failure).map(|s| &s.op);
     match failure.stage {
         Stage::Source | Stage::OverlaySource | Stage::OverlayWork => source(op, errno),

@@ -106,7 +106,10 @@ fn read_args(number: i32) -> Result<Vec<u8>, String> {
 /// administrator has not switched them off.
 fn user_namespaces_allowed() -> bool {
     let read = |path: &str| std::fs::read(path).unwrap_or_default();
-    std::fs::metadata("/proc/self/ns/user").is_ok()
+    // Any other error than this one will show when it is tried.
+    let missing = std::fs::metadata("/proc/self/ns/user")
+        .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    !missing
         && !read("/sys/module/user_namespace/parameters/enable").starts_with(b"N")
         && read("/proc/sys/user/max_user_namespaces") != b"0\n"
 }

@@ -4,6 +4,8 @@ use crate::failure::{At, Failure, Message, Result, Stage};
 use crate::files::mounts::Mounter;
 use crate::kernel::Kernel;
 use crate::prepare::{Prepared, Shape};
+use crate::relay::Signals;
+use crate::terminal::Pty;
 use crate::wait::Channel;
 use crate::{files, ids, privileges};
 use std::ffi::CStr;
@@ -194,8 +196,20 @@ fn exec(prepared: &Prepared<'_>, directory: Directory) -> Failure {
 
 /// The child of a monitored launch: everything from the first instruction in the new namespaces.
 /// Never returns.
-pub fn main(prepared: &Prepared<'_>, channel: Channel, proc_fd: OwnedFd, go: bool) -> ! {
-    let done = start(prepared, &channel, proc_fd, go);
+pub fn main(
+    prepared: &Prepared<'_>,
+    channel: Channel,
+    proc_fd: OwnedFd,
+    go: bool,
+    signals: Option<Signals>,
+) -> ! {
+    let relayed = match &signals {
+        Some(signals) => signals.release(),
+        None => Ok(()),
+    };
+    let terminal = || prepared.pty.as_ref().map_or(Ok(()), Pty::give_to_command);
+    let done =
+        relayed.and_then(|()| terminal()).and_then(|()| start(prepared, &channel, proc_fd, go));
     let failure = match done {
         Err(failure) => failure,
         Ok(directory) => match prepared.shape {

@@ -61,8 +61,9 @@ pub fn status(pid: i32, ids: &[(&str, u64)]) -> String {
 pub fn write(number: i32, text: &str, caller: Option<BorrowedFd<'_>>) -> Result<()> {
     let fd = process::borrow_fd(number).at(Stage::WriteInfo)?;
     let mut rest = text.as_bytes();
+    let blocks = !fs::fcntl_getfl(fd).at(Stage::WriteInfo)?.contains(fs::OFlags::NONBLOCK);
     while !rest.is_empty() {
-        if caller.is_some() {
+        if caller.is_some() && blocks {
             let flags = [PollFlags::OUT, PollFlags::IN];
             let [_, gone] = ready([Some(fd.as_fd()), caller], flags);
             if gone {
@@ -72,9 +73,6 @@ pub fn write(number: i32, text: &str, caller: Option<BorrowedFd<'_>>) -> Result<
         match rustix::io::write(fd, rest) {
             Ok(n) => rest = &rest[n..],
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                ready([Some(fd.as_fd())], [PollFlags::OUT]);
-            }
             Err(e) => return Err(e).at(Stage::WriteInfo),
         }
     }

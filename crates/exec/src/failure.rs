@@ -145,6 +145,12 @@ impl Failure {
         Self { stage, errno: 0, op: None, detail: 0 }
     }
 
+    /// The kernel's error, if there is one.
+    pub fn error(self) -> Option<Errno> {
+        // rustix takes numbers of errors only.
+        (1..4096).contains(&self.errno).then(|| Errno::from_raw_os_error(self.errno))
+    }
+
     /// The same, for one of several things.
     #[must_use]
     pub fn about(self, detail: u32) -> Self {
@@ -182,6 +188,8 @@ pub enum Message {
     Ready,
     /// The command was started, and ended with this exit status.
     Exited(i32),
+    /// The command has been stopped by a signal.
+    Stopped,
 }
 
 /// Size of an encoded [`Message`].
@@ -192,6 +200,7 @@ impl Message {
     pub fn encode(self) -> [u8; MESSAGE_SIZE] {
         let words: [u32; 5] = match self {
             Self::Ready => [1, 0, 0, 0, 0],
+            Self::Stopped => [4, 0, 0, 0, 0],
             Self::Exited(code) => [2, code.cast_unsigned(), 0, 0, 0],
             Self::Failed(f) => {
                 let op = f.op.unwrap_or(u32::MAX);
@@ -213,6 +222,7 @@ impl Message {
         };
         match word(0) {
             1 => Some(Self::Ready),
+            4 => Some(Self::Stopped),
             2 => Some(Self::Exited(word(1).cast_signed())),
             3 => Some(Self::Failed(Failure {
                 stage: Stage::from_number(u16::try_from(word(1)).ok()?)?,
@@ -240,7 +250,8 @@ mod tests {
                 assert_eq!(Message::decode(&message.encode()), Some(message));
             }
         }
-        for message in [Message::Ready, Message::Exited(143), Message::Exited(0)] {
+        for message in [Message::Ready, Message::Stopped, Message::Exited(143), Message::Exited(0)]
+        {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
         assert_eq!(Message::decode(&[0; MESSAGE_SIZE]), None);

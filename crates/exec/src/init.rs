@@ -8,10 +8,12 @@ use crate::privileges;
 use crate::wait::{Channel, close_all, status_code};
 use std::cell::Cell;
 use std::ffi::CString;
-use swathe_sys::rustix::fd::{AsRawFd, OwnedFd};
+use swathe_sys::process::Fork;
+use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
+use swathe_sys::rustix::pipe::{PipeFlags, pipe_with};
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, wait};
-use swathe_sys::{Errno, process};
+use swathe_sys::{Errno, process, rustix};
 
 /// Runs pid 1. Returns only a failure before the command was started; otherwise the process ends.
 pub fn main(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Failure {
@@ -35,41 +37,72 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     if life.pty {
         child::own_terminal()?;
     }
-    // Without capabilities for the command there are none here either, from before it starts.
-    let caps_done = prepared.caps == Some(0);
-    if caps_done {
+    // With nothing left to take away from this process, the command can be started the fast way.
+    let simple = prepared.caps == Some(0) && prepared.filters.is_empty();
+    let pid = if simple {
         privileges::no_caps(prepared)?;
-    }
-    let pid = start_command(prepared, directory, caps_done)?;
-    let keep = locks.iter().map(AsRawFd::as_raw_fd).chain(life.sync_fds.iter().copied());
-    let keep: Vec<i32> = keep.chain([channel.as_raw_fd()]).collect();
-    close_all(&keep, false).at(Stage::CloseFds)?;
-    if !caps_done {
+        arm(prepared)?;
+        let pid = start(prepared, channel, directory)?;
+        close_others(prepared, channel, &locks, None)?;
+        pid
+    } else {
+        let (pid, gate) = start_behind_gate(prepared, channel, directory)?;
+        close_others(prepared, channel, &locks, Some(&gate))?;
         privileges::no_caps(prepared)?;
-    }
-    if !life.die_with_parent {
+        arm(prepared)?;
+        privileges::filters(prepared)?;
+        open_gate(&gate)?;
+        pid
+    };
+    reap(prepared, channel, pid)
+}
+
+/// The signals of this process for the time of the command.
+fn arm(prepared: &Prepared<'_>) -> Result<()> {
+    if !prepared.plan.lifecycle.die_with_parent {
         child::die_with_parent(false)?;
     }
     if !prepared.own_pid_ns {
         swathe_sys::signal::ignore_sigpipe().at(Stage::Wait)?;
     }
-    privileges::filters(prepared)?;
-    reap(channel, pid, life.end_with_command)
+    Ok(())
+}
+
+/// Closes every descriptor that was inherited for the command.
+fn close_others(
+    prepared: &Prepared<'_>,
+    channel: &Channel,
+    locks: &[OwnedFd],
+    gate: Option<&OwnedFd>,
+) -> Result<()> {
+    let mut keep = vec![channel.as_raw_fd()];
+    keep.extend(locks.iter().chain(gate).map(AsRawFd::as_raw_fd));
+    keep.extend(&prepared.plan.lifecycle.sync_fds);
+    close_all(&keep, false).at(Stage::CloseFds)
+}
+
+/// Steps of the command's process that come before what it shares with other shapes.
+fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
+    if prepared.plan.lifecycle.forward_signals || prepared.plan.lifecycle.pty {
+        // The kernel adds the sender's pid: so the launcher knows whom to pass signals to.
+        channel.send(Message::Ready);
+    }
+    if !prepared.own_pid_ns {
+        swathe_sys::signal::restore_sigpipe(prepared.sigpipe_ignored).at(Stage::Fork)?;
+        // In a pid namespace the end of pid 1 ends all; here the signal does, for this process.
+        if prepared.plan.lifecycle.die_with_parent {
+            child::die_with_parent(true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts the command in a process that shares this memory until it is the command.
-fn start_command(prepared: &Prepared<'_>, directory: Directory, caps_done: bool) -> Result<i32> {
+fn start(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Result<i32> {
     let failed = Cell::new(None);
     let pid = process::vfork(&mut || {
-        let life = &prepared.plan.lifecycle;
-        // In a pid namespace the end of pid 1 ends all.
-        let armed = if life.die_with_parent && !prepared.own_pid_ns {
-            child::die_with_parent(true)
-        } else {
-            Ok(())
-        };
-        let failure = match armed {
-            Ok(()) => child::run_command(prepared, directory, caps_done),
+        let failure = match before_command(prepared, channel) {
+            Ok(()) => child::run_command(prepared, directory, true),
             Err(failure) => failure,
         };
         failed.set(Some(failure));
@@ -82,17 +115,65 @@ fn start_command(prepared: &Prepared<'_>, directory: Directory, caps_done: bool)
     }
 }
 
+/// Starts a process that becomes the command when the gate opens: not before this one has lost its
+/// privileges and is under the command's filters. It ends if the gate closes instead.
+fn start_behind_gate(
+    prepared: &Prepared<'_>,
+    channel: &Channel,
+    directory: Directory,
+) -> Result<(i32, OwnedFd)> {
+    let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
+    match process::fork(0, false).at(Stage::Fork)? {
+        Fork::Parent(pid) => Ok((pid, ours)),
+        Fork::Child => {
+            drop(ours);
+            let mut byte = [0];
+            loop {
+                match rustix::io::read(&theirs, &mut byte) {
+                    Ok(1) => break,
+                    Err(Errno::INTR) => {}
+                    _ => process::exit(1),
+                }
+            }
+            let failure = match before_command(prepared, channel) {
+                Ok(()) => child::run_command(prepared, directory, false),
+                Err(failure) => failure,
+            };
+            channel.send(Message::Failed(failure));
+            process::exit(1)
+        }
+    }
+}
+
+/// By write(2), which the command's filters, in force by now, allow most of all.
+fn open_gate(gate: &OwnedFd) -> Result<()> {
+    loop {
+        match rustix::io::write(gate, &[1]) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop).at(Stage::Fork),
+        }
+    }
+}
+
 /// Waits for all processes. Only system calls that bubblewrap's pid 1 makes too: it runs under the
 /// command's filters.
-fn reap(channel: &Channel, command: i32, end_with_command: bool) -> Result<i32> {
+fn reap(prepared: &Prepared<'_>, channel: &Channel, command: i32) -> Result<i32> {
+    let life = &prepared.plan.lifecycle;
+    let relayed = life.forward_signals || life.pty;
+    let options = if relayed { WaitOptions::UNTRACED } else { WaitOptions::empty() };
     let mut code = 1;
     loop {
-        match wait(WaitOptions::empty()) {
+        match wait(options) {
+            Ok(Some((pid, status))) if status.stopped() => {
+                if pid.as_raw_nonzero().get() == command {
+                    channel.send(Message::Stopped);
+                }
+            }
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == command => {
                 code = status_code(status);
                 // The launcher may be gone: nobody wants to know then.
                 channel.send(Message::Exited(code));
-                if end_with_command {
+                if life.end_with_command {
                     return Ok(code);
                 }
             }
@@ -111,7 +192,6 @@ fn lock_files(prepared: &Prepared<'_>) -> Result<Vec<OwnedFd>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = fs::openat(CWD, &path, flags, Mode::empty()).at(Stage::LockOpen);
         let file = file.map_err(about)?;
-        use swathe_sys::rustix::fd::AsFd;
         process::read_lock(file.as_fd()).at(Stage::Lock).map_err(about)?;
         held.push(file);
     }

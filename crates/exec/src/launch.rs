@@ -5,6 +5,7 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::kernel::Kernel;
 use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare};
+use crate::relay::Signals;
 use crate::wait::Channel;
 use swathe_plan::check::Caller;
 use swathe_plan::model::{CgroupNamespace, Plan};
@@ -97,11 +98,16 @@ fn with_namespaces<T>(
     let first = make(flags(prepared, true));
     let optional = prepared.plan.namespaces.cgroup == CgroupNamespace::Try;
     match first {
-        Err(Errno::INVAL) if optional => {
+        // Not for another reason: whether the kernel has the kind can be seen.
+        Err(Errno::INVAL) if optional && !has_cgroup_namespaces() => {
             make(flags(prepared, false)).map(|made| (made, false)).at(Stage::Clone)
         }
         other => other.map(|made| (made, true)).at(Stage::Clone),
     }
+}
+
+fn has_cgroup_namespaces() -> bool {
+    rustix::fs::stat("/proc/self/ns/cgroup").err() != Some(Errno::NOENT)
 }
 
 /// Joins what has to be joined before the clone.
@@ -144,7 +150,11 @@ fn monitored(prepared: &Prepared<'_>) -> Result<Outcome> {
         || life.json_status_fd.is_some()
         || life.userns_block_fd.is_some()
         || swathe_plan::check::has_ranges(prepared.plan);
-    let terminal = monitor::Terminal::open(prepared)?;
+    let relayed = life.forward_signals || life.pty;
+    let signals = if relayed { Some(Signals::hold()?) } else { None };
+    if relayed {
+        ours.tell_senders()?;
+    }
     join(prepared)?;
     let nested = prepared.plan.namespaces.join_pid.is_some() && prepared.plan.namespaces.pid;
     let (made, cgroup) = if nested {
@@ -155,12 +165,11 @@ fn monitored(prepared: &Prepared<'_>) -> Result<Outcome> {
     match made {
         Fork::Child => {
             drop(ours);
-            terminal.give_to_command();
-            child::main(prepared, theirs, proc_fd, go)
+            child::main(prepared, theirs, proc_fd, go, signals)
         }
         Fork::Parent(pid) => {
             drop(theirs);
-            let sandbox = monitor::Sandbox { prepared, pid, channel: ours, caller, terminal };
+            let sandbox = monitor::Sandbox { prepared, pid, channel: ours, caller, signals };
             Ok(sandbox.run(proc_fd, go, cgroup))
         }
     }

@@ -17,7 +17,9 @@ mod maps;
 mod monitor;
 pub mod prepare;
 mod privileges;
+mod relay;
 pub mod report;
+mod terminal;
 mod wait;
 
 pub use failure::{Failure, Stage};

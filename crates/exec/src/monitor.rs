@@ -4,6 +4,7 @@ use crate::documents;
 use crate::failure::{At, Failure, Message, Result, Stage};
 use crate::launch::Outcome;
 use crate::prepare::Prepared;
+use crate::relay::Signals;
 use crate::wait::{Channel, Heard, close_all, ready, status_code};
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -36,7 +37,7 @@ impl Caller {
         let ours = getsid(None);
         let theirs = getsid(Some(parent));
         let leader = ours == Ok(rustix::process::getpid());
-        if ours != theirs && !leader && (theirs.is_err() || parent.as_raw_nonzero().get() == 1) {
+        if ours != theirs && !leader {
             return Err(gone());
         }
         let fd = match pidfd_open(parent, PidfdFlags::empty()) {
@@ -55,23 +56,10 @@ impl Caller {
         Ok(Self(Some(fd)))
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
+    /// The process, if there is one to watch.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(AsFd::as_fd)
     }
-}
-
-/// A terminal of the sandbox's own (`--pty`).
-#[derive(Debug)]
-pub struct Terminal;
-
-impl Terminal {
-    /// Opens one if the plan has it.
-    pub fn open(_prepared: &Prepared<'_>) -> Result<Self> {
-        Ok(Self)
-    }
-
-    /// Makes it the standard streams of this process.
-    pub fn give_to_command(&self) {}
 }
 
 /// A launched sandbox.
@@ -85,12 +73,12 @@ pub struct Sandbox<'p> {
     pub channel: Channel,
     /// Whose end ends it.
     pub caller: Caller,
-    /// Its terminal.
-    pub terminal: Terminal,
+    /// Signals to pass on.
+    pub signals: Option<Signals>,
 }
 
 /// How the sandbox's first process gets on.
-enum Life {
+pub enum Life {
     /// The command has ended with this status.
     Exited(i32),
     /// A step failed.
@@ -136,6 +124,9 @@ impl Sandbox<'_> {
         drop(proc_fd);
         let mut keep = vec![self.channel.as_raw_fd()];
         keep.extend(self.caller.fd().map(|fd| fd.as_raw_fd()));
+        keep.extend(self.signals.as_ref().map(|s| s.fd().as_raw_fd()));
+        let terminal = self.prepared.pty.iter().flat_map(|pty| pty.fds());
+        keep.extend(terminal.map(|fd| fd.as_raw_fd()));
         keep.extend(life.json_status_fd);
         keep.extend(self.prepared.plan.json_errors_fd);
         close_all(&keep, false).at(Stage::CloseFds)
@@ -175,7 +166,11 @@ impl Sandbox<'_> {
     }
 
     fn watch(&self) -> Outcome {
-        match self.life() {
+        let life = match &self.signals {
+            Some(signals) => crate::relay::run(self, signals),
+            None => self.life(),
+        };
+        match life {
             Life::Exited(code) => Outcome::Exited(code),
             Life::Failed(failure) => {
                 self.kill();
@@ -214,6 +209,7 @@ impl Sandbox<'_> {
             }
             match self.channel.hear() {
                 Heard::Message(Message::Ready) => is_ready = true,
+                Heard::Message(Message::Stopped) => {}
                 Heard::Message(Message::Exited(code)) => return Life::Exited(code),
                 Heard::Message(Message::Failed(failure)) => return Life::Failed(failure),
                 Heard::End if is_ready && self.caller.fd().is_some() => {

@@ -2,6 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::layout::{self, Target};
+use crate::terminal::Pty;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use swathe_plan::check::{self, Caller};
@@ -11,7 +12,7 @@ use swathe_sys::rustix::fs::{self, CWD};
 use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
 use swathe_sys::rustix::termios::isatty;
 use swathe_sys::seccomp::{self, Instruction};
-use swathe_sys::{Errno, process};
+use swathe_sys::{Errno, process, signal};
 
 /// What the new root starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,10 @@ pub struct Prepared<'p> {
     pub shape: Shape,
     /// The command.
     pub command: Command,
+    /// The sandbox's own terminal.
+    pub pty: Option<Pty>,
+    /// Whether the caller ignores SIGPIPE, and so the command shall.
+    pub sigpipe_ignored: bool,
 }
 
 /// The command as execve(2) takes it.
@@ -128,6 +133,8 @@ pub fn prepare<'p>(
     let in_user_ns = new_user_ns || ns.join_user.is_some();
     let base = base(&plan.steps);
     let env = check::environment(plan, env);
+    let pty = if plan.lifecycle.pty { Some(Pty::open()?) } else { None };
+    let shape = shape(plan, base);
     Ok(Prepared {
         plan,
         caller,
@@ -140,13 +147,15 @@ pub fn prepare<'p>(
         sources: plan.steps.iter().map(source).collect(),
         base,
         needs_scratch: plan.steps.iter().any(|s| needs_scratch(&s.op)),
-        tty: if needs_devpts && !plan.lifecycle.pty { terminal()? } else { None },
+        tty: if needs_devpts { terminal(pty.as_ref())? } else { None },
         // Root's sandbox without a word on capabilities keeps what root has.
         caps: (caller.uid != 0 || !plan.caps.is_empty()).then_some(caps),
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
-        shape: shape(plan, base),
+        shape,
+        pty,
         command: command(plan, &env)?,
+        sigpipe_ignored: shape == Shape::Reaped && signal::is_sigpipe_ignored(),
     })
 }
 
@@ -285,10 +294,13 @@ fn read_filter(number: i32) -> std::result::Result<Vec<u8>, Errno> {
 }
 
 /// The terminal behind standard output, if it is one whose name leads back to it.
-fn terminal() -> Result<Option<Terminal>> {
+fn terminal(pty: Option<&Pty>) -> Result<Option<Terminal>> {
     let Ok(stdout) = process::borrow_fd(1) else { return Ok(None) };
     if !isatty(stdout.as_fd()) {
         return Ok(None);
+    }
+    if let Some(pty) = pty {
+        return Ok(Some(Terminal { path: pty.path.clone(), device: pty.device }));
     }
     let path = fs::readlinkat(CWD, c"/proc/self/fd/1", Vec::new()).at(Stage::OpenProc)?;
     let device = fs::fstat(stdout).at(Stage::OpenProc)?.st_rdev;

@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::prepare::Prepared;
-use swathe_sys::process::{Caps, drop_bounding, raise_ambient, set_caps};
+use swathe_sys::process::{Caps, drop_bounding, knows_capability, raise_ambient, set_caps};
 use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};
 use swathe_sys::{Errno, landlock, seccomp};
 
@@ -17,7 +17,7 @@ pub fn limit_bounding(prepared: &Prepared<'_>) -> Result<()> {
         match drop_bounding(cap) {
             Ok(()) => {}
             // The kernel knows no capability of this number, nor any above.
-            Err(Errno::INVAL) if cap > 0 => break,
+            Err(Errno::INVAL) if !knows_capability(cap) => break,
             Err(e) => return Err(e).at(Stage::Bounding).map_err(|f| f.about(cap)),
         }
     }
@@ -33,7 +33,7 @@ pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
         match raise_ambient(cap) {
             Ok(()) => {}
             // Unknown to this kernel, as are those above; or forbidden by securebits.
-            Err(Errno::INVAL) => break,
+            Err(Errno::INVAL) if !knows_capability(cap) => break,
             Err(Errno::PERM) => {}
             Err(e) => return Err(e).at(Stage::Ambient).map_err(|f| f.about(cap)),
         }
@@ -41,11 +41,11 @@ pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Drops all capabilities, for processes of ours that need none. Some containers forbid capset(2)
-/// to root; what stays then is what the command has as well.
+/// Drops all capabilities, for processes of ours that need none. Some old containers forbid
+/// capset(2) to root; that is no reason to go on where the sandbox is there for protection.
 pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
     match set_caps(Caps::default()) {
-        Err(Errno::PERM) if prepared.caller.uid == 0 => Ok(()),
+        Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(()),
         other => other.at(Stage::Capabilities),
     }
 }

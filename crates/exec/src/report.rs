@@ -32,10 +32,12 @@ pub fn message(plan: &Plan, failure: &Failure) -> Bytes {
 }
 
 fn appends_error(failure: &Failure) -> bool {
-    let errno = Errno::from_raw_os_error(failure.errno);
+    let error = failure.error();
     match failure.stage {
-        Stage::Clone => !matches!(errno, Errno::INVAL | Errno::PERM | Errno::NOSPC | Errno::USERS),
-        Stage::JoinUser | Stage::Seccomp => errno != Errno::INVAL,
+        Stage::Clone => {
+            !matches!(error, Some(Errno::INVAL | Errno::PERM | Errno::NOSPC | Errno::USERS))
+        }
+        Stage::JoinUser | Stage::Seccomp => error != Some(Errno::INVAL),
         _ => true,
     }
 }
@@ -180,10 +182,10 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
         Stage::Bounding => format!("Dropping capability {detail} from bounds").into_bytes(),
         Stage::Ambient => format!("Adding ambient capability {detail}").into_bytes(),
         Stage::Clone => clone_text(failure).into(),
-        Stage::JoinUser if failure.errno == Errno::INVAL.raw_os_error() => {
+        Stage::JoinUser if failure.error() == Some(Errno::INVAL) => {
             "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.".into()
         }
-        Stage::Seccomp if failure.errno == Errno::INVAL.raw_os_error() => {
+        Stage::Seccomp if failure.error() == Some(Errno::INVAL) => {
             "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. (Hint: this requires a kernel configured with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.)".into()
         }
         stage => plain(stage).into(),
@@ -191,14 +193,14 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
 }
 
 fn clone_text(failure: &Failure) -> &'static str {
-    match Errno::from_raw_os_error(failure.errno) {
-        Errno::INVAL => {
+    match failure.error() {
+        Some(Errno::INVAL) => {
             "Creating new namespace failed, likely because the kernel does not support user namespaces.  bwrap must be installed setuid on such systems."
         }
-        Errno::PERM => {
+        Some(Errno::PERM) => {
             "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces. On e.g. debian this can be enabled with 'sysctl kernel.unprivileged_userns_clone=1'."
         }
-        Errno::NOSPC | Errno::USERS => {
+        Some(Errno::NOSPC | Errno::USERS) => {
             "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)"
         }
         _ => "Creating new namespace failed",

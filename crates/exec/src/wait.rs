@@ -1,10 +1,12 @@
 //! The channel between launcher and sandbox, and small helpers of waiting and closing.
 
 use crate::failure::{At, MESSAGE_SIZE, Message, Result, Stage};
+use std::io::IoSliceMut;
 use swathe_sys::rustix::event::{PollFd, PollFlags, poll};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use swathe_sys::rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    recv, socketpair,
 };
 use swathe_sys::rustix::process::WaitStatus;
 use swathe_sys::{Errno, process, rustix};
@@ -64,6 +66,33 @@ impl Channel {
                 Err(_) => return Heard::End,
             }
         }
+    }
+
+    /// Makes [`Self::hear_from`] tell the sender.
+    pub fn tell_senders(&self) -> Result<()> {
+        rustix::net::sockopt::set_socket_passcred(&self.0, true).at(Stage::Channel)
+    }
+
+    /// Like [`Self::hear`]; also the sender's pid as this process sees it (0: not known).
+    pub fn hear_from(&self) -> (Heard, i32) {
+        let mut bytes = [0; MESSAGE_SIZE];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let n = loop {
+            let mut into = [IoSliceMut::new(&mut bytes)];
+            let flags = RecvFlags::CMSG_CLOEXEC;
+            match rustix::net::recvmsg(&self.0, &mut into, &mut ancillary, flags) {
+                Ok(received) => break received.bytes,
+                Err(Errno::INTR) => {}
+                Err(_) => return (Heard::End, 0),
+            }
+        };
+        let sender = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(from) => Some(from.pid.as_raw_nonzero().get()),
+            _ => None,
+        });
+        let heard = Message::decode(&bytes[..n]).map_or(Heard::End, Heard::Message);
+        (heard, sender.unwrap_or(0))
     }
 
     /// Whether the other end is still open.

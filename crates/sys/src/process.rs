@@ -189,6 +189,12 @@ pub fn drop_bounding(capability: u32) -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
 }
 
+/// Whether the kernel knows a capability of this number (`PR_CAPBSET_READ`).
+pub fn knows_capability(capability: u32) -> bool {
+    // SAFETY: prctl with integers only.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) }.into()).is_ok()
+}
+
 /// PR_CAP_AMBIENT_RAISE.
 ///
 /// # Errors

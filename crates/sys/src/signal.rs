@@ -141,3 +141,28 @@ pub fn ignore_sigpipe() -> Result<()> {
     check(unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut()) }.into())
         .map(drop)
 }
+
+/// Whether SIGPIPE is ignored now.
+pub fn is_sigpipe_ignored() -> bool {
+    // SAFETY: a zeroed sigaction is valid to be written to; no new action is given.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut old) == 0
+            && old.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Gives SIGPIPE its default action again, unless it was `ignored` by the caller.
+///
+/// # Errors
+/// None in practice.
+pub fn restore_sigpipe(ignored: bool) -> Result<()> {
+    if ignored {
+        return Ok(());
+    }
+    // SAFETY: as in `reset_sigchld`.
+    let action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: as in `reset_sigchld`.
+    check(unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut()) }.into())
+        .map(drop)
+}

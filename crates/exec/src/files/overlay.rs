@@ -62,9 +62,7 @@ impl Builder<'_> {
         let new = NewFs { kind: c"overlay", options: &options, attrs };
         match self.mounter.attach_new(&new, &mut self.root, place, Stage::Overlay) {
             Ok(_) => Ok(()),
-            Err(f) if f.errno == Errno::LOOP.raw_os_error() => {
-                Err(Failure::found(Stage::OverlayOverlap))
-            }
+            Err(f) if f.error() == Some(Errno::LOOP) => Err(Failure::found(Stage::OverlayOverlap)),
             Err(f) => Err(f),
         }
     }

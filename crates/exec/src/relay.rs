@@ -1,0 +1,227 @@
+//! The monitor's loop for sandboxes whose signals or terminal are relayed.
+
+use crate::failure::{At, Message, Result, Stage};
+use crate::monitor::{Life, Sandbox};
+use crate::prepare::Shape;
+use crate::terminal::Relay;
+use crate::wait::{Heard, ready, status_code};
+use swathe_sys::rustix::event::PollFlags;
+use swathe_sys::rustix::fd::{AsFd, OwnedFd};
+use swathe_sys::rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use swathe_sys::signal::{self, SignalSet};
+
+// Numbers of Linux on the architectures that are supported (signal(7)).
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
+const SIGUSR1: i32 = 10;
+const SIGUSR2: i32 = 12;
+const SIGALRM: i32 = 14;
+const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+const SIGTSTP: i32 = 20;
+const SIGTTIN: i32 = 21;
+const SIGTTOU: i32 = 22;
+const SIGWINCH: i32 = 28;
+
+const FORWARDED: [i32; 12] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCONT, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGWINCH,
+];
+
+/// Signals held for the loop, from before the sandbox's first process exists.
+#[derive(Debug)]
+pub struct Signals {
+    fd: OwnedFd,
+    before: SignalSet,
+}
+
+impl Signals {
+    /// Blocks them.
+    pub fn hold() -> Result<Self> {
+        let set = SignalSet::new(&[&FORWARDED[..], &[SIGCHLD]].concat());
+        let before = set.block().at(Stage::Wait)?;
+        let fd = set.descriptor().at(Stage::Wait)?;
+        Ok(Self { fd, before })
+    }
+
+    /// In the sandbox's first process: the caller's mask again.
+    pub fn release(&self) -> Result<()> {
+        self.before.set_mask().at(Stage::Wait)
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+/// The state of the loop.
+struct Loop<'s> {
+    sandbox: &'s Sandbox<'s>,
+    signals: &'s Signals,
+    terminal: Option<Relay<'s>>,
+    /// The command, once it is known.
+    command: Option<OwnedFd>,
+    is_ready: bool,
+    channel_open: bool,
+    output_open: bool,
+}
+
+/// Waits for the sandbox, relaying meanwhile.
+pub fn run(sandbox: &Sandbox<'_>, signals: &Signals) -> Life {
+    let terminal = match sandbox.prepared.pty.as_ref().map(Relay::start).transpose() {
+        Ok(terminal) => terminal,
+        Err(failure) => return Life::Failed(failure),
+    };
+    let mut state = Loop {
+        sandbox,
+        signals,
+        terminal,
+        command: None,
+        is_ready: false,
+        channel_open: true,
+        output_open: true,
+    };
+    if sandbox.prepared.shape != Shape::Reaped {
+        state.know(sandbox.pid);
+    }
+    loop {
+        if let Some(life) = state.turn() {
+            return life;
+        }
+    }
+}
+
+impl Loop<'_> {
+    fn know(&mut self, pid: i32) {
+        self.command = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    }
+
+    fn turn(&mut self) -> Option<Life> {
+        let [stdin, master] = self.terminal.as_ref().map_or([None, None], |t| t.fds());
+        let fds = [
+            self.channel_open.then(|| self.sandbox.channel.as_fd()),
+            self.sandbox.caller.fd(),
+            Some(self.signals.fd.as_fd()),
+            stdin,
+            master.filter(|_| self.output_open),
+        ];
+        let [channel, gone, signal, input, output] = ready(fds, [PollFlags::IN; 5]);
+        if let Some(terminal) = &mut self.terminal {
+            if output && !terminal.forward_output() {
+                // Nobody in the sandbox has it open at this moment; the end is told elsewhere.
+                self.output_open = false;
+            }
+            if input {
+                terminal.forward_input();
+            }
+        }
+        if channel && let Some(life) = self.channel() {
+            return Some(life);
+        }
+        if gone {
+            return Some(Life::Abandoned);
+        }
+        if signal { self.signals() } else { None }
+    }
+
+    fn channel(&mut self) -> Option<Life> {
+        let (heard, sender) = self.sandbox.channel.hear_from();
+        match heard {
+            Heard::Message(Message::Ready) => {
+                self.is_ready = true;
+                if self.sandbox.prepared.shape == Shape::Reaped {
+                    self.know(sender);
+                }
+                None
+            }
+            Heard::Message(Message::Exited(code)) => Some(Life::Exited(code)),
+            Heard::Message(Message::Stopped) => {
+                self.stop();
+                None
+            }
+            Heard::Message(Message::Failed(failure)) => Some(Life::Failed(failure)),
+            Heard::End if self.is_ready && self.sandbox.prepared.shape != Shape::Reaped => {
+                // The command has been started in place of the first process.
+                self.channel_open = false;
+                None
+            }
+            Heard::End => Some(Life::Ended { ready: self.is_ready }),
+        }
+    }
+
+    fn signals(&mut self) -> Option<Life> {
+        while let Some(received) = signal::receive(&self.signals.fd) {
+            match received.signal {
+                SIGCHLD => {
+                    if let Some(life) = self.child() {
+                        return Some(life);
+                    }
+                }
+                SIGWINCH if self.terminal.is_some() => {
+                    if let Some(terminal) = &self.terminal {
+                        terminal.adopt_size();
+                        // Nothing was there to read from: it may be open again.
+                        self.output_open = true;
+                    }
+                }
+                signal => self.forward(signal, received.sender == 0),
+            }
+        }
+        None
+    }
+
+    /// Passes a signal on. What a terminal's key sent has reached the command too, if it shares the
+    /// launcher's session.
+    fn forward(&self, signal: i32, from_terminal: bool) {
+        let life = &self.sandbox.prepared.plan.lifecycle;
+        let shared = !life.new_session && !life.pty;
+        if from_terminal && shared && signal != SIGCONT {
+            if matches!(signal, SIGTSTP | SIGTTIN | SIGTTOU) {
+                self.stop();
+            }
+            return;
+        }
+        if let Some(command) = &self.command {
+            let _ = signal::send_pidfd(command, signal);
+        }
+    }
+
+    /// A child of the launcher has stopped or ended.
+    fn child(&mut self) -> Option<Life> {
+        if self.sandbox.prepared.shape == Shape::Reaped {
+            // Pid 1 says what there is to know of the command.
+            return None;
+        }
+        let pid = Pid::from_raw(self.sandbox.pid);
+        match waitpid(pid, WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            Ok(Some((_, status))) if status.stopped() => {
+                self.stop();
+                None
+            }
+            Ok(Some((_, status))) if self.is_ready => Some(Life::Exited(status_code(status))),
+            Ok(Some(_)) => match self.channel() {
+                Some(life) => Some(life),
+                None => Some(Life::Ended { ready: false }),
+            },
+            _ => None,
+        }
+    }
+
+    /// Stops with the command, so that the caller's job control sees it; goes on when continued.
+    fn stop(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.set_raw(false);
+        }
+        let own = swathe_sys::rustix::process::getpid().as_raw_nonzero().get();
+        let _ = signal::kill(own, SIGSTOP);
+        if let Some(terminal) = &self.terminal {
+            terminal.set_raw(true);
+            terminal.adopt_size();
+        }
+        // Continued: SIGCONT waits in the descriptor and is passed on from there.
+    }
+}
