@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::binary::Bwrap;
+
 /// Both ends of a new pseudo-terminal.
 #[derive(Debug)]
 pub struct Terminal {
@@ -15,13 +17,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one.
+    /// Opens one that belongs to the user of `b`.
     ///
     /// # Panics
     ///
     /// When there is none to be had.
     #[must_use]
-    pub fn open() -> Self {
+    pub fn open(b: &Bwrap) -> Self {
         let (mut outer, mut inner) = (0, 0);
         let null = std::ptr::null_mut();
         // SAFETY: two valid places for descriptors; the name and the settings are not asked for.
@@ -30,6 +32,7 @@ impl Terminal {
             let done =
                 libc::openpty(&raw mut outer, &raw mut inner, null, null.cast(), null.cast());
             assert_eq!(done, 0, "openpty: {}", std::io::Error::last_os_error());
+            libc::fchown(inner, b.uid(), u32::MAX);
             libc::fcntl(outer, libc::F_SETFL, libc::O_NONBLOCK);
             for fd in [outer, inner] {
                 libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
