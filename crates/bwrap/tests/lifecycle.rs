@@ -62,24 +62,29 @@ fn pid_1_tells_nothing(b: &Bwrap) {
 /// pid 1 reaps what is orphaned in the sandbox, so that no zombie stays.
 fn pid_1_reaps(b: &Bwrap) {
     let script = "for i in 1 2 3 4 5; do (sh -c 'true' & true); done; i=0;
-        while grep -q '^State:.Z' /proc/[0-9]*/status 2> /dev/null && [ $i -lt 100 ]; do sleep 0.05; i=$((i+1)); done;
-        grep -c '^State:.Z' /proc/[0-9]*/status | grep -c -v ':0'";
-    let outcome = b.run("--ro-bind / / --unshare-pid --proc /proc --dev /dev").sh(script).go();
-    assert_eq!(outcome.text(), "0", "{outcome}");
+        until [ $(cat /proc/[0-9]*/status 2> /dev/null | grep -c '^State:.Z') = 0 ]; do
+            sleep 0.05; i=$((i+1)); [ $i -lt 200 ] || exit 1;
+        done";
+    b.run("--ro-bind / / --unshare-pid --proc /proc --dev /dev").sh(script).exits(0);
 }
 
-/// We return when the first payload process ends; a process that it left runs on where pid 1 still
-/// waits for it, in its pid namespace.
+/// We return when the first payload process ends, with its status; a process that it left in the
+/// pid namespace runs on, since pid 1 waits for it.
 fn leftover_processes(b: &Bwrap) {
-    let (mut read, write) = pipe();
-    let start = Instant::now();
+    let (input, hold) = pipe();
+    let (mut output, write) = pipe();
     let words = "--ro-bind / / --unshare-pid --proc /proc --dev /dev";
-    let script = "sleep 1.5 > /dev/null 2>&1 < /dev/null & exit 5";
-    let outcome = b.run(words).sh(script).fd(9, write).exits(5);
-    // The nanny waits for the orphans too; the write end was closed when the sleeper ended.
-    let mut rest = Vec::new();
-    read.read_to_end(&mut rest).expect("end of file");
-    assert!(start.elapsed() > Duration::from_millis(1400), "{outcome}");
+    let script = "(read x <&8; echo late >&9) > /dev/null 2>&1 & exit 5";
+    let text = format!("\"$BWRAP\" {words} sh -c '{script}'; echo \"ended $?\" >&9; exec 9>&-");
+    let running = b.script(&text).fd(8, input).fd(9, write).start();
+    let mut line = [0; 8];
+    output.read_exact(&mut line).expect("we have returned");
+    assert_eq!(&line, b"ended 5\n");
+    drop(hold);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("end of file");
+    assert_eq!(rest, "late\n");
+    running.wait();
 }
 
 /// The monitor forwards no signal: when it dies by one, the payload lives.
