@@ -158,7 +158,8 @@ fn symlinked_parents(b: &Bwrap) {
         assert_eq!(b.run(&words).prints(), "content");
         let words = format!(
             "{base} --file 0 {parent}/file --dir {parent}/dir --symlink x {parent}/link \
-            --tmpfs {parent}/tmp --perms 0700 --dir {parent}/a/b/c --chmod 0500 {parent}/a --bind-data 9 {parent}/data ls /real"
+            --tmpfs {parent}/tmp --perms 0700 --dir {parent}/a/b/c --chmod 0500 {parent}/a \
+            --bind-data 9 {parent}/data ls /real"
         );
         assert_eq!(
             b.run(&words).fd(9, data("")).prints(),
@@ -170,7 +171,8 @@ fn symlinked_parents(b: &Bwrap) {
         format!("{base} --symlink ../../../../.. /out --ro-bind {content} /out/new cat /new");
     assert_eq!(b.run(&words).prints(), "content");
     let words = format!(
-        "{base} --symlink /var/run /run2 --dir /run --dir /var --symlink ../run /var/run --ro-bind {content} /var/run/x cat /run/x"
+        "{base} --symlink /var/run /run2 --dir /run --dir /var --symlink ../run /var/run \
+            --ro-bind {content} /var/run/x cat /run/x"
     );
     assert_eq!(b.run(&words).prints(), "content");
 }
@@ -209,7 +211,8 @@ fn searchable_parents(b: &Bwrap) {
     }
     let (dir, file) = (temp.at("closed/d"), temp.at("closed/f"));
     let words = format!(
-        "--bind / / --tmpfs {dir} --ro-bind /dev/null {file} --ro-bind /usr {dir}/usr stat -c %F {file} {dir}/usr"
+        "--bind / / --tmpfs {dir} --ro-bind /dev/null {file} --ro-bind /usr {dir}/usr stat -c %F \
+            {file} {dir}/usr"
     );
     assert_eq!(b.run(&words).prints(), "character special file\ndirectory");
 }
@@ -238,7 +241,8 @@ fn missing_destinations(b: &Bwrap) {
 /// The caller's umask has no part in the modes of what is made.
 fn umask_does_not_matter(b: &Bwrap) {
     let text = format!(
-        "umask 077; exec $BWRAP {} --dir /a/b --file 0 /f --bind-data 9 /g sh -c 'umask; stat -c %a /a /a/b /f /g'",
+        "umask 077; exec $BWRAP {} --dir /a/b --file 0 /f --bind-data 9 /g sh -c 'umask; stat -c \
+            %a /a /a/b /f /g'",
         usr()
     );
     assert_eq!(b.script(&text).fd(9, data("")).prints(), "0077\n755\n755\n666\n600");
@@ -295,13 +299,19 @@ fn devices_need_a_device_bind(b: &Bwrap) {
 /// a submount has on the host are kept.
 fn submounts(b: &Bwrap) {
     let temp = zoo(b);
-    let text = format!("cd {0} && mkdir m && mount -t tmpfs -o noexec,noatime,mode=777 x m && mkdir m/n &&
+    let text = format!(
+        "cd {0} && mkdir m && mount -t tmpfs -o noexec,noatime,mode=777 x m && \
+        mkdir m/n &&
         mount -t tmpfs -o nosymfollow,mode=777 y m/n && chmod 777 . &&
         for o in bind ro-bind dev-bind; do
-            $AS $BWRAP {1} --proc /proc --$o {0} /q sh -c 'cut -d\" \" -f 5,6 /proc/self/mountinfo | grep \"^/q/m\" | sort;
+            $AS $BWRAP {1} --proc /proc --$o {0} /q sh -c 'cut -d\" \" -f 5,6 \
+            /proc/self/mountinfo | grep \"^/q/m\" | sort;
                 for d in /q/m /q/m/n; do touch $d/x 2>&- && echo written; done'
             echo --
-        done", temp.path().display(), usr());
+        done",
+        temp.path().display(),
+        usr()
+    );
     let Some(run) = b.root_script(&text) else { return };
     let outcome = run.exits(0);
     let text = outcome.text();

@@ -104,7 +104,7 @@ fn status_document(b: &Bwrap) {
     }
 }
 
-/// A payload killed by a signal has 128+N as its exit code; one that could not be executed has none.
+/// A payload killed by a signal has 128+N as its exit code; what could not be executed has none.
 fn exit_codes(b: &Bwrap) {
     let status = |options: &str, command: &[&str]| {
         let (mut read, write) = pipe();
@@ -183,7 +183,8 @@ fn userns_block_fd(b: &Bwrap) {
     let (info, info_write) = pipe();
     let (block, mut release) = pipe();
     let words = format!(
-        "--ro-bind / / --proc /proc --unshare-user --info-fd 8 --userns-block-fd 9 {} uid uid_map gid_map",
+        "--ro-bind / / --proc /proc --unshare-user --info-fd 8 --userns-block-fd 9 {} \
+         uid uid_map gid_map",
         probe().display()
     );
     let running = b.run(&words).fd(8, info_write).fd(9, block).start();
@@ -195,7 +196,8 @@ fn userns_block_fd(b: &Bwrap) {
     assert_eq!(maps, "");
     let own = b.uid();
     let write = format!(
-        "echo 0 {own} 1 > /proc/{child}/uid_map && echo deny > /proc/{child}/setgroups && echo 0 {own} 1 > /proc/{child}/gid_map"
+        "echo 0 {own} 1 > /proc/{child}/uid_map && echo deny > /proc/{child}/setgroups && \
+         echo 0 {own} 1 > /proc/{child}/gid_map"
     );
     let wrote = b.script(&write).go();
     release.write_all(b"x").expect("write");

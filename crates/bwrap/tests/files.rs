@@ -125,7 +125,8 @@ fn bind_data(b: &Bwrap) {
     for (option, writable) in [("bind-data", true), ("ro-bind-data", false)] {
         let old = temp.at("old");
         let words = format!(
-            "{} --perms 0755 --dir /q --bind {} /q --{option} 9 /q/old --perms 0444 --{option} 8 /a/new",
+            "{} --perms 0755 --dir /q --bind {} /q --{option} 9 /q/old --perms 0444 --{option} 8 \
+                /a/new",
             usr(),
             temp.path().display()
         );
@@ -217,7 +218,8 @@ fn tmpfs_over_the_root(b: &Bwrap) {
 
 /// The root that nothing was bound on is a tmpfs that the user may write, mode 0755.
 fn the_bare_root(b: &Bwrap) {
-    let script = "touch /x; stat -c %a,%u /; grep ' / / ' /proc/self/mountinfo; grep -c newroot /proc/self/mountinfo; ls -A / | tr '\\n' ' '";
+    let script = "touch /x; stat -c %a,%u /; grep ' / / ' /proc/self/mountinfo; grep -c newroot \
+        /proc/self/mountinfo; ls -A / | tr '\\n' ' '";
     let seen = sees(b, "--proc /proc", script);
     assert!(seen.starts_with(&format!("755,{}", b.uid())), "{seen}");
     assert!(!seen.contains("oldroot"), "{seen}");

@@ -72,12 +72,11 @@ fn filters_come_last(b: &Bwrap) {
 /// --add-seccomp-fd loads several filters in their order; all of them act, and of those that
 /// disagree the strictest.
 fn several_filters(b: &Bwrap) {
-    let words = format!(
-        "--ro-bind / / --proc /proc --tmpfs /tmp --add-seccomp-fd 8 --add-seccomp-fd 9 sh -c"
-    );
+    let words =
+        "--ro-bind / / --proc /proc --tmpfs /tmp --add-seccomp-fd 8 --add-seccomp-fd 9 sh -c";
     let script = "mkdir /tmp/x; kill -0 $$; grep Seccomp_filters /proc/self/status";
     let outcome = b
-        .run(&words)
+        .run(words)
         .arg(script)
         .fd(8, data(no_mkdir(libc::ENOTTY)))
         .fd(9, data(denying(&[(libc::SYS_kill, libc::ENOTBLK)])))
@@ -94,14 +93,15 @@ fn several_filters(b: &Bwrap) {
 fn pid_1_is_filtered(b: &Bwrap) {
     let words =
         "--ro-bind / / --unshare-pid --proc /proc --add-seccomp-fd 8 --add-seccomp-fd 9 sh -c";
-    let script = "grep -h ^Seccomp /proc/1/status /proc/self/status | sort | uniq -c | sed 's/ *\\([0-9]*\\) .*/\\1/'";
+    let script = "grep -h ^Seccomp /proc/1/status /proc/self/status | sort | uniq -c | sed 's/ \
+        *\\([0-9]*\\) .*/\\1/'";
     let outcome =
         b.run(words).arg(script).fd(8, data(no_mkdir(1))).fd(9, data(no_mkdir(2))).exits(0);
     assert_eq!(outcome.text(), "2\n2", "{outcome}");
 }
 
-/// A blob whose length is no multiple of 8, or that is empty or no program, is an error, and nothing
-/// runs.
+/// A blob whose length is no multiple of 8, or that is empty or no program, is an error, and
+/// nothing runs.
 fn bad_blobs(b: &Bwrap) {
     let good = denying(&[]);
     let mut long = good.clone();

@@ -176,7 +176,8 @@ fn hostname(b: &Bwrap) {
 
 /// A new network namespace has a loopback interface that is up, with its address, and nothing else.
 fn loopback(b: &Bwrap) {
-    let script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/net/fib_trie | grep -c '127.0.0.1$';
+    let script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/net/fib_trie | grep -c \
+        '127.0.0.1$';
         cat /sys/class/net/lo/flags 2>&-; grep -c . /proc/net/route";
     let seen = b.run("--ro-bind / / --unshare-net --proc /proc").sh(script).go().text();
     let lines: Vec<&str> = seen.lines().map(str::trim).collect();
@@ -208,8 +209,14 @@ fn assert_userns_disabled(b: &Bwrap) {
 /// A sandbox inside one with --disable-userns fails with a message that names the limit.
 fn nested_in_disabled(b: &Bwrap) {
     let path = b.path.display();
-    b.run(&format!("--ro-bind / / --proc /proc --unshare-user --disable-userns {path} --unshare-user --ro-bind / / true"))
-        .fails("Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)");
+    b.run(&format!(
+        "--ro-bind / / --proc /proc --unshare-user --disable-userns {path} \
+        --unshare-user --ro-bind / / true"
+    ))
+    .fails(
+        "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces \
+            exceeded (ENOSPC)",
+    );
 }
 
 /// Joining namespaces by descriptor: a bad one is an error, and nothing is left waiting.
@@ -217,7 +224,8 @@ fn bad_namespace_descriptors(b: &Bwrap) {
     b.run("--ro-bind / / --userns 9 true")
         .fails("Joining specified user namespace failed: Bad file descriptor");
     b.run("--ro-bind / / --userns 9 true").fd(9, data("")).fails(
-        "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.",
+        "Joining the specified user namespace failed, it might not be a descendant of the \
+            current user namespace.",
     );
     let own = File::open("/proc/self/ns/user").expect("a namespace file");
     b.run("--ro-bind / / --userns 9 true").fd(9, own).exits(1);
@@ -279,7 +287,8 @@ fn join_namespaces(b: &Bwrap) {
 fn no_privileged_installation(b: &Bwrap) {
     for raise in ["chmod 4755", "setcap cap_sys_admin+ep"] {
         let script = format!(
-            "cp $BWRAP $T/raised && PATH=$PATH:/sbin:/usr/sbin {raise} $T/raised && $AS $T/raised --ro-bind / / true"
+            "cp $BWRAP $T/raised && PATH=$PATH:/sbin:/usr/sbin {raise} $T/raised && $AS \
+                $T/raised --ro-bind / / true"
         );
         let temp = swathe_testkit::TempDir::new(0);
         let Some(run) = b.root_script(&script) else { return };

@@ -51,7 +51,8 @@ fn pid_1_holds_nothing(b: &Bwrap) {
 fn pid_1_tells_nothing(b: &Bwrap) {
     b.original_differs("pid-1-is-private", || {
         let words = "--ro-bind / / --unshare-pid --proc /proc --clearenv sh -c";
-        let script = "cat /proc/1/cmdline /proc/1/environ | tr -d '\\0'; head -c 1 /proc/1/mem && echo mem; \
+        let script = "cat /proc/1/cmdline /proc/1/environ | tr -d '\\0'; head -c 1 /proc/1/mem \
+            && echo mem; \
             readlink /proc/1/exe; ls /proc/1/fd; true";
         let outcome = b.run(words).arg(script).env("SECRET", "hunter2").exits(0);
         assert!(!outcome.text().contains("hunter2"), "{outcome}");
@@ -142,7 +143,8 @@ fn die_with_parent(b: &Bwrap) {
         let (input, hold) = pipe();
         let (mut output, write) = pipe();
         let text = format!(
-            "\"$BWRAP\" --ro-bind / / --die-with-parent {options} sh -c 'echo ready >&9; read x'; true"
+            "\"$BWRAP\" --ro-bind / / --die-with-parent {options} sh -c 'echo ready >&9; read \
+                x'; true"
         );
         let running = b.script(&text).stdin(input).fd(9, write).start();
         let mut ready = [0; 6];
@@ -291,7 +293,8 @@ fn nothing_is_left(b: &Bwrap) {
     let temp = b.temp();
     for _ in 0..10 {
         let words = format!(
-            "--unshare-all {} --proc /proc --dev /dev --tmpfs /t --bind {} /q --overlay-src /usr --tmp-overlay /o true",
+            "--unshare-all {} --proc /proc --dev /dev --tmpfs /t --bind {} /q --overlay-src /usr \
+                --tmp-overlay /o true",
             usr(),
             temp.path().display()
         );

@@ -77,7 +77,8 @@ tty character special file 666 5:0
 urandom character special file 666 1:9
 zero character special file 666 1:5";
     assert_eq!(seen, expected);
-    let script = "echo x > /dev/null && echo ok; head -c 2 /dev/zero | od -An -tx1; touch /dev/shm/x \
+    let script = "echo x > /dev/null && echo ok; head -c 2 /dev/zero | od -An -tx1; touch \
+        /dev/shm/x \
         && touch /dev/x && echo made; stat -c %a /dev";
     assert_eq!(b.run(&words).arg(script).prints(), "ok\n 00 00\nmade\n755");
 }

@@ -29,9 +29,9 @@ fn the_last_one_wins(b: &Bwrap) {
     for (option, first, last, rest) in cases {
         let line = format!("bwrap: Only the last --{option} option will take effect");
         let twice = format!("--{option} {first} --{option} {last} {rest}");
-        assert_eq!(warnings(b, &twice), [line.clone()]);
+        assert_eq!(warnings(b, &twice), [line.as_str()]);
         let thrice = format!("--{option} {first} {twice}");
-        assert_eq!(warnings(b, &thrice), [line.clone(), line.clone()]);
+        assert_eq!(warnings(b, &thrice), [line.as_str(), &line]);
     }
     let cwd = b.run("--ro-bind / / --chdir /usr --chdir /etc readlink /proc/self/cwd").prints();
     assert_eq!(cwd, "/etc");

@@ -20,8 +20,8 @@ fn exit_status(b: &Bwrap) {
     }
 }
 
-/// A payload that dies of signal N ends as 128+N. Where no monitor is needed ours has none: then the
-/// caller sees the death itself, which a shell shows as the same number.
+/// A payload that dies of signal N ends as 128+N. Where no monitor is needed ours has none: then
+/// the caller sees the death itself, which a shell shows as the same number.
 fn death_by_signal(b: &Bwrap) {
     for (name, number) in [("KILL", 9), ("TERM", 15), ("SEGV", 11), ("PIPE", 13), ("USR1", 10)] {
         let script = format!("ulimit -c 0; kill -{name} $$");
@@ -108,7 +108,7 @@ fn path_search(b: &Bwrap) {
         .fails("execvp hello: No such file or directory");
 }
 
-/// An entry of PATH that may not be executed is skipped, and is the reason when nothing else is found.
+/// An entry of PATH that may not be executed is skipped, and is the reason when nothing is found.
 fn path_search_without_permission(b: &Bwrap) {
     let temp = b.temp();
     temp.file("true", "");
@@ -204,8 +204,10 @@ fn inherited_descriptors(b: &Bwrap) {
     let (read, _hold) = pipe();
     drop(_hold);
     let words = format!(
-        "--ro-bind / / --proc /proc --tmpfs /tmp --args 10 --file 11 /tmp/a --bind-data 12 /tmp/b --ro-bind-data 13 /tmp/c \
-        --bind-fd 14 /tmp/d --ro-bind-fd 15 /tmp/e --info-fd 16 --block-fd 18 --sync-fd 19 --seccomp 20 {} fd",
+        "--ro-bind / / --proc /proc --tmpfs /tmp --args 10 --file 11 /tmp/a --bind-data 12 \
+            /tmp/b --ro-bind-data 13 /tmp/c \
+        --bind-fd 14 /tmp/d --ro-bind-fd 15 /tmp/e --info-fd 16 --block-fd 18 --sync-fd 19 \
+        --seccomp 20 {} fd",
         probe().display()
     );
     let usr = || std::fs::File::open("/usr").expect("open");

@@ -2,8 +2,9 @@
 //!
 //! `swathe-probe` prints everything; `swathe-probe WORD...` only the facts whose key is a WORD or
 //! starts with `WORD.`. With `--sleep` last it then waits for end-of-file on standard input.
-//! Facts that need /proc are left out where there is none. Bytes that would break a line, and
-//! bytes that are not ASCII, are printed as `\xNN`.
+//! Asked for by the word `tiocsti`, and only then, it tries to push a byte into the terminal on
+//! standard input. Facts that need /proc are left out where there is none. Bytes that would break a
+//! line, and bytes that are not ASCII, are printed as `\xNN`.
 //!
 //! It uses only std, because it is compiled on its own, and declares the few C functions it calls.
 //! There is no Rust main: what std does before one, ignoring SIGPIPE and filling closed standard
@@ -35,6 +36,7 @@ mod c {
         pub fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int;
         pub fn fcntl(fd: c_int, cmd: c_int, ...) -> c_int;
         pub fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
+        pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
         pub fn syscall(number: c_long, ...) -> c_long;
     }
 }
@@ -43,6 +45,7 @@ mod c {
 const SYS: (i64, i64, i64) = (125, 14, 13);
 #[cfg(not(target_arch = "x86_64"))]
 const SYS: (i64, i64, i64) = (90, 135, 134);
+const TIOCSTI: u64 = 0x5412;
 const F_GETFD: i32 = 1;
 const F_GETFL: i32 = 3;
 const PR_GET_DUMPABLE: i32 = 3;
@@ -70,6 +73,14 @@ pub unsafe extern "C" fn main(argc: i32, argv: *const *const std::ffi::c_char) -
         only.pop();
     }
     let mut out = Lines { only, text: String::new() };
+    if out.only.iter().any(|word| word == "tiocsti") {
+        // Also with high bits that the kernel ignores: a filter must compare 32 bits only.
+        for (key, high) in [("tiocsti.plain", 0), ("tiocsti.high", 1 << 32)] {
+            // SAFETY: the request reads one byte from the pointer.
+            let done = unsafe { c::ioctl(0, TIOCSTI | high, c"x".as_ptr()) };
+            out.put(key, if done == 0 { "pushed" } else { "refused" });
+        }
+    }
     ids(&mut out);
     capabilities(&mut out);
     process(&mut out);
