@@ -286,23 +286,20 @@ fn closed_sync_fd(b: &Bwrap) {
     b.run("--ro-bind / / --sync-fd 987 true").exits(0);
 }
 
-/// Many launches leave nothing: neither processes (the nanny counts them) nor mounts on the host.
+/// Many launches leave nothing: the harness counts processes and mounts after each run, and no file
+/// shows up in a directory that was bound.
 fn nothing_is_left(b: &Bwrap) {
-    let before =
-        std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").lines().count();
     let temp = b.temp();
     for _ in 0..10 {
         let words = format!(
             "--unshare-all {} --proc /proc --dev /dev --tmpfs /t --bind {} /q --overlay-src /usr \
-                --tmp-overlay /o true",
+             --tmp-overlay /o true",
             usr(),
             temp.path().display()
         );
         b.run(&words).exits(0);
     }
     assert_eq!(temp.list(""), [""; 0]);
-    let after = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").lines().count();
-    assert_eq!(before, after);
 }
 
 contract! {

@@ -264,12 +264,14 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// When it takes too long, or leaves processes behind that [`Run::may_leave`] did not allow.
+    /// When it takes too long, has changed the host's mounts, or leaves processes behind that
+    /// [`Run::may_leave`] did not allow.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {
         let mut lines = (&mut self.control).lines().map_while(Result::ok);
         let ended = lines.next().unwrap_or_default();
         let left = lines.next().unwrap_or_default();
+        let mounts = lines.next().unwrap_or_default();
         let _ = self.child.wait();
         let number = |text: &str| text.split(' ').nth(1).and_then(|word| word.parse().ok());
         let outcome = Outcome {
@@ -285,6 +287,7 @@ impl Running {
         };
         assert_ne!(outcome.ended, Ended::TimedOut, "{outcome}");
         assert!(self.may_leave || outcome.left == 0, "processes left behind: {outcome}");
+        assert_eq!(number(&mounts), Some(0), "the host's mounts have changed: {outcome}");
         outcome
     }
 }

@@ -6,8 +6,13 @@
 //! UID (and the group of that number, without other groups; 0 changes nothing), and waits. CONTROL
 //! is a socket to the test. The nanny writes lines to it: `pid N`; then `exit N` or `signal N` of
 //! the command, or `timeout` when it ran longer than TIMEOUT_MS; last `left N`, the number of
-//! processes that still existed GRACE_MS after it had ended. Those are killed, as is everything
-//! when the test closes its end.
+//! processes that still existed GRACE_MS after it had ended, which are killed, as is everything
+//! when the test closes its end; and `mounts N`, the number of mounts that are there and were not
+//! before, or the other way round.
+//!
+//! As root it first takes a mount namespace of its own with private mounts: a program under test
+//! that forgets to do so must not mount on the machine, where a test's clean-up would then delete
+//! through the mount.
 //!
 //! It uses only std, because it is compiled on its own, and declares the few C functions it calls.
 #![allow(unsafe_code)]
@@ -21,7 +26,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 mod c {
-    use std::ffi::{c_int, c_uint, c_ulong};
+    use std::ffi::{c_char, c_int, c_uint, c_ulong};
     #[repr(C)]
     pub struct Pollfd {
         pub fd: c_int,
@@ -31,6 +36,15 @@ mod c {
     unsafe extern "C" {
         pub fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int;
         pub fn fcntl(fd: c_int, cmd: c_int, ...) -> c_int;
+        pub fn geteuid() -> c_uint;
+        pub fn unshare(flags: c_int) -> c_int;
+        pub fn mount(
+            source: *const c_char,
+            target: *const c_char,
+            kind: *const c_char,
+            flags: c_ulong,
+            data: *const c_char,
+        ) -> c_int;
         pub fn setsid() -> c_int;
         pub fn setgroups(size: usize, list: *const c_uint) -> c_int;
         pub fn setresgid(r: c_uint, e: c_uint, s: c_uint) -> c_int;
@@ -43,6 +57,9 @@ mod c {
     }
 }
 
+const CLONE_NEWNS: i32 = 0x0002_0000;
+const MS_REC: u64 = 0x4000;
+const MS_PRIVATE: u64 = 0x4_0000;
 const PR_SET_CHILD_SUBREAPER: i32 = 36;
 const F_SETFD: i32 = 2;
 const FD_CLOEXEC: i32 = 1;
@@ -74,6 +91,8 @@ fn run(words: &[OsString]) -> io::Result<()> {
         c::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         File::from_raw_fd(control)
     };
+    protect_the_machine()?;
+    let before = fs::read_to_string("/proc/self/mountinfo")?;
     let mut command = Command::new(program);
     command.args(&words[6..]);
     // SAFETY: system calls only, on the numbers captured.
@@ -94,7 +113,36 @@ fn run(words: &[OsString]) -> io::Result<()> {
     let ended = wait_for(pid, &control, Duration::from_millis(timeout.unsigned_abs().into()));
     writeln!(control, "{ended}")?;
     let left = wait_for_rest(&control, Duration::from_millis(grace.unsigned_abs().into()));
-    writeln!(control, "left {left}")
+    writeln!(control, "left {left}")?;
+    let after = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    writeln!(control, "mounts {}", difference(&before, &after))
+}
+
+/// As root, takes a mount namespace from which nothing reaches the machine's.
+fn protect_the_machine() -> io::Result<()> {
+    // SAFETY: C strings and null pointers, where the call takes none.
+    unsafe {
+        if c::geteuid() != 0 {
+            return Ok(());
+        }
+        let none = std::ptr::null();
+        let root = c"/".as_ptr();
+        if c::unshare(CLONE_NEWNS) != 0
+            || c::mount(none, root, none, MS_REC | MS_PRIVATE, none) != 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// How many lines are in one text only.
+fn difference(one: &str, two: &str) -> usize {
+    let missing = |from: &str, other: &str| {
+        let known: std::collections::BTreeSet<&str> = other.lines().collect();
+        from.lines().filter(|line| !known.contains(line)).count()
+    };
+    missing(one, two) + missing(two, one)
 }
 
 /// Keeps only the control socket, so that end-of-file reaches whoever waits for it.
