@@ -7,7 +7,7 @@ use swathe_testkit::{Bwrap, contract, data, usr};
 fn a_sandbox_in_a_sandbox(b: &Bwrap) {
     let path = b.path.display();
     let inner = format!(
-        "{path} --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --dir /tmp/a --unshare-user \
+        "{path} --ro-bind / / --dev /dev --proc /proc --tmpfs /mnt --dir /mnt/a --unshare-user \
         --unshare-ipc --unshare-uts --hostname inner --uid 7 --gid 8 --die-with-parent sh -c"
     );
     for options in [
@@ -16,9 +16,9 @@ fn a_sandbox_in_a_sandbox(b: &Bwrap) {
         "--unshare-user --uid 5 --dev /dev",
         "--unshare-ipc --unshare-net --unshare-uts",
     ] {
-        let words = format!("--ro-bind / / --proc /proc --dev /dev --tmpfs /tmp {options} {inner}");
+        let words = format!("--ro-bind / / --proc /proc --dev /dev --tmpfs /mnt {options} {inner}");
         assert_eq!(
-            b.run(&words).arg("id -u; id -g; uname -n; ls /tmp").prints(),
+            b.run(&words).arg("id -u; id -g; uname -n; ls /mnt").prints(),
             "7\n8\ninner\na",
             "{options}"
         );
@@ -29,7 +29,7 @@ fn a_sandbox_in_a_sandbox(b: &Bwrap) {
 fn three_deep(b: &Bwrap) {
     // The binary and its libraries are wherever the host has them.
     let one = format!(
-        "{} --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --unshare-user",
+        "{} --ro-bind / / --proc /proc --dev /dev --tmpfs /mnt --unshare-user",
         b.path.display()
     );
     let words = format!("--bind / / --proc /proc --dev /dev {one} {one} echo deep");
