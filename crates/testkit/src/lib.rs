@@ -27,7 +27,7 @@ pub use terminal::Terminal;
 /// Makes four tests of each named function over a [`Bwrap`]: ours and the original's, as root and
 /// as an ordinary user. A function that is not named here is dead code, which the compiler reports.
 ///
-/// ```ignore
+/// ```text
 /// /// What the test proves.
 /// fn root_is_visible(b: &Bwrap) {
 ///     b.run("--ro-bind / / ls /").exits(0);

@@ -69,3 +69,19 @@ fn surroundings() {
         }
     }
 }
+
+/// Every known difference is named by a test, so that it cannot outlive its reason.
+#[test]
+fn known_differences_are_tested() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let document = std::fs::read_to_string(root.join("docs/known-differences.md")).expect("a file");
+    let tests = std::fs::read_dir(root.join("crates/bwrap/tests")).expect("the contract tests");
+    let source = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path()).expect("a test");
+    let source: String = tests.flatten().map(source).collect();
+    let ids: Vec<&str> =
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(ids.len() > 5, "{ids:?}");
+    for id in ids {
+        assert!(source.contains(&format!("original_differs(\"{id}\"")), "{id} is in no test");
+    }
+}
