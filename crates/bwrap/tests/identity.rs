@@ -252,11 +252,11 @@ fn bad_namespace_descriptors(b: &Bwrap) {
 /// do not reach the payload.
 fn join_namespaces(b: &Bwrap) {
     let script = r#"
-        cd "$T" && mkfifo ready end
+        cd "$T" && mkfifo ready1 ready2 end
         unshare --user --map-root-user --pid --fork sh -c '
-            unshare --user --map-root-user sh -c "echo > ready; read x < end" &
-            echo > ready; read x < end; wait' &
-        read x < ready; read x < ready
+            unshare --user --map-root-user sh -c "echo > ready1; read x < end" &
+            echo > ready2; read x < end; wait' &
+        read x < ready1; read x < ready2
         outer=$(pgrep -P $! ) inner=$(pgrep -P $(pgrep -P $!) unshare || pgrep -P $(pgrep -P $!))
         for pid in $(pgrep -P $outer) $inner; do inner=$pid; done
         "$BWRAP" --userns 5 --userns2 6 --pidns 4 --ro-bind / / --proc /proc "$PROBE" ns uid fd \
@@ -265,7 +265,7 @@ fn join_namespaces(b: &Bwrap) {
         echo outer $(readlink /proc/$outer/ns/user)
         echo inner $(readlink /proc/$inner/ns/user)
         echo pid $(readlink /proc/$outer/ns/pid)
-        (echo > end) & echo > end; wait
+        : > end; wait
     "#;
     let temp = b.temp();
     let outcome = b.script(script).env("T", temp.path()).exits(0);
