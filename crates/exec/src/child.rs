@@ -56,18 +56,9 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
     }
     let directory = enter_directory(prepared)?;
     if plan.lifecycle.new_session && !plan.lifecycle.pty {
-        match setsid() {
-            // Already the leader of a session: that is what is wanted.
-            Ok(_) => {}
-            Err(Errno::PERM) if is_session_leader() => {}
-            Err(e) => return Err(e).at(Stage::Setsid),
-        }
+        setsid().at(Stage::Setsid)?;
     }
     Ok(directory)
-}
-
-fn is_session_leader() -> bool {
-    rustix::process::getsid(None) == Ok(rustix::process::getpid())
 }
 
 fn map_ids(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
@@ -267,11 +258,7 @@ fn become_command(prepared: &Prepared<'_>, channel: &Channel, directory: Directo
 
 /// Makes the terminal on standard input, output or error the controlling one of a new session.
 pub fn own_terminal() -> Result<()> {
-    match setsid() {
-        Ok(_) => {}
-        Err(Errno::PERM) if is_session_leader() => {}
-        Err(e) => return Err(e).at(Stage::Setsid),
-    }
+    setsid().at(Stage::Setsid)?;
     for number in 0..3 {
         let Ok(fd) = borrow_fd(number) else { continue };
         if rustix::termios::isatty(fd) {
@@ -286,10 +273,17 @@ pub fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let path: &CStr = c"/proc";
-    let fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
+    let fd = loop {
+        let fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
+        if fd.as_raw_fd() > 2 {
+            break fd;
+        }
+        // A standard stream is closed. Its number must not become that of a descriptor of ours, to
+        // which a message could be written; the command gets it closed again by close-on-exec.
+        crate::files::mounts::leave_open(fd);
+    };
     if fs::fstatfs(fd.as_fd()).at(Stage::OpenProc)?.f_type as u64 != PROC_SUPER_MAGIC {
         return Err(Failure::found(Stage::OpenProc));
     }
-    debug_assert!(fd.as_raw_fd() > 2);
     Ok(fd)
 }

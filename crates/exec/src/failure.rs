@@ -66,6 +66,7 @@ pub enum Stage {
     Mask,
     Pivot,
     UnmountOld,
+    OldRootLeft,
     JoinUserAfter,
     UserLimit,
     UnshareUser,
@@ -118,7 +119,7 @@ stages! {
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
     OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pivot
-    UnmountOld JoinUserAfter UserLimit UnshareUser UserNotDisabled Bounding Capabilities Ambient
+    UnmountOld OldRootLeft JoinUserAfter UserLimit UnshareUser UserNotDisabled Bounding Capabilities Ambient
     Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
     DeathSignal Dumpable Wait Died Block
 }

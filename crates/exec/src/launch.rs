@@ -4,12 +4,13 @@ use crate::child;
 use crate::failure::{At, Failure, Result, Stage};
 use crate::kernel::Kernel;
 use crate::monitor::{self, Caller as CallerProcess};
-use crate::prepare::{Prepared, Shape, prepare};
+use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
 use swathe_plan::check::Caller;
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
+use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::process::{WaitOptions, waitpid};
 use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, rustix, signal};
@@ -63,15 +64,18 @@ pub fn initial_caps(uid: u32) -> Result<u64> {
 /// Launches a sandbox and waits for its end. Where nothing has to wait, this process becomes the
 /// command, and the function returns only a failure.
 pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome {
-    let prepared = match prepare(plan, caller, caps, env) {
-        Ok(prepared) => prepared,
+    // Before any descriptor of ours: one of those named may be closed, and its number free.
+    let proc_fd = take_descriptors(plan).and_then(|()| child::open_proc());
+    let ready = proc_fd.and_then(|fd| Ok((fd, prepare(plan, caller, caps, env)?)));
+    let (proc_fd, prepared) = match ready {
+        Ok(ready) => ready,
         Err(failure) => return Outcome::failed(failure),
     };
     if prepared.shape == Shape::Direct {
         let inside = !prepared.filters.is_empty();
-        return Outcome::Failed { failure: direct(&prepared), inside };
+        return Outcome::Failed { failure: direct(&prepared, proc_fd), inside };
     }
-    monitored(&prepared).unwrap_or_else(Outcome::failed)
+    monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed)
 }
 
 /// Namespaces that the new process gets by its clone.
@@ -127,9 +131,8 @@ fn join(prepared: &Prepared<'_>) -> Result<()> {
     Ok(())
 }
 
-fn direct(prepared: &Prepared<'_>) -> Failure {
+fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
     let run = || {
-        let proc_fd = child::open_proc()?;
         join(prepared)?;
         with_namespaces(prepared, child::unshare)?;
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
@@ -140,10 +143,9 @@ fn direct(prepared: &Prepared<'_>) -> Failure {
     }
 }
 
-fn monitored(prepared: &Prepared<'_>) -> Result<Outcome> {
+fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     let life = &prepared.plan.lifecycle;
     let caller = if life.die_with_parent { CallerProcess::find()? } else { CallerProcess::none() };
-    let proc_fd = child::open_proc()?;
     let (ours, theirs) = Channel::pair()?;
     // The sandbox's first process waits where somebody has to act, or read, before it goes on.
     let go = life.info_fd.is_some()

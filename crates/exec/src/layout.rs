@@ -57,15 +57,11 @@ struct Layout {
 impl Layout {
     fn target(&mut self, op: &FileOp) -> Target {
         let raw = &op.dest().0;
-        let mut parent_mode = 0o755;
-        if let Some(perms) = default_perms(op) {
-            // What a class may not use at all, it need not reach either.
-            for class in [0o070, 0o007] {
-                if perms & class == 0 {
-                    parent_mode &= !class;
-                }
-            }
-        }
+        // What a class may not use at all, it need not reach either. Mount points and links get
+        // parents for their owner only, as bubblewrap has it.
+        let perms = default_perms(op).unwrap_or(0o700);
+        let closed = |class: u32| if perms & class == 0 { class } else { 0 };
+        let parent_mode = 0o755 & !(closed(0o070) | closed(0o007));
         let optional =
             matches!(op, FileOp::Bind { source: BindSource::Path { optional: true, .. }, .. });
         let Some(path) = normal(raw) else {

@@ -106,19 +106,18 @@ fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-/// Works out everything for a plan that passed [`check::check`].
+/// Works out everything for a plan that passed [`check::check`] and [`take_descriptors`].
 ///
 /// `initial_caps`: the effective capabilities of the caller if it is root, else 0.
 ///
 /// # Errors
-/// A descriptor that is not open, a filter that is none.
+/// A filter that is none, a terminal that cannot be opened.
 pub fn prepare<'p>(
     plan: &'p Plan,
     caller: Caller,
     initial_caps: u64,
     env: &[&[u8]],
 ) -> Result<Prepared<'p>> {
-    take_descriptors(plan)?;
     let ns = &plan.namespaces;
     let new_user_ns = check::makes_user_namespace(plan, caller);
     let ids = (plan.uid.unwrap_or(caller.uid), plan.gid.unwrap_or(caller.gid));
@@ -129,7 +128,7 @@ pub fn prepare<'p>(
     let first_ids =
         if new_user_ns && needs_devpts && !external_maps && !ranges { (0, 0) } else { ids };
     let second_user_ns = new_user_ns && !external_maps && (first_ids != ids || ns.disable_user);
-    let caps = check::capabilities(plan, initial_caps);
+    let caps = check::grantable(plan, caller, initial_caps);
     let in_user_ns = new_user_ns || ns.join_user.is_some();
     let base = base(&plan.steps);
     let env = check::environment(plan, env);
@@ -208,6 +207,8 @@ fn shape(plan: &Plan, base: Base) -> Shape {
         || life.userns_block_fd.is_some()
         || life.die_with_parent
         || life.forward_signals
+        // Only a process that leads no group can start a session.
+        || life.new_session
         || life.pty
         || check::has_ranges(plan)
         || plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
@@ -249,7 +250,10 @@ fn named(plan: &Plan) -> Vec<i32> {
 
 /// Makes sure that every named descriptor is open, before a descriptor of our own can take its
 /// number, and that the command does not inherit it.
-fn take_descriptors(plan: &Plan) -> Result<()> {
+///
+/// # Errors
+/// A descriptor that is not open.
+pub fn take_descriptors(plan: &Plan) -> Result<()> {
     for number in named(plan) {
         let fd = process::borrow_fd(number);
         let marked = fd.and_then(|fd| fcntl_setfd(fd, FdFlags::CLOEXEC));

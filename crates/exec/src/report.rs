@@ -236,6 +236,7 @@ fn plain(stage: Stage) -> &'static str {
         Stage::Scratch => "Can't create a temporary file for the sandbox",
         Stage::Pivot => "pivot_root",
         Stage::UnmountOld => "unmount old root",
+        Stage::OldRootLeft => "the old root is still mounted",
         Stage::JoinUserAfter => "Setting userns2 failed",
         Stage::UserLimit => "sysctl user.max_user_namespaces = 1",
         Stage::UnshareUser => "unshare user ns",

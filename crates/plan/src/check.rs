@@ -96,6 +96,14 @@ pub fn capabilities(plan: &Plan, initial: u64) -> u64 {
     })
 }
 
+/// The capabilities that can be given: without a user namespace of its own, no sandbox can have
+/// what its caller lacks.
+pub fn grantable(plan: &Plan, caller: Caller, initial: u64) -> u64 {
+    let own = makes_user_namespace(plan, caller) || plan.namespaces.join_user.is_some();
+    let wanted = capabilities(plan, initial);
+    if own { wanted } else { wanted & initial }
+}
+
 /// The environment of the command, without PWD, from that of the caller: `NAME=value` strings.
 ///
 /// What is cleared or replaced is never copied: it shall not linger in the memory of a process that

@@ -203,7 +203,12 @@ impl Parser {
         }
         let words: Vec<&[u8]> = data.split(|&b| b == 0).collect();
         self.total += words.len();
-        self.words(&words, Some(number), None).map(drop)
+        self.words(&words, Some(number), None)?;
+        if self.early.is_some() {
+            return Ok(());
+        }
+        // The next word after a file is an option of the command line.
+        self.pending(Opt::Args)
     }
 
     /// An operation's modifiers must be used by the very next option.
@@ -552,10 +557,11 @@ fn fd_number(word: &[u8]) -> Result<FdNumber, Fault> {
 }
 
 fn id(word: &[u8], text: &str) -> Result<u32, Fault> {
-    // 4294967295 is −1, which the kernel takes for "no id".
-    tables::decimal(word).and_then(|n| u32::try_from(n).ok()).filter(|&n| n != u32::MAX).ok_or_else(
-        || Fault::value(text, word).hint("an id is a decimal number of at most 4294967294"),
-    )
+    // bubblewrap's bound.
+    let number = tables::decimal(word).and_then(|n| i32::try_from(n).ok());
+    number.map(i32::cast_unsigned).ok_or_else(|| {
+        Fault::value(text, word).hint("an id is a decimal number of at most 2147483647")
+    })
 }
 
 fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
@@ -564,7 +570,7 @@ fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
     let fits = |start: u32| start.checked_add(count).is_some();
     if count == 0 || !fits(inside) || !fits(outside) {
         return Err(Fault::value("Invalid count: ", values[2])
-            .hint("a range holds at least one id and ends below 4294967295"));
+            .hint("a range holds at least one id and ends below 2147483648"));
     }
     Ok(IdRange { inside, outside, count })
 }

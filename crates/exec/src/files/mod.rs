@@ -23,6 +23,7 @@ use std::ffi::{CStr, CString};
 use swathe_sys::mount::{Propagation, attr, set_attr};
 use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
+use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::rustix::mount::{UnmountFlags, unmount};
 use swathe_sys::rustix::process::{fchdir, pivot_root};
 
@@ -49,8 +50,10 @@ struct Start {
     /// How many operations it already stands for.
     first: usize,
     scratch: Option<OwnedFd>,
-    /// The root to leave in the end; `None`: it is kept.
-    old: Option<OwnedFd>,
+    /// The root that the process has had so far.
+    old: OwnedFd,
+    /// Whether that is the sandbox's too.
+    in_place: bool,
 }
 
 /// Options of a tmpfs with the limits that apply to it.
@@ -87,17 +90,18 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     }
     let mut sources = sources::open(mounter, prepared)?;
     let base = match prepared.base {
-        // A chroot or a kernel that cannot: the general way is as good.
-        Base::InPlace(_) if !prepared.new_user_ns || !mounter.kernel.mount_fds => Base::Own,
+        // That a user namespace could be made shows that "/" is the root of this mount namespace,
+        // not of a chroot; without one nothing shows it.
+        Base::InPlace(_) if !prepared.new_user_ns => Base::Bound,
         base => base,
     };
     let start = start(mounter, prepared, base, &mut sources)?;
-    let Start { root, first, scratch, old } = start;
+    let Start { root, first, scratch, old, in_place } = start;
     let mut builder = build::Builder { mounter, prepared, root, scratch, sources, overlays: 0 };
     for index in first..prepared.plan.steps.len() {
         builder.step(index).map_err(|f| f.in_op(index))?;
     }
-    builder.finish(old.as_ref())
+    builder.finish(&old, in_place)
 }
 
 fn start(
@@ -110,7 +114,8 @@ fn start(
     if !kernel.mount_fds {
         let base = legacy::base().at(Stage::RootTmpfs)?;
         let root = Root::new(base.new_root, kernel);
-        return Ok(Start { root, first: 0, scratch: Some(base.scratch), old: Some(base.root) });
+        let scratch = Some(base.scratch);
+        return Ok(Start { root, first: 0, scratch, old: base.root, in_place: false });
     }
     let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at(Stage::Pivot)?;
@@ -120,7 +125,8 @@ fn start(
             Ok(()) => {
                 // Not before: a scratch tmpfs over "/" would become read-only with it.
                 let scratch = scratch(mounter, prepared)?;
-                return Ok(Start { root: Root::new(old, kernel), first: 1, scratch, old: None });
+                let root = Root::new(fcntl_dupfd_cloexec(&old, 3).at(Stage::Pivot)?, kernel);
+                return Ok(Start { root, first: 1, scratch, old, in_place: true });
             }
             // "/" is not the root of a mount: it has to be bound.
             Err(swathe_sys::Errno::INVAL) => sources.reopen_root(mounter, access)?,
@@ -129,33 +135,48 @@ fn start(
     }
     // Below the new root, so that it leaves with the old one.
     let scratch = scratch(mounter, prepared)?;
-    let old = Some(old);
     if matches!(base, Base::Bound | Base::InPlace(_)) {
         // The first operation covers the root: no tmpfs need lie below it.
         if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
             mounts::over_root(fd.as_fd()).at(Stage::BindRoot).map_err(|f| f.in_op(0))?;
-            return Ok(Start { root: Root::new(fd, kernel), first: 1, scratch, old });
+            let root = Root::new(fd, kernel);
+            return Ok(Start { root, first: 1, scratch, old, in_place: false });
         }
     }
     let fd = own_tmpfs(mounter, prepared, Stage::RootTmpfs)?;
-    Ok(Start { root: Root::new(fd, kernel), first: 0, scratch, old })
+    Ok(Start { root: Root::new(fd, kernel), first: 0, scratch, old, in_place: false })
 }
 
 impl build::Builder<'_> {
     /// Leaves the old root. Nothing of the host is reachable afterwards but what was mounted.
-    fn finish(self, old: Option<&OwnedFd>) -> Result<()> {
-        let Some(old) = old else {
-            if let Some(scratch) = &self.scratch {
+    fn finish(self, old: &OwnedFd, in_place: bool) -> Result<()> {
+        let scratch = self.scratch.as_ref().filter(|_| self.mounter.kernel.mount_fds);
+        if in_place && self.root.covered() == 0 {
+            if let Some(scratch) = scratch {
                 fchdir(scratch).at(Stage::Scratch)?;
                 unmount(c".", UnmountFlags::DETACH).at(Stage::Scratch)?;
             }
             return Ok(());
-        };
+        }
         fchdir(&self.root).at(Stage::Pivot)?;
         pivot_root(c".", c".").at(Stage::Pivot)?;
         // Both roots are mounted on each other now; the working directory says which is meant.
         fchdir(old).at(Stage::UnmountOld)?;
-        unmount(c".", UnmountFlags::DETACH).at(Stage::UnmountOld)?;
+        // umount takes what lies on top: first the scratch tmpfs and the roots that were covered,
+        // then the old root itself.
+        let mut layers = 1 + usize::from(scratch.is_some());
+        if self.mounter.kernel.mount_fds {
+            layers += self.root.covered().saturating_sub(usize::from(in_place));
+        }
+        for _ in 0..layers {
+            unmount(c".", UnmountFlags::DETACH).at(Stage::UnmountOld)?;
+        }
+        // What is no longer mounted cannot be unmounted: the old root is gone for certain. Were it
+        // still there, on top of the new one, whoever joins the namespace would see it.
+        match unmount(c".", UnmountFlags::DETACH) {
+            Err(swathe_sys::Errno::INVAL) => {}
+            _ => return Err(Failure::found(Stage::OldRootLeft)),
+        }
         swathe_sys::rustix::process::chdir(c"/").at(Stage::UnmountOld)
     }
 }

@@ -19,6 +19,8 @@ use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags
 pub struct Root {
     fd: OwnedFd,
     kernel: Kernel,
+    /// How many roots lie below this one.
+    covered: usize,
 }
 
 /// Where to attach a mount.
@@ -46,12 +48,18 @@ const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 impl Root {
     /// Takes the root directory of the new tree.
     pub fn new(fd: OwnedFd, kernel: Kernel) -> Self {
-        Self { fd, kernel }
+        Self { fd, kernel, covered: 0 }
     }
 
     /// Replaces the root by what has been mounted over it.
     pub fn replace(&mut self, fd: OwnedFd) {
         self.fd = fd;
+        self.covered += 1;
+    }
+
+    /// How many times the root has been replaced.
+    pub fn covered(&self) -> usize {
+        self.covered
     }
 
     /// Opens a path beneath the root. The last component is not followed when `flags` has
@@ -83,7 +91,11 @@ impl Root {
             return Ok(Attach::Fresh(&target.path));
         }
         match self.open(&target.path, PATH | OFlags::NOFOLLOW) {
-            Ok(fd) => Self::existing(fd, kind),
+            Ok(fd) => match Self::existing(fd, kind)? {
+                // "/usr/..", or a link to "/" on the way.
+                Attach::Open(fd) if is_root(&fd, &self.fd).at(Stage::OpenDest)? => Ok(Attach::Root),
+                place => Ok(place),
+            },
             Err(Errno::NOENT) => {
                 let (dir, name) = self.parent(target)?;
                 match create(dir.as_fd(), &name, kind) {
@@ -197,6 +209,24 @@ pub fn open_beneath(
         return Err(Errno::AGAIN);
     }
     walk::open_in_root(dir, path, flags)
+}
+
+/// Whether a directory is the root of the same mount as `root`.
+fn is_root(fd: &OwnedFd, root: &OwnedFd) -> std::result::Result<bool, Errno> {
+    let (a, b) = (fs::fstat(fd)?, fs::fstat(root)?);
+    if (a.st_dev, a.st_ino) != (b.st_dev, b.st_ino) {
+        return Ok(false);
+    }
+    // The same directory may be mounted elsewhere too.
+    let id = |fd: &OwnedFd| {
+        fs::statx(fd, c"", AtFlags::EMPTY_PATH, fs::StatxFlags::MNT_ID).map(|s| s.stx_mnt_id)
+    };
+    match (id(fd), id(root)) {
+        (Ok(a), Ok(b)) => Ok(a == b),
+        // Linux before 4.11.
+        (Err(Errno::NOSYS), _) => Ok(true),
+        (Err(e), _) | (_, Err(e)) => Err(e),
+    }
 }
 
 /// The type of the file behind a descriptor.
