@@ -25,7 +25,7 @@ pub struct Case<'a> {
 }
 
 /// The whole list.
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 13] = [
     Rule {
         letter: "a",
         what: "a payload killed by signal N: exit status 128+N there, killed by N here",
@@ -65,6 +65,50 @@ pub const RULES: [Rule; 6] = [
               its group are the caller's, as for any program that executes another",
         remove: no_monitor,
     },
+    Rule {
+        letter: "h",
+        what: "the program hangs there and ends here",
+        why: "with --pidns and --unshare-pid a failing set-up there leaves a launcher that waits \
+              for ever; an error must end the launch",
+        remove: hang,
+    },
+    Rule {
+        letter: "i",
+        what: "the words between `Can't make overlay mount on` and the kernel's error",
+        why: "they name descriptors of the launcher and, there, `(null)` for the destination",
+        remove: overlay_text,
+    },
+    Rule {
+        letter: "j",
+        what: "signals blocked by pid 1 and descriptors that it made itself (sockets, event and \
+               signal files, a /proc directory)",
+        why: "how pid 1 waits is its own affair; what it inherited or was told to hold is compared",
+        remove: own_affairs_of_init,
+    },
+    Rule {
+        letter: "k",
+        what: "a second line of --version",
+        why: "it names this product; callers parse the first line",
+        remove: version,
+    },
+    Rule {
+        letter: "l",
+        what: "processes that outlive a launch there and not here",
+        why: "a failed launch must leave nothing behind",
+        remove: left_behind,
+    },
+    Rule {
+        letter: "m",
+        what: "`Unexpected short read from pid socket` as a later line there",
+        why: "it says that the process which wrote the line before has died: no information",
+        remove: short_read,
+    },
+    Rule {
+        letter: "n",
+        what: "the option mode= of the root's own tmpfs in the mount table",
+        why: "the mode of the root directory itself is compared; how it came about is not visible",
+        remove: root_mode,
+    },
 ];
 
 /// Takes everything allowed out of `differences` and returns the letters of the rules used.
@@ -75,7 +119,9 @@ pub fn remove(
     vector: &Vector,
 ) -> BTreeSet<&'static str> {
     let case = Case { oracle, ours, vector };
-    RULES.iter().filter(|r| (r.remove)(differences, &case)).map(|r| r.letter).collect()
+    // Twice, since one rule may leave what another then explains.
+    let rules = RULES.iter().chain(&RULES);
+    rules.filter(|r| (r.remove)(differences, &case)).map(|r| r.letter).collect()
 }
 
 impl Case<'_> {
@@ -110,9 +156,10 @@ impl Case<'_> {
             Some(Word::Lit(b)) => b.iter().all(|c| *c == b'/') && !b.is_empty(),
             _ => false,
         };
-        self.vector.items.iter().any(|i| {
-            i.name().contains("bind") && slash(i.words.get(1)) && slash(i.words.get(2))
-        })
+        self.vector
+            .items
+            .iter()
+            .any(|i| i.name().contains("bind") && slash(i.words.get(1)) && slash(i.words.get(2)))
     }
 }
 
@@ -150,9 +197,13 @@ fn private_read_only(differences: &mut Vec<Difference>, _: &Case) -> bool {
         let mut any = false;
         for index in (0..d.oracle.len()).rev() {
             let line = &d.oracle[index];
-            let read_only = line.contains(" flags=ro,") || line.contains(",ro,") || line.contains(",ro ");
+            let read_only =
+                line.contains(" flags=ro,") || line.contains(",ro,") || line.contains(",ro ");
             let private = line.replace(" propagation=master ", " propagation= ");
-            if read_only && private != *line && let Some(at) = d.ours.iter().position(|o| *o == private) {
+            if read_only
+                && private != *line
+                && let Some(at) = d.ours.iter().position(|o| *o == private)
+            {
                 d.oracle.remove(index);
                 d.ours.remove(at);
                 any = true;
@@ -173,13 +224,19 @@ fn newroot_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
 
 fn hints(differences: &mut Vec<Difference>, _: &Case) -> bool {
     filter(differences, "stderr-rest", |d| {
+        if d.ours.is_empty() {
+            return false;
+        }
         let mut ours = d.ours.iter();
         d.oracle.iter().all(|line| ours.any(|o| o == line)) && clear(d)
     })
 }
 
 fn hidden_init(differences: &mut Vec<Difference>, case: &Case) -> bool {
-    let hidden = case.ours.get("init-link").is_some_and(|l| l.iter().any(|t| t.contains("ermission denied")));
+    let hidden = case
+        .ours
+        .get("init-link")
+        .is_some_and(|l| l.iter().any(|t| t.contains("ermission denied")));
     let mut any = filter(differences, "init-cmdline", |d| d.ours == ["empty"] && clear(d));
     any |= filter(differences, "init-link", |d| {
         if !d.ours.iter().all(|l| l.contains("ermission denied")) {
@@ -195,6 +252,84 @@ fn no_monitor(differences: &mut Vec<Difference>, case: &Case) -> bool {
         return false;
     }
     filter(differences, "relation", clear)
+}
+
+fn hang(differences: &mut Vec<Difference>, case: &Case) -> bool {
+    if !case.uses(&["--pidns"]) || case.ours.get("exit").is_none_or(|e| e == &["hang"]) {
+        return false;
+    }
+    filter(differences, "exit", |d| d.oracle == ["hang"] && clear(d))
+}
+
+fn overlay_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    let parts = |line: &str| -> Option<(String, String)> {
+        let (before, rest) = line.split_once("Can't make overlay mount on")?;
+        Some((before.into(), rest.rsplit_once(": ")?.1.into()))
+    };
+    filter(differences, "stderr-first", |d| {
+        let (Some(a), Some(b)) = (d.oracle.first(), d.ours.first()) else {
+            return false;
+        };
+        parts(a).is_some() && parts(a) == parts(b) && clear(d)
+    })
+}
+
+fn own_affairs_of_init(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    let drop_from = |list: &mut Vec<String>, own: &dyn Fn(&str) -> bool| {
+        let before = list.len();
+        list.retain(|l| !own(l));
+        list.len() != before
+    };
+    let mask = |l: &str| l.starts_with("SigBlk ");
+    let file = |l: &str| {
+        let kind = l.split_once(' ').map_or("", |(_, k)| k);
+        kind.starts_with("anon_inode") || matches!(kind, "socket" | "/proc")
+    };
+    let init = filter(differences, "init", |d| {
+        drop_from(&mut d.oracle, &mask) | drop_from(&mut d.ours, &mask)
+    });
+    let fds = filter(differences, "init-fd", |d| {
+        drop_from(&mut d.oracle, &file) | drop_from(&mut d.ours, &file)
+    });
+    init | fds
+}
+
+fn version(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    filter(differences, "stdout", |d| {
+        let product = d.oracle.len() == 1 && d.oracle[0].starts_with("bubblewrap ");
+        product && d.ours.len() == 2 && d.ours[0] == d.oracle[0] && clear(d)
+    })
+}
+
+fn left_behind(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    filter(differences, "survivors", |d| d.ours.is_empty() && clear(d))
+}
+
+fn short_read(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    filter(differences, "stderr-rest", |d| {
+        let before = d.oracle.len();
+        d.oracle.retain(|l| !l.ends_with("Unexpected short read from pid socket"));
+        let changed = d.oracle.len() != before;
+        changed && (d.oracle != d.ours || clear(d))
+    })
+}
+
+fn root_mode(differences: &mut Vec<Difference>, _: &Case) -> bool {
+    filter(differences, "mount", |d| {
+        let of_root = |l: &String| l.starts_with("/ #0 tmpfs of=fresh ");
+        let (Some(a), Some(b)) =
+            (d.oracle.iter().position(of_root), d.ours.iter().position(of_root))
+        else {
+            return false;
+        };
+        let plain = |l: &str| l.replace("mode=755,", "").replace("mode=0755,", "");
+        let same = plain(&d.oracle[a]) == plain(&d.ours[b]);
+        if same {
+            d.oracle.remove(a);
+            d.ours.remove(b);
+        }
+        same
+    })
 }
 
 #[cfg(test)]
@@ -226,7 +361,8 @@ mod tests {
     /// Proves that a writable mount that lost its propagation is still a difference.
     #[test]
     fn propagation_is_excused_only_on_read_only_mounts() {
-        let line = |flags: &str, p: &str| format!("/a #0 tmpfs flags={flags} propagation={p} source=x");
+        let line =
+            |flags: &str, p: &str| format!("/a #0 tmpfs flags={flags} propagation={p} source=x");
         let ro = (line("ro,nosuid", "master"), line("ro,nosuid", ""));
         let rw = (line("nosuid,rw", "master"), line("nosuid,rw", ""));
         assert!(used(one("mount", &ro.0, &ro.1), vec![]));

@@ -24,6 +24,8 @@ caller see. Exit status: 0 no difference, 1 differences, 2 the comparison itself
   -j N            processes at a time (default 2)
   --refusals      also print why valid vectors were refused, for tuning the generator
   --no-shrink     print failing vectors as they are
+  --look-past T   leave lines that contain T out of the comparison (repeatable), to see what is
+                  behind a difference that is known
   --list-allowed  print the differences that are meant, with reasons
   --world         then `-- COMMAND`: run a command in the world that vectors run in (the programs
                   are /opt/differ/oracle and /opt/differ/ours), for trying things by hand
@@ -42,6 +44,7 @@ struct Options {
     shrink: bool,
     dump: bool,
     refusals: bool,
+    look_past: Vec<String>,
     world: Option<Vec<OsString>>,
     worker: Option<(u64, u64, PathBuf)>,
 }
@@ -95,6 +98,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Options>, St
         shrink: true,
         dump: false,
         refusals: false,
+        look_past: vec![],
         world: None,
         worker: None,
     };
@@ -120,6 +124,10 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Options>, St
             "--only" => out.only = Some(number()?),
             "-j" => out.jobs = number()?.max(1) as usize,
             "--no-shrink" => out.shrink = false,
+            "--look-past" => {
+                let text = args.next().and_then(|t| t.into_string().ok());
+                out.look_past.push(text.ok_or("--look-past needs a text")?);
+            }
             "--refusals" => out.refusals = true,
             "--dump" => out.dump = true,
             "--as" => match args.next().as_deref().and_then(|w| w.to_str()) {
@@ -152,7 +160,11 @@ fn run(options: &Options) -> io::Result<u8> {
         say("started as an ordinary user: the half of the vectors that needs root is skipped\n");
     }
     setup(options, Path::new("/"))?;
-    say(&format!("seed {} ({} vectors)\n", options.seed, options.only.map_or(options.count, |_| 1)));
+    say(&format!(
+        "seed {} ({} vectors)\n",
+        options.seed,
+        options.only.map_or(options.count, |_| 1)
+    ));
     conduct(options)
 }
 
@@ -184,13 +196,7 @@ fn setup(options: &Options, base: &Path) -> io::Result<Setup> {
         })?;
     let plain = options.who.unwrap_or(true);
     let absolute = |p: PathBuf| std::path::absolute(p);
-    Ok(Setup {
-        oracle: absolute(oracle)?,
-        ours: absolute(ours)?,
-        probe,
-        plain,
-        base: base.into(),
-    })
+    Ok(Setup { oracle: absolute(oracle)?, ours: absolute(ours)?, probe, plain, base: base.into() })
 }
 
 /// Whether the 64-bit ELF file asks for no interpreter.
@@ -220,13 +226,8 @@ fn worker(options: &Options, shard: u64, shards: u64, base: &Path) -> io::Result
         Some(k) => vec![k],
         None => (shard..options.count).step_by(shards.max(1) as usize).collect(),
     };
-    let share = Share {
-        setup,
-        seed: options.seed,
-        numbers,
-        dump: options.dump,
-        shrink: options.shrink,
-    };
+    let share =
+        Share { setup, seed: options.seed, numbers, dump: options.dump, shrink: options.shrink };
     contain(|| work(&share)).map(|code| code as u8)
 }
 
@@ -353,6 +354,9 @@ fn start(
     if options.dump {
         command.arg("--dump");
     }
+    for text in &options.look_past {
+        command.args(["--look-past", text]);
+    }
     if !options.shrink {
         command.arg("--no-shrink");
     }
@@ -384,7 +388,11 @@ impl Total {
             "tick" => {
                 self.done += 50;
                 if self.done % 1000 == 0 {
-                    say(&format!("{} vectors, {} classes of differences\n", self.done, self.classes.len()));
+                    say(&format!(
+                        "{} vectors, {} classes of differences\n",
+                        self.done,
+                        self.classes.len()
+                    ));
                 }
             }
             "dump" => say(body),
@@ -398,7 +406,8 @@ impl Total {
             }
             "sum" => {
                 let mut lines = body.lines();
-                let mut numbers = lines.next().unwrap_or("").split(' ').map(|n| n.parse().unwrap_or(0));
+                let mut numbers =
+                    lines.next().unwrap_or("").split(' ').map(|n| n.parse().unwrap_or(0));
                 let mut next = || numbers.next().unwrap_or(0);
                 self.ran += next();
                 self.refused += next();

@@ -72,6 +72,25 @@ impl Verdict {
         self.differences.iter().map(|d| d.label).collect()
     }
 
+    /// What kind of difference this is: the first lines of each label without names and numbers.
+    pub fn class(&self) -> String {
+        let part = |d: &Difference| {
+            let first = |l: &[String]| l.first().map_or("nothing".into(), |l| shape(l));
+            format!("{}: {} → {}", d.label, first(&d.oracle), first(&d.ours))
+        };
+        self.differences.iter().map(part).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Leaves out lines that contain one of `texts`.
+    pub fn look_past(&mut self, texts: &[String]) {
+        for d in &mut self.differences {
+            for list in [&mut d.oracle, &mut d.ours] {
+                list.retain(|l| !texts.iter().any(|t| l.contains(t)));
+            }
+        }
+        self.differences.retain(|d| !d.oracle.is_empty() || !d.ours.is_empty());
+    }
+
     /// The differences as text, at most `most` lines for each label and side.
     pub fn text(&self, most: usize) -> String {
         let mut out = String::new();
@@ -88,6 +107,26 @@ impl Verdict {
         }
         out
     }
+}
+
+/// A line with paths as `P` and numbers as `N`, cut to a readable length.
+fn shape(line: &str) -> String {
+    let word = |w: &str| {
+        if w.starts_with('/') {
+            return "P".to_string();
+        }
+        let mut out = String::new();
+        for c in w.chars() {
+            match c.is_ascii_digit() {
+                true if out.ends_with('N') => {}
+                true => out.push('N'),
+                false => out.push(c),
+            }
+        }
+        out
+    };
+    let text = line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    text.chars().take(110).collect()
 }
 
 #[cfg(test)]

@@ -34,9 +34,29 @@ pub fn shell(bytes: &[u8]) -> String {
     out
 }
 
+/// Undoes the `\NNN` of the kernel's tables.
+pub fn unoctal(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![];
+    let mut at = 0;
+    while at < text.len() {
+        let digits = text.get(at + 1..at + 4).filter(|d| d.iter().all(|c| (b'0'..=b'7').contains(c)));
+        match (text[at], digits) {
+            (b'\\', Some(d)) => {
+                out.push(d.iter().fold(0u8, |sum, c| sum.wrapping_mul(8).wrapping_add(c - b'0')));
+                at += 4;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{line, shell};
+    use super::{line, shell, unoctal};
 
     /// Proves that odd bytes neither break a report line nor a printed command.
     #[test]
@@ -45,5 +65,11 @@ mod tests {
         assert_eq!(shell(b"/a b\n'\\\xff"), "$'/a b\\n\\'\\\\\\xff'");
         assert_eq!(shell(b"--dir"), "--dir");
         assert_eq!(shell(b""), "$''");
+    }
+
+    /// Proves that mount points with odd bytes are found again.
+    #[test]
+    fn octal_escapes_are_undone() {
+        assert_eq!(unoctal(b"/a\\040b\\134\\0"), b"/a b\\\\0");
     }
 }

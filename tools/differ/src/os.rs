@@ -56,9 +56,8 @@ pub fn readlink_at(dir: RawFd, path: &[u8]) -> io::Result<Vec<u8>> {
     let path = cstr(path)?;
     let mut buffer = [0u8; 4096];
     // SAFETY: path and buffer are valid for the call, and the length is the buffer's own.
-    let n = unsafe {
-        libc::readlinkat(dir, path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    };
+    let n =
+        unsafe { libc::readlinkat(dir, path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     check(n as i64)?;
     Ok(buffer[..n as usize].to_vec())
 }
@@ -202,7 +201,8 @@ pub fn wait(pid: i32, nohang: bool) -> io::Result<Option<(i32, i32)>> {
     let mut status = 0;
     loop {
         // SAFETY: the status is a valid place for the result.
-        let got = unsafe { libc::waitpid(pid, &raw mut status, if nohang { libc::WNOHANG } else { 0 }) };
+        let got =
+            unsafe { libc::waitpid(pid, &raw mut status, if nohang { libc::WNOHANG } else { 0 }) };
         match check(got.into()) {
             Ok(0) => return Ok(None),
             Ok(pid) => return Ok(Some((pid as i32, status))),

@@ -38,7 +38,8 @@ impl Facts {
             namespaces.insert(link(&format!("/proc/self/ns/{kind}")), "caller's".into());
         }
         for (kind, fd) in &ns.fds {
-            namespaces.insert(link(&format!("/proc/self/fd/{}", fd.as_raw_fd())), format!("{kind:?}"));
+            namespaces
+                .insert(link(&format!("/proc/self/fd/{}", fd.as_raw_fd())), format!("{kind:?}"));
         }
         Self { devices, namespaces }
     }
@@ -63,8 +64,27 @@ fn lines(raw: &Raw) -> Vec<(String, String)> {
 
 /// The payload's labels that are taken over as they are.
 const PLAIN: [&str; 22] = [
-    "argv", "env", "rlimit", "signal", "cap", "filter", "id", "status", "cwd", "tty", "umask",
-    "relation", "attr", "nested", "init", "init-cmdline", "procs", "lock", "uts", "net", "exe",
+    "argv",
+    "env",
+    "rlimit",
+    "signal",
+    "cap",
+    "filter",
+    "id",
+    "status",
+    "cwd",
+    "tty",
+    "umask",
+    "relation",
+    "attr",
+    "nested",
+    "init",
+    "init-cmdline",
+    "procs",
+    "lock",
+    "uts",
+    "net",
+    "exe",
     "end",
 ];
 
@@ -72,11 +92,14 @@ const PLAIN: [&str; 22] = [
 pub fn normalise(raw: &Raw, host: Vec<String>, facts: &Facts) -> Outcome {
     let mut out = Outcome::new();
     let report = lines(raw);
-    out.insert("exit", vec![match &raw.ended {
-        Ended::Exit(code) => format!("exit {code}"),
-        Ended::Signal(number) => format!("signal {number}"),
-        Ended::Hang => "hang".into(),
-    }]);
+    out.insert(
+        "exit",
+        vec![match &raw.ended {
+            Ended::Exit(code) => format!("exit {code}"),
+            Ended::Signal(number) => format!("signal {number}"),
+            Ended::Hang => "hang".into(),
+        }],
+    );
     let stderr = String::from_utf8_lossy(&raw.stderr).into_owned();
     let mut stderr = stderr.lines().map(|l| escape::line(l.as_bytes()));
     out.insert("stderr-first", stderr.next().into_iter().collect());
@@ -114,6 +137,10 @@ pub fn normalise(raw: &Raw, host: Vec<String>, facts: &Facts) -> Outcome {
             },
         };
         out.entry(label).or_default().push(text);
+    }
+    if ns.get("net").is_some_and(|link| facts.namespace(link) == "caller's") {
+        // The machine's own interfaces: they change while the run goes on.
+        out.insert("net", vec!["the caller's".into()]);
     }
     for (label, list) in &mut out {
         if !ORDERED.contains(label) {
@@ -227,10 +254,8 @@ fn mount_line(words: &[&str], level: usize, facts: &Facts) -> String {
     let separator = words.iter().position(|w| *w == "-").unwrap_or(words.len());
     let mut flags: Vec<&str> = words[5].split(',').collect();
     flags.sort_unstable();
-    let propagation: Vec<&str> = words[6..separator]
-        .iter()
-        .map(|o| o.split(':').next().unwrap_or(o))
-        .collect();
+    let propagation: Vec<&str> =
+        words[6..separator].iter().map(|o| o.split(':').next().unwrap_or(o)).collect();
     let tail = &words[(separator + 1).min(words.len())..];
     let kind = tail.first().copied().unwrap_or("?");
     let mut options: Vec<&str> = tail.get(2).copied().unwrap_or("").split(',').collect();

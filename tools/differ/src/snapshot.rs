@@ -68,7 +68,10 @@ impl Snapshot {
         }
         let list = kind.is_dir();
         self.0.insert(path.to_path_buf(), node);
-        if list && !FOREIGN.iter().any(|f| path == Path::new(f)) && !foreign.iter().any(|f| f == path) {
+        if list
+            && !FOREIGN.iter().any(|f| path == Path::new(f))
+            && !foreign.iter().any(|f| f == path)
+        {
             for entry in fs::read_dir(path).into_iter().flatten().flatten() {
                 self.walk(&entry.path(), foreign);
             }
@@ -109,7 +112,9 @@ impl Snapshot {
         for (path, node) in &self.0 {
             match later.0.get(path) {
                 Some(now) if now == node => continue,
-                Some(now) if now.kind != node.kind || now.body != node.body => remove(path).map_err(|e| named(path, &e))?,
+                Some(now) if now.kind != node.kind || now.body != node.body => {
+                    remove(path).map_err(|e| named(path, &e))?
+                }
                 _ => {}
             }
             make(path, node).map_err(|e| named(path, &e))?;

@@ -258,8 +258,11 @@ impl Vector {
     }
 }
 
-/// Bytes as the argument of `printf %b`.
+/// Bytes as the argument of `printf %b`; of long ones the beginning, and how many there are.
 fn printf(data: &[u8]) -> String {
+    if data.len() > 256 {
+        return format!("{}... {} bytes in all", printf(&data[..32]), data.len());
+    }
     data.iter().fold(String::new(), |mut out, &b| {
         if b.is_ascii_graphic() && b != b'\\' || b == b' ' {
             out.push(b as char);

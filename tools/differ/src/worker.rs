@@ -27,6 +27,8 @@ pub struct Share {
     pub numbers: Vec<u64>,
     /// Whether to print both outcomes in full.
     pub dump: bool,
+    /// Texts whose lines are left out of comparisons.
+    pub look_past: Vec<String>,
     /// Whether to shrink.
     pub shrink: bool,
 }
@@ -60,16 +62,24 @@ pub struct Bench {
     namespaces: Namespaces,
     facts: Facts,
     pristine: Snapshot,
+    mounts: String,
+    look_past: Vec<String>,
+}
+
+/// The mount table of the launches' caller.
+fn own_mounts() -> io::Result<String> {
+    std::fs::read("/proc/self/mountinfo").map(|t| String::from_utf8_lossy(&t).into_owned())
 }
 
 impl Bench {
     /// Enters the world of `setup`.
-    pub fn new(setup: &Setup) -> io::Result<Self> {
+    pub fn new(setup: &Setup, look_past: &[String]) -> io::Result<Self> {
         let world = enter(setup)?;
         let namespaces = prepare_namespaces();
         let facts = Facts::read(&namespaces);
         let pristine = Snapshot::take(&world.foreign);
-        Ok(Self { world, namespaces, facts, pristine })
+        let mounts = own_mounts()?;
+        Ok(Self { world, namespaces, facts, pristine, mounts, look_past: look_past.to_vec() })
     }
 
     /// Whether pseudo-terminals can be made here.
@@ -84,23 +94,57 @@ impl Bench {
 
     fn run(&self, program: &str, vector: &Vector) -> io::Result<Outcome> {
         let raw = launch(program, vector, &self.namespaces)?;
+        let leaked = self.leaked_mounts()?;
         let after = Snapshot::take(&self.world.foreign);
-        let changes = self.pristine.changes(&after);
+        let mut changes = self.pristine.changes(&after);
         if !changes.is_empty() {
-            self.pristine.restore(&after)?;
-            let again = self.pristine.changes(&Snapshot::take(&self.world.foreign));
-            if !again.is_empty() {
-                return Err(io::Error::other(format!("the world cannot be restored: {again:?}")));
-            }
+            self.restore(&after)?;
         }
+        changes.extend(leaked);
         Ok(normalise(&raw, changes, &self.facts))
+    }
+
+    /// Removes mounts that a launch left in its caller's mount namespace, and names them.
+    fn leaked_mounts(&self) -> io::Result<Vec<String>> {
+        let now = own_mounts()?;
+        if now == self.mounts {
+            return Ok(vec![]);
+        }
+        let mut lines = vec![];
+        for line in now.lines().filter(|l| !self.mounts.lines().any(|m| m == *l)) {
+            let point = line.split(' ').nth(4).unwrap_or("?");
+            lines.push(format!("mounted in the caller's namespace: {point}"));
+            let path = os::cstr(&escape::unoctal(point.as_bytes()))?;
+            // SAFETY: a valid C string.
+            unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+        }
+        if own_mounts()? != self.mounts {
+            return Err(io::Error::other(format!("mounts stay in the caller's namespace: {lines:?}")));
+        }
+        Ok(lines)
+    }
+
+    /// Puts the world back; a second time when something changed meanwhile.
+    fn restore(&self, after: &Snapshot) -> io::Result<()> {
+        self.pristine.restore(after)?;
+        let mut again = vec![];
+        for _ in 0..3 {
+            let now = Snapshot::take(&self.world.foreign);
+            again = self.pristine.changes(&now);
+            if again.is_empty() {
+                return Ok(());
+            }
+            self.pristine.restore(&now)?;
+        }
+        Err(io::Error::other(format!("the world cannot be restored: {again:?}")))
     }
 
     /// Runs `vector` on both programs: outcomes and verdict.
     pub fn both(&self, vector: &Vector) -> io::Result<(Outcome, Outcome, Verdict)> {
         let oracle = self.run("/opt/differ/oracle", vector)?;
         let ours = self.run("/opt/differ/ours", vector)?;
-        let verdict = compare(&oracle, &ours, vector);
+        let mut verdict = compare(&oracle, &ours, vector);
+        verdict.look_past(&self.look_past);
         Ok((oracle, ours, verdict))
     }
 }
@@ -140,7 +184,7 @@ pub fn work(share: &Share) -> i32 {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\x1e"));
         let _ = out.flush();
     };
-    let bench = match Bench::new(&share.setup) {
+    let bench = match Bench::new(&share.setup, &share.look_past) {
         Ok(bench) => bench,
         Err(e) => {
             record(format!("fault\nthe world cannot be built: {e}"));
@@ -176,10 +220,20 @@ pub fn work(share: &Share) -> i32 {
 }
 
 /// One vector: a `diff` record when the programs differ.
-fn one(share: &Share, bench: &Bench, number: u64, counts: &mut Counts) -> io::Result<Option<String>> {
+fn one(
+    share: &Share,
+    bench: &Bench,
+    number: u64,
+    counts: &mut Counts,
+) -> io::Result<Option<String>> {
     let plain = crate::cli::is_plain(&share.setup);
     let vector = generate(share.seed, number, plain, bench.terminals(), &bench.skip());
+    let start = std::time::Instant::now();
     let (oracle, ours, verdict) = bench.both(&vector)?;
+    if start.elapsed().as_millis() > 400 {
+        let what = if oracle.contains_key("survivors") { "survivors" } else { "slow" };
+        counts.refusals.push(format!("{what}: number {number}"));
+    }
     if oracle.contains_key("end") {
         counts.ran += 1;
     } else {
@@ -212,7 +266,7 @@ fn one(share: &Share, bench: &Bench, number: u64, counts: &mut Counts) -> io::Re
     let identity = if plain { "an ordinary user" } else { "root" };
     let again = format!("# as {identity}, --seed {} --only {number}", share.seed);
     if !share.shrink || counts.different > SHRUNK as u64 {
-        let class = format!("not shrunk: {:?}", verdict.labels());
+        let class = verdict.class();
         let body = format!("{text}{again}\n{}\n{}", vector.display(), verdict.text(12));
         return Ok(Some(format!("diff\n{class}\n{body}")));
     }
@@ -229,9 +283,7 @@ fn one(share: &Share, bench: &Bench, number: u64, counts: &mut Counts) -> io::Re
         return Err(e);
     }
     let (_, _, verdict) = bench.both(&small)?;
-    let mut names: Vec<String> = small.items.iter().map(crate::vector::Item::name).collect();
-    names.dedup();
-    let class = format!("{:?} with {}", verdict.labels(), names.join(" "));
+    let class = verdict.class();
     let body = format!("{text}{again}\n{}\n{}", small.display(), verdict.text(12));
     Ok(Some(format!("diff\n{class}\n{body}")))
 }

@@ -52,7 +52,8 @@ fn step<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
 pub fn enter(setup: &Setup) -> io::Result<World> {
     let root = setup.base.as_path();
     let at = |path: &str| root.join(path.trim_start_matches('/'));
-    let tmpfs = |p: &Path, data: &str| os::mount("tmpfs", p.as_os_str().as_bytes(), "tmpfs", 0, data);
+    let tmpfs =
+        |p: &Path, data: &str| os::mount("tmpfs", p.as_os_str().as_bytes(), "tmpfs", 0, data);
     step("private mounts", os::mount("", b"/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
     step("root", tmpfs(root, "mode=0755"))?;
     let mut foreign = vec![];
@@ -64,9 +65,10 @@ pub fn enter(setup: &Setup) -> io::Result<World> {
             step("program tree", borrow(&tree, root, &mut foreign))?;
         }
     }
-    let skip = foreign.iter().filter_map(|p| fs::metadata(p).ok()).map(|d| {
-        format!("{}:{}", libc::major(d.dev()), libc::minor(d.dev()))
-    });
+    let skip = foreign
+        .iter()
+        .filter_map(|p| fs::metadata(p).ok())
+        .map(|d| format!("{}:{}", libc::major(d.dev()), libc::minor(d.dev())));
     let skip = skip.collect();
     fs::create_dir_all(at("/opt/differ"))?;
     for (from, to) in [(&setup.oracle, "oracle"), (&setup.ours, "ours"), (&setup.probe, "probe")] {
@@ -82,7 +84,8 @@ pub fn enter(setup: &Setup) -> io::Result<World> {
     step("pivot", os::pivot_into(root.as_os_str().as_bytes()))?;
     let terminals = terminals();
     let root_started = fs::metadata("/proc/self")?.uid() == 0;
-    let owner = if root_started && setup.plain { PLAIN_ID } else { fs::metadata("/proc/self")?.uid() };
+    let owner =
+        if root_started && setup.plain { PLAIN_ID } else { fs::metadata("/proc/self")?.uid() };
     step("files", files(owner))?;
     step("mounts", submounts(owner))?;
     if root_started && setup.plain {
@@ -126,7 +129,14 @@ fn devices(root: &Path) -> io::Result<()> {
     let dev = root.join("dev");
     fs::create_dir(&dev)?;
     os::mount("tmpfs", dev.as_os_str().as_bytes(), "tmpfs", libc::MS_NOSUID, "mode=0755")?;
-    let nodes = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+    let nodes = [
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+    ];
     for (name, major, minor) in nodes {
         let target = dev.join(name);
         // Own nodes where that is possible: what root's vectors do to them must not reach the
@@ -179,7 +189,17 @@ fn files(owner: u32) -> io::Result<()> {
         chown(path, Some(uid), Some(uid))
     };
     let system = fs::metadata("/")?.uid();
-    for path in ["/etc", "/run", "/var", "/var/lib", "/sys", "/opt/closed", "/opt/closed/open", "/home", "/mnt"] {
+    for path in [
+        "/etc",
+        "/run",
+        "/var",
+        "/var/lib",
+        "/sys",
+        "/opt/closed",
+        "/opt/closed/open",
+        "/home",
+        "/mnt",
+    ] {
         dir(path, 0o755, system)?;
     }
     dir("/tmp", 0o1777, system)?;
@@ -191,17 +211,54 @@ fn files(owner: u32) -> io::Result<()> {
     symlink("../run/localtime", "/etc/localtime")?;
     file("/opt/closed/open/f", 0o644, system)?;
     fs::set_permissions("/opt/closed", fs::Permissions::from_mode(0o711))?;
-    for path in ["/home/u", "/h", "/h/src", "/h/src/d1", "/h/src/d1/sub", "/h/src/d1/sub/deep", "/h/src/d2", "/h/rw", "/h/rw/in", "/h/up", "/h/work", "/h/low", "/h/odd"] {
+    for path in [
+        "/home/u",
+        "/h",
+        "/h/src",
+        "/h/src/d1",
+        "/h/src/d1/sub",
+        "/h/src/d1/sub/deep",
+        "/h/src/d2",
+        "/h/rw",
+        "/h/rw/in",
+        "/h/up",
+        "/h/work",
+        "/h/low",
+        "/h/odd",
+    ] {
         dir(path, 0o755, owner)?;
     }
-    for path in ["/h/src/a", "/h/src/b", "/h/src/d1/f1", "/h/src/d1/sub/f2", "/h/src/d1/sub/deep/f3", "/h/src/d2/f1", "/h/src/d2/only", "/h/rw/w", "/h/low/l", "/h/up/u", "/home/u/note"] {
+    for path in [
+        "/h/src/a",
+        "/h/src/b",
+        "/h/src/d1/f1",
+        "/h/src/d1/sub/f2",
+        "/h/src/d1/sub/deep/f3",
+        "/h/src/d2/f1",
+        "/h/src/d2/only",
+        "/h/rw/w",
+        "/h/low/l",
+        "/h/up/u",
+        "/home/u/note",
+    ] {
         file(path, 0o644, owner)?;
     }
     file("/h/src/exec", 0o755, owner)?;
     file("/h/src/ro", 0o400, owner)?;
     fs::write("/h/src/empty", "")?;
     chown("/h/src/empty", Some(owner), Some(owner))?;
-    for (target, link) in [("a", "/h/src/lnk-file"), ("d1", "/h/src/lnk-dir"), ("/h/src/d1", "/h/src/lnk-abs"), ("nowhere", "/h/src/lnk-dangling"), ("lnk-loop", "/h/src/lnk-loop"), ("/oldroot/h/low", "/h/rw/old-dir"), ("/oldroot/h/low/new", "/h/rw/old-new"), ("../low/made", "/h/rw/up-new"), ("in", "/h/rw/in-link"), ("/h/rw/in", "/h/rw/in-abs")] {
+    for (target, link) in [
+        ("a", "/h/src/lnk-file"),
+        ("d1", "/h/src/lnk-dir"),
+        ("/h/src/d1", "/h/src/lnk-abs"),
+        ("nowhere", "/h/src/lnk-dangling"),
+        ("lnk-loop", "/h/src/lnk-loop"),
+        ("/oldroot/h/low", "/h/rw/old-dir"),
+        ("/oldroot/h/low/new", "/h/rw/old-new"),
+        ("../low/made", "/h/rw/up-new"),
+        ("in", "/h/rw/in-link"),
+        ("/h/rw/in", "/h/rw/in-abs"),
+    ] {
         symlink(target, link)?;
         std::os::unix::fs::lchown(link, Some(owner), Some(owner))?;
     }
@@ -219,7 +276,9 @@ fn files(owner: u32) -> io::Result<()> {
             chown(p, Some(owner), Some(owner))?;
         }
     }
-    for (path, mode) in [("/h/noperm", 0), ("/h/group", 0o2775), ("/h/sticky", 0o1777), ("/h/0711", 0o711)] {
+    for (path, mode) in
+        [("/h/noperm", 0), ("/h/group", 0o2775), ("/h/sticky", 0o1777), ("/h/0711", 0o711)]
+    {
         dir(path, mode, owner)?;
     }
     Ok(())

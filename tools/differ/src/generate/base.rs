@@ -5,8 +5,19 @@ use crate::vector::{FdSpec, Item};
 
 /// Directories of the world that everybody may read, with files in them.
 const WORLD_DIRS: [&str; 13] = [
-    "/h/src", "/h/src/d1", "/h/src/d1/sub", "/h/rw", "/h/rw/in", "/tmp", "/home/u", "/m/plain",
-    "/m/plain/nest", "/etc", "/mnt", "/opt/closed/open", "/var/lib",
+    "/h/src",
+    "/h/src/d1",
+    "/h/src/d1/sub",
+    "/h/rw",
+    "/h/rw/in",
+    "/tmp",
+    "/home/u",
+    "/m/plain",
+    "/m/plain/nest",
+    "/etc",
+    "/mnt",
+    "/opt/closed/open",
+    "/var/lib",
 ];
 const WORLD_FILES: [&str; 6] =
     ["/h/src/a", "/h/src/b", "/h/src/d1/f1", "/h/rw/w", "/etc/passwd", "/home/u/note"];
@@ -33,7 +44,9 @@ pub(super) fn choose(g: &mut Gen) {
             world(g, true);
         }
         95..97 => {
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY | if g.rng.chance(50) { libc::O_PATH } else { 0 };
+            let flags = libc::O_RDONLY
+                | libc::O_DIRECTORY
+                | if g.rng.chance(50) { libc::O_PATH } else { 0 };
             let option = *g.rng.pick(&["--bind-fd", "--ro-bind-fd"]);
             g.items.push(Item::with_fd(option, FdSpec::Path(b"/".to_vec(), flags), &["/"]));
             world(g, option == "--bind-fd");
@@ -96,7 +109,12 @@ fn host_root(g: &mut Gen, option: &str) {
     let to = *g.rng.pick(&["/", "/", "/", "//"]);
     g.push(&[option.as_str(), from, to]);
     world(g, !option.starts_with("--ro"));
-    g.model.links.push(("/var/run".into(), "/run".into()));
+    if option.starts_with("--ro") {
+        return;
+    }
+    if !g.plain {
+        g.model.links.push(("/var/run".into(), "/run".into()));
+    }
     g.model.links.push(("/h/src/lnk-dir".into(), "/h/src/d1".into()));
     g.model.links.push(("/h/src/lnk-abs".into(), "/h/src/d1".into()));
 }

@@ -9,12 +9,26 @@ pub(super) fn choose(g: &mut Gen) -> Caller {
         return out;
     }
     if g.rng.chance(50) {
-        let list = ["/h/src/d1", "/tmp", "/home/u", "/h/src", "/usr", "/m/plain/nest", "/opt/differ", "/h/rw/in"];
+        let list = [
+            "/h/src/d1",
+            "/tmp",
+            "/home/u",
+            "/h/src",
+            "/usr",
+            "/m/plain/nest",
+            "/opt/differ",
+            "/h/rw/in",
+        ];
         out.cwd = g.rng.pick(&list).as_bytes().to_vec();
     }
     match g.rng.below(10) {
         0 => out.env.clear(),
-        1 => out.env.extend([b"ODD=\xff\n".to_vec(), b"EMPTY=".to_vec(), b"A=1".to_vec(), b"A=2".to_vec()]),
+        1 => out.env.extend([
+            b"ODD=\xff\n".to_vec(),
+            b"EMPTY=".to_vec(),
+            b"A=1".to_vec(),
+            b"A=2".to_vec(),
+        ]),
         2 => out.env.extend([b"PWD=/elsewhere".to_vec(), b"NOEQUALS".to_vec()]),
         3 => out.env.retain(|e| !e.starts_with(b"HOME=")),
         4 => out.env.extend([b"HOME=/tmp".to_vec(), b"=x=y".to_vec()]),
@@ -25,14 +39,35 @@ pub(super) fn choose(g: &mut Gen) -> Caller {
         out.umask = *g.rng.pick(&[0, 0o077, 0o027, 0o777, 0o002]);
     }
     if g.rng.chance(25) {
-        let choices = [(libc::RLIMIT_CORE as i32, 0), (libc::RLIMIT_NOFILE as i32, 512), (libc::RLIMIT_STACK as i32, 1 << 20), (libc::RLIMIT_FSIZE as i32, 1 << 22)];
+        let choices = [
+            (libc::RLIMIT_CORE as i32, 0),
+            (libc::RLIMIT_NOFILE as i32, 512),
+            (libc::RLIMIT_STACK as i32, 1 << 20),
+            (libc::RLIMIT_FSIZE as i32, 1 << 22),
+        ];
         out.limits.push(*g.rng.pick(&choices));
     }
     if g.rng.chance(25) {
-        out.ignored = g.rng.pick(&[vec![libc::SIGPIPE], vec![libc::SIGHUP, libc::SIGINT], vec![libc::SIGCHLD], vec![libc::SIGTERM, libc::SIGUSR1]]).clone();
+        out.ignored = g
+            .rng
+            .pick(&[
+                vec![libc::SIGPIPE],
+                vec![libc::SIGHUP, libc::SIGINT],
+                vec![libc::SIGCHLD],
+                vec![libc::SIGTERM, libc::SIGUSR1],
+            ])
+            .clone();
     }
     if g.rng.chance(25) {
-        out.blocked = g.rng.pick(&[vec![libc::SIGCHLD], vec![libc::SIGUSR1, libc::SIGTERM], vec![libc::SIGINT], vec![libc::SIGALRM, libc::SIGCHLD, 40]]).clone();
+        out.blocked = g
+            .rng
+            .pick(&[
+                vec![libc::SIGCHLD],
+                vec![libc::SIGUSR1, libc::SIGTERM],
+                vec![libc::SIGINT],
+                vec![libc::SIGALRM, libc::SIGCHLD, 40],
+            ])
+            .clone();
     }
     if g.rng.chance(30) {
         out.session = *g.rng.pick(&[Session::Group, Session::Own]);

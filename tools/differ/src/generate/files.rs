@@ -6,17 +6,54 @@ use crate::world::ODD;
 
 /// Directories of the world to bind.
 const DIRS: [&str; 30] = [
-    "/h/src", "/h/src/d1", "/h/src/d2", "/h/src/d1/sub", "/h/src/lnk-dir", "/h/src/lnk-abs",
-    "/h/rw", "/h/rw/in-abs", "/h/rw/in-link", "/h/low", "/h/group", "/h/sticky", "/h/0711",
-    "/h/noperm", "/m", "/m/plain", "/m/ro", "/m/noexec", "/m/nosym", "/m/noatime", "/m/strict",
-    "/m/nodir", "/m/private", "/m/slave", "/m/unbindable", "/opt/closed/open", "/opt/closed", "/etc", "/home",
+    "/h/src",
+    "/h/src/d1",
+    "/h/src/d2",
+    "/h/src/d1/sub",
+    "/h/src/lnk-dir",
+    "/h/src/lnk-abs",
+    "/h/rw",
+    "/h/rw/in-abs",
+    "/h/rw/in-link",
+    "/h/low",
+    "/h/group",
+    "/h/sticky",
+    "/h/0711",
+    "/h/noperm",
+    "/m",
+    "/m/plain",
+    "/m/ro",
+    "/m/noexec",
+    "/m/nosym",
+    "/m/noatime",
+    "/m/strict",
+    "/m/nodir",
+    "/m/private",
+    "/m/slave",
+    "/m/unbindable",
+    "/opt/closed/open",
+    "/opt/closed",
+    "/etc",
+    "/home",
     "/h/src/d1/../d2/./",
 ];
 /// Files of the world to bind.
 const FILES: [&str; 15] = [
-    "/h/src/a", "/h/src/b", "/h/src/exec", "/h/src/ro", "/h/src/empty", "/h/src/lnk-file",
-    "/h/src/fifo", "/h/src/sock", "/h/src/d1/f1", "/m/one-file", "/m/ro/f", "/etc/resolv.conf",
-    "/dev/null", "/dev/zero", "/proc/self/ns/user",
+    "/h/src/a",
+    "/h/src/b",
+    "/h/src/exec",
+    "/h/src/ro",
+    "/h/src/empty",
+    "/h/src/lnk-file",
+    "/h/src/fifo",
+    "/h/src/sock",
+    "/h/src/d1/f1",
+    "/m/one-file",
+    "/m/ro/f",
+    "/etc/resolv.conf",
+    "/dev/null",
+    "/dev/zero",
+    "/proc/self/ns/user",
 ];
 const MODES: [&str; 12] =
     ["0", "000", "0000", "0700", "755", "0777", "1777", "0555", "7777", "4755", "0640", "0400"];
@@ -55,19 +92,36 @@ fn bind(g: &mut Gen) {
     if g.rng.chance(10) {
         let from: Vec<u8> = [b"/h/odd/", *g.rng.pick(&ODD)].concat();
         let dest = g.dir_dest();
-        let dest = if g.rng.chance(40) { [dest.as_bytes(), b"/", *g.rng.pick(&ODD)].concat() } else { dest.into() };
+        let dest = if g.rng.chance(40) {
+            [dest.as_bytes(), b"/", *g.rng.pick(&ODD)].concat()
+        } else {
+            dest.into()
+        };
         return g.push(&[option.as_bytes(), &from, &dest]);
     }
     let mut from = (*if file { g.rng.pick(&FILES) } else { g.rng.pick(&DIRS) }).to_string();
     let dest = if file { g.file_dest() } else { g.dir_dest() };
     if option.ends_with("-try") && g.rng.chance(40) {
-        from = (*g.rng.pick(&["/h/missing", "/h/missing/below", "/h/src/a/below", "/h/src/lnk-dangling", "/h/src/lnk-loop"])).into();
+        from = (*g.rng.pick(&[
+            "/h/missing",
+            "/h/missing/below",
+            "/h/nothing",
+            "h/nothing",
+            "/nowhere",
+            "/h/src/a/below",
+            "/h/src/lnk-dangling",
+            "/h/src/lnk-loop",
+        ]))
+        .into();
     } else if g.rng.chance(1) {
-        from = (*g.rng.pick(&["/h/missing", "/h/src/lnk-dangling", "/h/src/lnk-loop", "/h/src/a/"])).into();
+        from =
+            (*g.rng.pick(&["/h/missing", "/h/src/lnk-dangling", "/h/src/lnk-loop", "/h/src/a/"]))
+                .into();
     } else if !file {
         g.model.mounts.push(dest.clone());
         g.model.dirs.push(dest.clone());
-        if !option.starts_with("--ro") && (from.starts_with("/h/rw") || from.starts_with("/h/src")) {
+        if !option.starts_with("--ro") && (from.starts_with("/h/rw") || from.starts_with("/h/src"))
+        {
             g.model.writable.push(dest.clone());
         }
         if from == "/h/src/d1" {
@@ -78,7 +132,7 @@ fn bind(g: &mut Gen) {
         g.model.mounts.push(dest.clone());
         g.model.files.push(dest.clone());
     }
-    if g.rng.chance(8) {
+    if g.rng.chance(2) {
         from = from.trim_start_matches('/').into(); // relative to the caller's directory
     }
     let dest = g.spell(&dest);
@@ -89,7 +143,8 @@ fn bind_fd(g: &mut Gen) {
     let option = *g.rng.pick(&["--bind-fd", "--ro-bind-fd"]);
     let file = g.rng.chance(40);
     let path = *if file { g.rng.pick(&FILES[..5]) } else { g.rng.pick(&DIRS[..12]) };
-    let flags = if g.rng.chance(60) || path.ends_with("ro") { libc::O_PATH } else { libc::O_RDONLY };
+    let flags =
+        if g.rng.chance(60) || path.ends_with("ro") { libc::O_PATH } else { libc::O_RDONLY };
     let dest = if file { g.file_dest() } else { g.dir_dest() };
     let spelled = g.spell(&dest);
     g.items.push(Item::with_fd(option, FdSpec::Path(path.into(), flags), &[spelled]));
@@ -164,7 +219,8 @@ fn data(g: &mut Gen) {
 }
 
 fn symlink(g: &mut Gen) {
-    let target = *g.rng.pick(&["a", "/tmp", "../b", "/nowhere", "", "usr/lib", "/h/src/d1", "x y\n"]);
+    let target =
+        *g.rng.pick(&["a", "/tmp", "../b", "/nowhere", "", "usr/lib", "/h/src/d1", "x y\n"]);
     if target.is_empty() {
         // An existing one with the same target.
         return g.push(&["--symlink", "a", "/h/src/lnk-file"]);
@@ -201,7 +257,10 @@ fn overlay(g: &mut Gen) {
         sources = sources.max(2);
     }
     let mut pool: Vec<Vec<u8>> =
-        ["/h/src/d1", "/h/src/d2", "/h/low", "/m/plain", "/etc", "/h/src/lnk-abs"].iter().map(|p| p.as_bytes().to_vec()).collect();
+        ["/h/src/d1", "/h/src/d2", "/h/low", "/m/ro", "/etc", "/h/src/lnk-abs"]
+            .iter()
+            .map(|p| p.as_bytes().to_vec())
+            .collect();
     pool.extend(ODD.iter().map(|o| [b"/h/odd/", *o].concat()));
     // One item: nothing may stand between the sources and their overlay.
     let mut words: Vec<Vec<u8>> = vec![];
@@ -254,7 +313,8 @@ fn mqueue(g: &mut Gen) {
 /// change, and both programs must say the same.
 fn planted(g: &mut Gen) {
     g.push(&["--bind", "/h/rw", "/rw"]);
-    let link = *g.rng.pick(&["/rw/old-dir", "/rw/old-new", "/rw/up-new", "/rw/in-link", "/rw/in-abs"]);
+    let link =
+        *g.rng.pick(&["/rw/old-dir", "/rw/old-new", "/rw/up-new", "/rw/in-link", "/rw/in-abs"]);
     let below = if g.rng.chance(50) { "" } else { "/below" };
     let dest = format!("{link}{below}");
     match g.rng.below(7) {

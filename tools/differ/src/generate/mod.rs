@@ -103,7 +103,9 @@ fn command(g: &mut Gen, skip: &str) -> Vec<Vec<u8>> {
     let end = match g.rng.below(20) {
         0..8 => "exit:0".to_string(),
         8..13 => format!("exit:{}", g.rng.below(256)),
-        13..17 => format!("signal:{}", g.rng.pick(&[1, 2, 3, 6, 9, 11, 13, 14, 15, 10, 24, 31, 34])),
+        13..17 => {
+            format!("signal:{}", g.rng.pick(&[1, 2, 3, 6, 9, 11, 13, 14, 15, 10, 24, 31, 34]))
+        }
         _ => format!("orphan:{}", g.rng.below(100)),
     };
     let program: &str = match g.rng.below(100) {
@@ -123,8 +125,20 @@ impl Gen {
 
     /// A name for a new file.
     pub fn name(&mut self) -> String {
-        const NAMES: [&str; 12] =
-            ["a", "b", "c", "x", "y", "dir", "file", ".hidden", "long-name_1", "sp ace", "z", "etc"];
+        const NAMES: [&str; 12] = [
+            "a",
+            "b",
+            "c",
+            "x",
+            "y",
+            "dir",
+            "file",
+            ".hidden",
+            "long-name_1",
+            "sp ace",
+            "z",
+            "etc",
+        ];
         const ODD: [&str; 8] =
             ["new\nline", "back\\slash", "com,ma", "co:lon", "tab\t", "ünï", "\"'", "%s%n"];
         let list: &[&str] = if self.rng.chance(12) { &ODD } else { &NAMES };
@@ -215,18 +229,77 @@ mod tests {
     }
 
     const OPTIONS: [&str; 72] = [
-        "--args", "--argv0", "--level-prefix", "--unshare-all", "--share-net", "--unshare-user",
-        "--unshare-user-try", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-        "--unshare-cgroup", "--unshare-cgroup-try", "--userns", "--userns2", "--pidns",
-        "--disable-userns", "--assert-userns-disabled", "--uid", "--gid", "--hostname", "--chdir",
-        "--setenv", "--unsetenv", "--clearenv", "--lock-file", "--sync-fd", "--bind", "--bind-try",
-        "--dev-bind", "--dev-bind-try", "--ro-bind", "--ro-bind-try", "--bind-fd", "--ro-bind-fd",
-        "--remount-ro", "--overlay-src", "--overlay", "--tmp-overlay", "--ro-overlay",
-        "--exec-label", "--file-label", "--proc", "--dev", "--tmpfs", "--mqueue", "--dir",
-        "--file", "--bind-data", "--ro-bind-data", "--symlink", "--chmod", "--perms", "--size",
-        "--seccomp", "--add-seccomp-fd", "--block-fd", "--userns-block-fd", "--info-fd",
-        "--json-status-fd", "--new-session", "--die-with-parent", "--as-pid-1", "--cap-add",
-        "--cap-drop", "--not-a-security-boundary", "--help", "--version", "--", "--bind=x", "-h",
+        "--args",
+        "--argv0",
+        "--level-prefix",
+        "--unshare-all",
+        "--share-net",
+        "--unshare-user",
+        "--unshare-user-try",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup",
+        "--unshare-cgroup-try",
+        "--userns",
+        "--userns2",
+        "--pidns",
+        "--disable-userns",
+        "--assert-userns-disabled",
+        "--uid",
+        "--gid",
+        "--hostname",
+        "--chdir",
+        "--setenv",
+        "--unsetenv",
+        "--clearenv",
+        "--lock-file",
+        "--sync-fd",
+        "--bind",
+        "--bind-try",
+        "--dev-bind",
+        "--dev-bind-try",
+        "--ro-bind",
+        "--ro-bind-try",
+        "--bind-fd",
+        "--ro-bind-fd",
+        "--remount-ro",
+        "--overlay-src",
+        "--overlay",
+        "--tmp-overlay",
+        "--ro-overlay",
+        "--exec-label",
+        "--file-label",
+        "--proc",
+        "--dev",
+        "--tmpfs",
+        "--mqueue",
+        "--dir",
+        "--file",
+        "--bind-data",
+        "--ro-bind-data",
+        "--symlink",
+        "--chmod",
+        "--perms",
+        "--size",
+        "--seccomp",
+        "--add-seccomp-fd",
+        "--block-fd",
+        "--userns-block-fd",
+        "--info-fd",
+        "--json-status-fd",
+        "--new-session",
+        "--die-with-parent",
+        "--as-pid-1",
+        "--cap-add",
+        "--cap-drop",
+        "--not-a-security-boundary",
+        "--help",
+        "--version",
+        "--",
+        "--bind=x",
+        "-h",
         "-",
     ];
 }

@@ -15,7 +15,16 @@ pub(super) fn namespaces(g: &mut Gen) -> Vec<Item> {
             out.push(one(&["--share-net"]));
         }
     } else {
-        for (name, percent) in [("user", 35), ("pid", 40), ("ipc", 25), ("net", 15), ("uts", 25), ("cgroup", 12), ("user-try", 8), ("cgroup-try", 8)] {
+        for (name, percent) in [
+            ("user", 35),
+            ("pid", 40),
+            ("ipc", 25),
+            ("net", 15),
+            ("uts", 25),
+            ("cgroup", 12),
+            ("user-try", 8),
+            ("cgroup-try", 8),
+        ] {
             if g.rng.chance(percent) {
                 out.push(one(&[&format!("--unshare-{name}")]));
                 match name {
@@ -59,7 +68,14 @@ pub(super) fn namespaces(g: &mut Gen) -> Vec<Item> {
         out.push(one(&["--assert-userns-disabled"]));
     }
     if uts && g.rng.chance(50) {
-        let name = *g.rng.pick(&["box", "a.b.c", "x-1", "", "ünï", "0123456789012345678901234567890123456789012345678901234567890123"]);
+        let name = *g.rng.pick(&[
+            "box",
+            "a.b.c",
+            "x-1",
+            "",
+            "ünï",
+            "0123456789012345678901234567890123456789012345678901234567890123",
+        ]);
         out.push(one(&["--hostname", name]));
     }
     if g.pid && g.rng.chance(12) {
@@ -75,7 +91,12 @@ pub(super) fn others(g: &mut Gen, spaces: &[Item]) -> Vec<Item> {
     capabilities(g, &mut out);
     filters(g, &mut out);
     descriptors(g, spaces, &mut out);
-    for (option, percent) in [("--new-session", 20), ("--die-with-parent", 20), ("--level-prefix", 5), ("--not-a-security-boundary", 4)] {
+    for (option, percent) in [
+        ("--new-session", 20),
+        ("--die-with-parent", 20),
+        ("--level-prefix", 5),
+        ("--not-a-security-boundary", 4),
+    ] {
         if g.rng.chance(percent) {
             out.push(Item::new(&[option]));
         }
@@ -86,7 +107,11 @@ pub(super) fn others(g: &mut Gen, spaces: &[Item]) -> Vec<Item> {
     if g.rng.chance(20) {
         let list = ["/", "/tmp", "/opt/differ", "/opt/../opt", "/h/src/d1", "tmp", "/var/run", "."];
         let known = g.model.dirs.clone();
-        let dir = if !known.is_empty() && g.rng.chance(60) { g.rng.pick(&known).clone() } else { (*g.rng.pick(&list)).into() };
+        let dir = if !known.is_empty() && g.rng.chance(60) {
+            g.rng.pick(&known).clone()
+        } else {
+            (*g.rng.pick(&list)).into()
+        };
         out.push(Item::new(&["--chdir", &dir]));
     }
     out
@@ -98,13 +123,30 @@ fn environment(g: &mut Gen, out: &mut Vec<Item>) {
         out.push(match g.rng.below(8) {
             0 => Item::new(&["--clearenv"]),
             1 | 2 => Item::new(&["--unsetenv", variable]),
-            _ => Item::new(&["--setenv", variable, *g.rng.pick(&["", "1", "/tmp", "a b\n", "/nowhere", "=", "/opt/differ"])]),
+            _ => Item::new(&[
+                "--setenv",
+                variable,
+                *g.rng.pick(&["", "1", "/tmp", "a b\n", "/nowhere", "=", "/opt/differ"]),
+            ]),
         });
     }
 }
 
 fn capabilities(g: &mut Gen, out: &mut Vec<Item>) {
-    const CAPS: [&str; 12] = ["ALL", "CAP_SYS_ADMIN", "cap_net_admin", "CAP_CHOWN", "Cap_Setuid", "CAP_MKNOD", "CAP_SYS_PTRACE", "all", "CAP_DAC_OVERRIDE", "CAP_CHECKPOINT_RESTORE", "CAP_KILL", "5"];
+    const CAPS: [&str; 12] = [
+        "ALL",
+        "CAP_SYS_ADMIN",
+        "cap_net_admin",
+        "CAP_CHOWN",
+        "Cap_Setuid",
+        "CAP_MKNOD",
+        "CAP_SYS_PTRACE",
+        "all",
+        "CAP_DAC_OVERRIDE",
+        "CAP_CHECKPOINT_RESTORE",
+        "CAP_KILL",
+        "5",
+    ];
     if !g.rng.chance(if g.plain && !g.user { 8 } else { 30 }) {
         return;
     }
@@ -170,7 +212,11 @@ fn descriptors(g: &mut Gen, spaces: &[Item], out: &mut Vec<Item>) {
     }
     if g.rng.chance(8) {
         let files: Vec<&str> = g.model.files.iter().map(String::as_str).collect();
-        let file = if files.is_empty() || g.rng.chance(30) { "/opt/differ/probe" } else { *g.rng.pick(&files) };
+        let file = if files.is_empty() || g.rng.chance(30) {
+            "/opt/differ/probe"
+        } else {
+            *g.rng.pick(&files)
+        };
         out.push(Item::new(&["--lock-file", file]));
     }
 }

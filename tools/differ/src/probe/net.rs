@@ -2,16 +2,13 @@
 
 use crate::Report;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use swathe_differ::{PROC_FD, os};
+use swathe_differ::os;
 
 /// Reports interfaces, their state, and addresses.
 pub fn report(out: &mut Report) {
-    // In the world's own network namespace everything is the machine's: nothing to compare.
-    if os::readlink_at(PROC_FD, b"1/ns/net").ok() == os::readlink_at(PROC_FD, b"self/ns/net").ok() {
-        out.add("net", "the caller's");
-        return;
-    }
-    for (name, kind) in [("link", libc::RTM_GETLINK), ("address", libc::RTM_GETADDR), ("route", libc::RTM_GETROUTE)] {
+    for (name, kind) in
+        [("link", libc::RTM_GETLINK), ("address", libc::RTM_GETADDR), ("route", libc::RTM_GETROUTE)]
+    {
         match dump(kind) {
             Ok(answer) => messages(out, name, &answer),
             Err(e) => out.add("net", &format!("{name}: {e}")),
@@ -63,10 +60,31 @@ fn messages(out: &mut Report, name: &str, mut rest: &[u8]) {
                 out.add("net", &format!("link {} flags {flags:x}", text(body, 16, 3)));
             }
             ("address", libc::RTM_NEWADDR) if body.len() >= 8 => {
-                out.add("net", &format!("address family {} prefix {} flags {:x} scope {} local {}", body[0], body[1], body[2], body[3], text(body, 8, 1)));
+                out.add(
+                    "net",
+                    &format!(
+                        "address family {} prefix {} flags {:x} scope {} local {}",
+                        body[0],
+                        body[1],
+                        body[2],
+                        body[3],
+                        text(body, 8, 1)
+                    ),
+                );
             }
             ("route", libc::RTM_NEWROUTE) if body.len() >= 12 => {
-                out.add("net", &format!("route family {} prefix {} table {} scope {} type {} to {}", body[0], body[1], body[4], body[6], body[7], text(body, 12, 1)));
+                out.add(
+                    "net",
+                    &format!(
+                        "route family {} prefix {} table {} scope {} type {} to {}",
+                        body[0],
+                        body[1],
+                        body[4],
+                        body[6],
+                        body[7],
+                        text(body, 12, 1)
+                    ),
+                );
             }
             _ => {}
         }

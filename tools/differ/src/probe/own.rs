@@ -36,7 +36,8 @@ fn environment(out: &mut Report) {
 fn descriptors(out: &mut Report) {
     for fd in 0..1024 {
         // SAFETY: plain integers.
-        let (flags, close) = unsafe { (libc::fcntl(fd, libc::F_GETFL), libc::fcntl(fd, libc::F_GETFD)) };
+        let (flags, close) =
+            unsafe { (libc::fcntl(fd, libc::F_GETFL), libc::fcntl(fd, libc::F_GETFD)) };
         if flags < 0 {
             continue;
         }
@@ -89,7 +90,10 @@ fn terminal(out: &mut Report) {
     for fd in 0..3 {
         // SAFETY: plain integers.
         let (tty, owner) = unsafe { (libc::isatty(fd), libc::tcgetsid(fd)) };
-        out.add("tty", &format!("{fd} isatty={tty} session={}", if owner > 0 { "some" } else { "none" }));
+        out.add(
+            "tty",
+            &format!("{fd} isatty={tty} session={}", if owner > 0 { "some" } else { "none" }),
+        );
     }
     let answer = os::open_at(libc::AT_FDCWD, b"/dev/tty", libc::O_RDWR | libc::O_NOCTTY)
         .map_or_else(|e| e.to_string(), |_| "opens".into());

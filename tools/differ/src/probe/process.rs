@@ -14,7 +14,8 @@ pub fn report(out: &mut Report) {
     nested_user_namespace(out);
     ancestors(out);
     visible_processes(out);
-    for line in String::from_utf8_lossy(&os::slurp_at(PROC_FD, "locks").unwrap_or_default()).lines() {
+    for line in String::from_utf8_lossy(&os::slurp_at(PROC_FD, "locks").unwrap_or_default()).lines()
+    {
         // "1: POSIX  ADVISORY  READ 12 00:20:5 0 EOF"; the pid and the inode vary.
         let words: Vec<&str> = line.split_whitespace().collect();
         // Locks of open files and leases belong to nobody in particular: any program's.
@@ -57,8 +58,23 @@ fn relations(out: &mut Report) {
         1 => "pid1",
         _ => "other",
     };
-    out.add("relation", &format!("pid {}", if pid == 1 { "1" } else if pid == 2 { "2" } else { "more" }));
-    out.add("relation", &format!("parent {}", if parent < 2 { parent.to_string() } else { "more".into() }));
+    out.add(
+        "relation",
+        &format!(
+            "pid {}",
+            if pid == 1 {
+                "1"
+            } else if pid == 2 {
+                "2"
+            } else {
+                "more"
+            }
+        ),
+    );
+    out.add(
+        "relation",
+        &format!("parent {}", if parent < 2 { parent.to_string() } else { "more".into() }),
+    );
     out.add("relation", &format!("group {}", name(group)));
     out.add("relation", &format!("session {}", name(session)));
 }
@@ -91,7 +107,9 @@ fn denied_calls(out: &mut Report) {
         ("sync_file_range", libc::SYS_sync_file_range),
     ] {
         // SAFETY: integers only; the last call gets a descriptor that is never open.
-        let result = unsafe { libc::syscall(number, if name.starts_with("sync") { -1 } else { 0 }, 0, 0, 0) };
+        let result = unsafe {
+            libc::syscall(number, if name.starts_with("sync") { -1 } else { 0 }, 0, 0, 0)
+        };
         let error = if result < 0 { os::errno() } else { 0 };
         out.add("filter", &format!("{name} errno {error}"));
     }
@@ -103,7 +121,9 @@ fn nested_user_namespace(out: &mut Report) {
     };
     match os::fork() {
         Ok(None) => {
-            let error = os::unshare(libc::CLONE_NEWUSER).err().map_or(0, |e| e.raw_os_error().unwrap_or(-1));
+            let error = os::unshare(libc::CLONE_NEWUSER)
+                .err()
+                .map_or(0, |e| e.raw_os_error().unwrap_or(-1));
             let _ = os::write_all(write.as_raw_fd(), error.to_string().as_bytes());
             os::exit_now(0);
         }
@@ -138,7 +158,21 @@ fn ancestors(out: &mut Report) {
         let init = numbers.len() > 1 && numbers.last() == Some(&"1");
         if init {
             out.add("raw", &format!("init {}", numbers.join(" ")));
-            for key in ["Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp_filters", "SigBlk", "SigIgn", "SigCgt", "Threads"] {
+            for key in [
+                "Uid",
+                "Gid",
+                "CapInh",
+                "CapPrm",
+                "CapEff",
+                "CapBnd",
+                "CapAmb",
+                "NoNewPrivs",
+                "Seccomp_filters",
+                "SigBlk",
+                "SigIgn",
+                "SigCgt",
+                "Threads",
+            ] {
                 if level > 0 {
                     out.add("init", &format!("{key} {}", field(&status, key)));
                 }
@@ -195,8 +229,11 @@ fn visible_processes(out: &mut Report) {
             count += 1;
         }
     }
-    let foreign = os::readlink_at(PROC_FD, b"1/ns/pid").ok() == os::readlink_at(PROC_FD, b"self/ns/pid").ok();
-    out.add("procs", &if foreign { "the caller's".into() } else { format!("{count}") });
+    let status = os::slurp_at(PROC_FD, "self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status).into_owned();
+    // One number only: the caller's own pid namespace, where the monitor would be counted too.
+    let own = field(&status, "NSpid").split_whitespace().count() == 1;
+    out.add("procs", &if own { "the caller's".into() } else { format!("{count}") });
 }
 
 fn host_name(out: &mut Report) {
