@@ -226,8 +226,14 @@ fn worker(options: &Options, shard: u64, shards: u64, base: &Path) -> io::Result
         Some(k) => vec![k],
         None => (shard..options.count).step_by(shards.max(1) as usize).collect(),
     };
-    let share =
-        Share { setup, seed: options.seed, numbers, dump: options.dump, shrink: options.shrink };
+    let share = Share {
+        setup,
+        seed: options.seed,
+        numbers,
+        dump: options.dump,
+        shrink: options.shrink,
+        look_past: options.look_past.clone(),
+    };
     contain(|| work(&share)).map(|code| code as u8)
 }
 

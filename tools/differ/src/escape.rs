@@ -39,7 +39,8 @@ pub fn unoctal(text: &[u8]) -> Vec<u8> {
     let mut out = vec![];
     let mut at = 0;
     while at < text.len() {
-        let digits = text.get(at + 1..at + 4).filter(|d| d.iter().all(|c| (b'0'..=b'7').contains(c)));
+        let digits =
+            text.get(at + 1..at + 4).filter(|d| d.iter().all(|c| (b'0'..=b'7').contains(c)));
         match (text[at], digits) {
             (b'\\', Some(d)) => {
                 out.push(d.iter().fold(0u8, |sum, c| sum.wrapping_mul(8).wrapping_add(c - b'0')));

@@ -119,7 +119,9 @@ impl Bench {
             unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
         }
         if own_mounts()? != self.mounts {
-            return Err(io::Error::other(format!("mounts stay in the caller's namespace: {lines:?}")));
+            return Err(io::Error::other(format!(
+                "mounts stay in the caller's namespace: {lines:?}"
+            )));
         }
         Ok(lines)
     }
