@@ -14,7 +14,7 @@ pub struct Rule {
     pub what: &'static str,
     /// Why that is meant.
     pub why: &'static str,
-    remove: fn(&mut Vec<Difference>, &Case) -> bool,
+    remove: fn(&mut [Difference], &Case) -> bool,
 }
 
 /// What a rule may look at.
@@ -25,7 +25,7 @@ pub struct Case<'a> {
 }
 
 /// The whole list.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 15] = [
     Rule {
         letter: "a",
         what: "a payload killed by signal N: exit status 128+N there, killed by N here",
@@ -50,6 +50,12 @@ pub const RULES: [Rule; 13] = [
         what: "additional lines after the first on standard error",
         why: "hints come after the compatible line",
         remove: hints,
+    },
+    Rule {
+        letter: "e",
+        what: "a namespace descriptor named in an option, open in the payload there and not here",
+        why: "descriptors named in options are the launcher's; a user namespace must not leak",
+        remove: leaked_namespace,
     },
     Rule {
         letter: "f",
@@ -80,8 +86,8 @@ pub const RULES: [Rule; 13] = [
     },
     Rule {
         letter: "j",
-        what: "signals blocked by pid 1 and descriptors that it made itself (sockets, event and \
-               signal files, a /proc directory)",
+        what: "signals blocked by pid 1, descriptors that it made itself (sockets, event and \
+               signal files, a /proc directory) and the numbers of the others",
         why: "how pid 1 waits is its own affair; what it inherited or was told to hold is compared",
         remove: own_affairs_of_init,
     },
@@ -105,15 +111,21 @@ pub const RULES: [Rule; 13] = [
     },
     Rule {
         letter: "n",
-        what: "the option mode= of the root's own tmpfs in the mount table",
-        why: "the mode of the root directory itself is compared; how it came about is not visible",
+        what: "the option mode= of a tmpfs made for the sandbox in the mount table",
+        why: "the modes of directories and files are compared; how they came about is not visible",
         remove: root_mode,
+    },
+    Rule {
+        letter: "o",
+        what: "the text of the usage",
+        why: "its words are this product's own; what callers look for in it is tested elsewhere",
+        remove: usage,
     },
 ];
 
 /// Takes everything allowed out of `differences` and returns the letters of the rules used.
 pub fn remove(
-    differences: &mut Vec<Difference>,
+    differences: &mut [Difference],
     oracle: &Outcome,
     ours: &Outcome,
     vector: &Vector,
@@ -178,7 +190,7 @@ fn clear(d: &mut Difference) -> bool {
     true
 }
 
-fn signal_of_its_own(differences: &mut Vec<Difference>, case: &Case) -> bool {
+fn signal_of_its_own(differences: &mut [Difference], case: &Case) -> bool {
     if case.needs_monitor() || !case.keeps_root() {
         return false;
     }
@@ -192,7 +204,7 @@ fn signal_of_its_own(differences: &mut Vec<Difference>, case: &Case) -> bool {
     })
 }
 
-fn private_read_only(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn private_read_only(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "mount", |d| {
         let mut any = false;
         for index in (0..d.oracle.len()).rev() {
@@ -213,7 +225,7 @@ fn private_read_only(differences: &mut Vec<Difference>, _: &Case) -> bool {
     })
 }
 
-fn newroot_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn newroot_text(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "stderr-first", |d| {
         let (Some(a), Some(b)) = (d.oracle.first(), d.ours.first()) else {
             return false;
@@ -222,7 +234,7 @@ fn newroot_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
     })
 }
 
-fn hints(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn hints(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "stderr-rest", |d| {
         if d.ours.is_empty() {
             return false;
@@ -232,7 +244,7 @@ fn hints(differences: &mut Vec<Difference>, _: &Case) -> bool {
     })
 }
 
-fn hidden_init(differences: &mut Vec<Difference>, case: &Case) -> bool {
+fn hidden_init(differences: &mut [Difference], case: &Case) -> bool {
     let hidden = case
         .ours
         .get("init-link")
@@ -247,21 +259,21 @@ fn hidden_init(differences: &mut Vec<Difference>, case: &Case) -> bool {
     any | (hidden && filter(differences, "init-fd", |d| d.ours.is_empty() && clear(d)))
 }
 
-fn no_monitor(differences: &mut Vec<Difference>, case: &Case) -> bool {
+fn no_monitor(differences: &mut [Difference], case: &Case) -> bool {
     if case.needs_monitor() || !case.oracle.contains_key("relation") {
         return false;
     }
     filter(differences, "relation", clear)
 }
 
-fn hang(differences: &mut Vec<Difference>, case: &Case) -> bool {
+fn hang(differences: &mut [Difference], case: &Case) -> bool {
     if !case.uses(&["--pidns"]) || case.ours.get("exit").is_none_or(|e| e == &["hang"]) {
         return false;
     }
     filter(differences, "exit", |d| d.oracle == ["hang"] && clear(d))
 }
 
-fn overlay_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn overlay_text(differences: &mut [Difference], _: &Case) -> bool {
     let parts = |line: &str| -> Option<(String, String)> {
         let (before, rest) = line.split_once("Can't make overlay mount on")?;
         Some((before.into(), rest.rsplit_once(": ")?.1.into()))
@@ -274,7 +286,7 @@ fn overlay_text(differences: &mut Vec<Difference>, _: &Case) -> bool {
     })
 }
 
-fn own_affairs_of_init(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn own_affairs_of_init(differences: &mut [Difference], _: &Case) -> bool {
     let drop_from = |list: &mut Vec<String>, own: &dyn Fn(&str) -> bool| {
         let before = list.len();
         list.retain(|l| !own(l));
@@ -289,23 +301,50 @@ fn own_affairs_of_init(differences: &mut Vec<Difference>, _: &Case) -> bool {
         drop_from(&mut d.oracle, &mask) | drop_from(&mut d.ours, &mask)
     });
     let fds = filter(differences, "init-fd", |d| {
-        drop_from(&mut d.oracle, &file) | drop_from(&mut d.ours, &file)
+        let own = drop_from(&mut d.oracle, &file) | drop_from(&mut d.ours, &file);
+        let kinds = |list: &[String]| {
+            let mut kinds: Vec<String> =
+                list.iter().filter_map(|l| Some(l.split_once(' ')?.1.to_string())).collect();
+            kinds.sort();
+            kinds
+        };
+        let same = !d.oracle.is_empty() && kinds(&d.oracle) == kinds(&d.ours);
+        own | (same && clear(d))
     });
     init | fds
 }
 
-fn version(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn leaked_namespace(differences: &mut [Difference], case: &Case) -> bool {
+    if !case.uses(&["--userns", "--userns2", "--pidns"]) {
+        return false;
+    }
+    filter(differences, "fd", |d| {
+        let before = d.oracle.len();
+        d.oracle.retain(|l| !l.ends_with(" user") && !l.ends_with(" pid"));
+        d.oracle.len() != before
+    })
+}
+
+fn usage(differences: &mut [Difference], case: &Case) -> bool {
+    let shows = |label| {
+        case.oracle.get(label).is_some_and(|l| l.iter().any(|t| t.contains("Print this help")))
+    };
+    let help = shows("stdout") && filter(differences, "stdout", clear);
+    help | (shows("stderr-rest") && filter(differences, "stderr-rest", clear))
+}
+
+fn version(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "stdout", |d| {
         let product = d.oracle.len() == 1 && d.oracle[0].starts_with("bubblewrap ");
         product && d.ours.len() == 2 && d.ours[0] == d.oracle[0] && clear(d)
     })
 }
 
-fn left_behind(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn left_behind(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "survivors", |d| d.ours.is_empty() && clear(d))
 }
 
-fn short_read(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn short_read(differences: &mut [Difference], _: &Case) -> bool {
     filter(differences, "stderr-rest", |d| {
         let before = d.oracle.len();
         d.oracle.retain(|l| !l.ends_with("Unexpected short read from pid socket"));
@@ -314,21 +353,26 @@ fn short_read(differences: &mut Vec<Difference>, _: &Case) -> bool {
     })
 }
 
-fn root_mode(differences: &mut Vec<Difference>, _: &Case) -> bool {
+fn root_mode(differences: &mut [Difference], _: &Case) -> bool {
+    let plain = |line: &str| -> String {
+        let keep = |o: &&str| !o.starts_with("mode=");
+        let (before, options) = line.split_once(" options=").unwrap_or((line, ""));
+        let options: Vec<&str> = options.split(',').filter(keep).collect();
+        format!("{before} {}", options.join(","))
+    };
     filter(differences, "mount", |d| {
-        let of_root = |l: &String| l.starts_with("/ #0 tmpfs of=fresh ");
-        let (Some(a), Some(b)) =
-            (d.oracle.iter().position(of_root), d.ours.iter().position(of_root))
-        else {
-            return false;
-        };
-        let plain = |l: &str| l.replace("mode=755,", "").replace("mode=0755,", "");
-        let same = plain(&d.oracle[a]) == plain(&d.ours[b]);
-        if same {
-            d.oracle.remove(a);
-            d.ours.remove(b);
+        let mut any = false;
+        for index in (0..d.oracle.len()).rev() {
+            let line = plain(&d.oracle[index]);
+            if line.contains(" tmpfs of=fresh ")
+                && let Some(at) = d.ours.iter().position(|o| plain(o) == line)
+            {
+                d.oracle.remove(index);
+                d.ours.remove(at);
+                any = true;
+            }
         }
-        same
+        any
     })
 }
 

@@ -393,7 +393,7 @@ impl Total {
         match kind {
             "tick" => {
                 self.done += 50;
-                if self.done % 1000 == 0 {
+                if self.done.is_multiple_of(1000) {
                     say(&format!(
                         "{} vectors, {} classes of differences\n",
                         self.done,

@@ -1,5 +1,8 @@
 //! The state in which the launcher is started.
 
+// The type of resource numbers differs between C libraries.
+#![allow(clippy::unnecessary_cast)]
+
 use super::Gen;
 use crate::vector::{Caller, FdSpec, Session, Standard};
 

@@ -1,5 +1,8 @@
 //! Vectors that both programs must refuse, with the same first line.
 
+// Without the explicit `*`, inference takes the unsized element type.
+#![allow(clippy::explicit_auto_deref)]
+
 use crate::rng::Rng;
 use crate::vector::{FdSpec, Item, Vector};
 

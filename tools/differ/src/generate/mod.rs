@@ -63,7 +63,6 @@ pub fn generate(seed: u64, number: u64, plain: bool, terminals: bool, skip: &str
         let at = g.rng.below(g.items.len() + 1);
         g.items.insert(at, item);
     }
-    keep_modifiers_in_place(&mut g.items);
     group(&mut g);
     let mut vector = Vector {
         caller: caller::choose(&mut g),
@@ -76,12 +75,6 @@ pub fn generate(seed: u64, number: u64, plain: bool, terminals: bool, skip: &str
         errors::spoil(&mut g.rng, &mut vector);
     }
     vector
-}
-
-/// `--perms` and `--size` are parts of their operation's item, so nothing is to be done but to
-/// keep `--userns2` behind `--userns` readable; order does not matter to either program.
-fn keep_modifiers_in_place(items: &mut Vec<Item>) {
-    items.retain(|i| !i.words.is_empty());
 }
 
 /// Packs a stretch of items into `--args` files.
@@ -228,7 +221,7 @@ mod tests {
         assert!(missing.is_empty(), "never generated: {missing:?}");
     }
 
-    const OPTIONS: [&str; 72] = [
+    const OPTIONS: [&str; 71] = [
         "--args",
         "--argv0",
         "--level-prefix",
@@ -297,7 +290,6 @@ mod tests {
         "--not-a-security-boundary",
         "--help",
         "--version",
-        "--",
         "--bind=x",
         "-h",
         "-",

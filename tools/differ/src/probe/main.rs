@@ -35,9 +35,13 @@ impl Report {
 }
 
 /// Where the process starts.
+///
+/// # Safety
+///
+/// Called by the C library only, with `argc` valid strings in `argv`.
 // SAFETY: the only symbol of this name in a program without Rust's own `main`.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let args: Vec<&[u8]> = (0..argc.max(0) as usize)
         // SAFETY: the kernel and libc pass argc valid C strings that live as long as the process.
         .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) }.to_bytes())
