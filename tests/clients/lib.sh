@@ -5,6 +5,8 @@
 #   PACKAGES   Debian packages it needs (installed by `--install`, as root)
 #   PROGRAMS   programs that must be there (default: none beyond the packages)
 #   AS_ROOT    `yes` when the client is also run as real root (default: no)
+#   NPM        `package@version` words of the npm registry, installed into $CACHE
+#   BASE       where $T is made (default: /tmp)
 #   MUTANTS    ways to spoil a bwrap call that the test must notice, see below
 # defines a function `client`, and ends with `client_test "$@"`.
 #
@@ -17,6 +19,7 @@
 # SWATHE_TEST_MUTANT   spoils each call: `--x=N` drops the option and its N arguments,
 #                      `--x>--y` puts another option in its place. A test that passes
 #                      with one of its own MUTANTS does not look at what it says it does.
+# SWATHE_TEST_CACHE    where npm packages are kept between runs (default: below /var/tmp)
 # SWATHE_TEST_KEEP=1   leaves $T behind, for looking into a failure
 #
 # Exit: 0 passed, 1 failed, 2 called wrongly, 77 cannot run here (the reason is printed).
@@ -29,6 +32,8 @@ HERE=$(dirname "$SELF")
 NAME=$(basename "$0")
 PACKAGES=${PACKAGES-}
 PROGRAMS=${PROGRAMS-}
+NPM=${NPM-}
+CACHE=${SWATHE_TEST_CACHE:-/var/tmp/swathe-clients-$(id -u)}/$NAME
 AS_ROOT=${AS_ROOT-no}
 FAILED=0
 
@@ -142,14 +147,28 @@ install_needs() {
         { tail -n 5 "$T/apt.log"; die "cannot install: $missing"; }
 }
 
+# Installs the npm packages, without their scripts, where any user can read them.
+install_npm() {
+    command -v npm >/dev/null || skip "needs the program npm to install $NPM"
+    mkdir -p "$CACHE"
+    # shellcheck disable=SC2086  # package names are words
+    npm install --prefix "$CACHE" --ignore-scripts --no-audit --no-fund --no-save $NPM >"$T/npm.log" 2>&1 ||
+        { tail -n 5 "$T/npm.log"; skip "npm cannot install $NPM"; }
+    chmod -R a+rX "$CACHE"
+}
+
 check_needs() {
-    local program missing=
+    local program missing= package
     if command -v dpkg-query >/dev/null; then
         missing=$(missing_packages)
         [ -z "$missing" ] || skip "needs the packages: $missing(--install as root installs them)"
     fi
     for program in $PROGRAMS; do
         command -v "$program" >/dev/null || skip "needs the program $program"
+    done
+    for package in $NPM; do
+        grep -qs "\"version\": \"${package##*@}\"" "$CACHE/node_modules/${package%@*}/package.json" ||
+            skip "needs the npm package $package (--install installs it below $CACHE)"
     done
 }
 
@@ -237,7 +256,7 @@ clean_up() {
 
 # Runs `client` in this process, which already is the user it should be.
 run_here() {
-    T=$1 REAL_BWRAP=$2
+    T=$1 REAL_BWRAP=$2 CACHE=$SWATHE_CACHE
     CALLS=$T/calls
     BWRAP=$T/bin/bwrap
     cd "$T" || exit 1
@@ -270,7 +289,7 @@ make_account() {
 # run_as WHO: prepares a fresh $T, runs `client` there as `user` or `root`, cleans up.
 run_as() {
     local who=$1 status=0 change= account=
-    T=$(mktemp -d "/tmp/swc-$NAME.XXXXXX") || exit 1
+    T=$(mktemp -d "${BASE:-/tmp}/swc-$NAME.XXXXXX") || exit 1
     CALLS=$T/calls
     TEST_UID=
     trap 'clean_up; exit 1' EXIT INT TERM
@@ -288,7 +307,7 @@ run_as() {
     printf -- '-- %s as %s\n' "$NAME" "uid ${TEST_UID:-$(id -u)}"
     # shellcheck disable=SC2086  # a command and its options
     only_standard_fds env -i PATH="$T/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" HOME="$T/home" \
-        XDG_RUNTIME_DIR="$T/run" TMPDIR="$T/tmp" LC_ALL=C.UTF-8 SWATHE_CLIENT_CACHE="${CACHE-}" \
+        XDG_RUNTIME_DIR="$T/run" TMPDIR="$T/tmp" LC_ALL=C.UTF-8 SWATHE_CACHE="$CACHE" \
         $account $change timeout --kill-after=10 "${SWATHE_TEST_TIMEOUT:-300}" \
         bash "$T/tests/$NAME" --here "$T" "$REAL_BWRAP" || status=$?
     FAILED=0
@@ -308,9 +327,12 @@ client_test() {
         --here) run_here "$2" "$3" ;;
         --mutants) [ "${#MUTANTS[@]}" -eq 0 ] || printf '%s\n' "${MUTANTS[@]}"; exit 0 ;;
         --install)
-            T=$(mktemp -d) && install_needs
-            if declare -F client_install >/dev/null; then client_install; fi
+            T=$(mktemp -d) || exit 1
+            trap 'rm -rf "$T"' EXIT
+            install_needs
+            [ -z "$NPM" ] || install_npm
             rm -rf "$T"
+            trap - EXIT
             ;;
         '') ;;
         *) echo "usage: $NAME [--install | --mutants]" >&2; exit 2 ;;
