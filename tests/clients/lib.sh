@@ -6,6 +6,7 @@
 #   PROGRAMS   programs that must be there (default: none beyond the packages)
 #   AS_ROOT    `yes` when the client is also run as real root (default: no)
 #   NPM        `package@version` words of the npm registry, installed into $CACHE
+#   BWRAP_AT   where its path to bwrap is compiled in
 #   BASE       where $T is made (default: /tmp)
 #   MUTANTS    ways to spoil a bwrap call that the test must notice, see below
 # defines a function `client`, and ends with `client_test "$@"`.
@@ -274,21 +275,31 @@ only_standard_fds() (
     exec "$@"
 )
 
-# A message bus wants its user to have an account: gives the made-up one a line in a
-# /etc/passwd that only the test sees, in a mount namespace of its own, where root may.
-make_account() {
-    unshare --mount true 2>/dev/null || return 0
-    {
-        cat /etc/passwd
-        echo "swathe-client:x:$TEST_UID:$TEST_UID::$T/home:/bin/sh"
-    } >"$T/passwd"
-    { cat /etc/group; echo "swathe-client:x:$TEST_UID:"; } >"$T/group"
-    account="unshare --mount --propagation private bash $HERE/account.bash $T"
+# Sets $prepare to a command prefix that gives the test a mount namespace of its own, where
+#  - the made-up user has an account in /etc/passwd, which a message bus wants;
+#  - $BWRAP_AT, if the test sets it, is the recording bwrap: for clients with a path to
+#    bwrap compiled in. An ordinary user needs a user namespace for that.
+# Where root may not make one, tests without BWRAP_AT run all the same.
+prepare_mounts() {
+    if [ "$TEST_UID" ]; then
+        { cat /etc/passwd; echo "swathe-client:x:$TEST_UID:$TEST_UID::$T/home:/bin/sh"; } >"$T/passwd"
+        { cat /etc/group; echo "swathe-client:x:$TEST_UID:"; } >"$T/group"
+    elif [ -z "${BWRAP_AT-}" ]; then
+        return 0
+    fi
+    prepare="unshare --mount --propagation private"
+    [ "$(id -u)" -eq 0 ] || prepare="unshare --user --map-current-user --keep-caps --mount"
+    if ! $prepare true 2>/dev/null; then
+        prepare=
+        [ -z "${BWRAP_AT-}" ] || skip "cannot put the recording bwrap at $BWRAP_AT: no mount namespace"
+        return 0
+    fi
+    prepare="$prepare bash $HERE/mounts.bash $T ${BWRAP_AT--}"
 }
 
 # run_as WHO: prepares a fresh $T, runs `client` there as `user` or `root`, cleans up.
 run_as() {
-    local who=$1 status=0 change= account=
+    local who=$1 status=0 change= prepare=
     T=$(mktemp -d "${BASE:-/tmp}/swc-$NAME.XXXXXX") || exit 1
     CALLS=$T/calls
     TEST_UID=
@@ -301,14 +312,14 @@ run_as() {
     if [ "$who" = user ] && [ "$(id -u)" -eq 0 ]; then
         TEST_UID=$((100000 + $$ % 400000))
         chown -R "$TEST_UID:$TEST_UID" "$T"
-        make_account
         change="setpriv --reuid=$TEST_UID --regid=$TEST_UID --clear-groups --inh-caps=-all"
     fi
+    prepare_mounts
     printf -- '-- %s as %s\n' "$NAME" "uid ${TEST_UID:-$(id -u)}"
     # shellcheck disable=SC2086  # a command and its options
     only_standard_fds env -i PATH="$T/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" HOME="$T/home" \
         XDG_RUNTIME_DIR="$T/run" TMPDIR="$T/tmp" LC_ALL=C.UTF-8 SWATHE_CACHE="$CACHE" \
-        $account $change timeout --kill-after=10 "${SWATHE_TEST_TIMEOUT:-300}" \
+        $prepare $change timeout --kill-after=10 "${SWATHE_TEST_TIMEOUT:-300}" \
         bash "$T/tests/$NAME" --here "$T" "$REAL_BWRAP" || status=$?
     FAILED=0
     case $status in
