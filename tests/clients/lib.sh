@@ -153,13 +153,13 @@ install_npm() {
     command -v npm >/dev/null || skip "needs the program npm to install $NPM"
     mkdir -p "$CACHE"
     # shellcheck disable=SC2086  # package names are words
-    npm install --prefix "$CACHE" --ignore-scripts --no-audit --no-fund --no-save $NPM >"$T/npm.log" 2>&1 ||
+    npm install --prefix "$CACHE" --ignore-scripts --no-audit --no-fund --no-save --fetch-retries=1 $NPM >"$T/npm.log" 2>&1 ||
         { tail -n 5 "$T/npm.log"; skip "npm cannot install $NPM"; }
     chmod -R a+rX "$CACHE"
 }
 
 check_needs() {
-    local program missing= package
+    local program missing='' package
     if command -v dpkg-query >/dev/null; then
         missing=$(missing_packages)
         [ -z "$missing" ] || skip "needs the packages: $missing(--install as root installs them)"
@@ -259,6 +259,7 @@ clean_up() {
 run_here() {
     T=$1 REAL_BWRAP=$2 CACHE=$SWATHE_CACHE
     CALLS=$T/calls
+    # shellcheck disable=SC2034  # for the clients
     BWRAP=$T/bin/bwrap
     cd "$T" || exit 1
     client
@@ -290,7 +291,7 @@ prepare_mounts() {
     prepare="unshare --mount --propagation private"
     [ "$(id -u)" -eq 0 ] || prepare="unshare --user --map-current-user --keep-caps --mount"
     if ! $prepare true 2>/dev/null; then
-        prepare=
+        prepare=''
         [ -z "${BWRAP_AT-}" ] || skip "cannot put the recording bwrap at $BWRAP_AT: no mount namespace"
         return 0
     fi
@@ -299,7 +300,7 @@ prepare_mounts() {
 
 # run_as WHO: prepares a fresh $T, runs `client` there as `user` or `root`, cleans up.
 run_as() {
-    local who=$1 status=0 change= prepare=
+    local who=$1 status=0 change='' prepare=''
     T=$(mktemp -d "${BASE:-/tmp}/swc-$NAME.XXXXXX") || exit 1
     CALLS=$T/calls
     TEST_UID=
