@@ -309,7 +309,13 @@ run_as() {
     mkdir "$T/bin" "$T/tmp" "$T/calls" "$T/tests"
     chmod 755 "$T"
     cp "$HERE"/* "$T/tests/" 2>/dev/null
-    make_shim "$REAL_BWRAP" "$T/bin/bwrap"
+    if [ "${BWRAP_AT-}" ] && [ "$REAL_BWRAP" -ef "$BWRAP_AT" ]; then
+        # The recording bwrap will lie over the real one, which needs another name.
+        cp "$REAL_BWRAP" "$T/bin/bwrap-under-test"
+        make_shim "$T/bin/bwrap-under-test" "$T/bin/bwrap"
+    else
+        make_shim "$REAL_BWRAP" "$T/bin/bwrap"
+    fi
     if [ "$who" = user ] && [ "$(id -u)" -eq 0 ]; then
         TEST_UID=$((100000 + $$ % 400000))
         chown -R "$TEST_UID:$TEST_UID" "$T"
