@@ -233,7 +233,7 @@ own_processes() {
 no_processes() { [ -z "$(own_processes)" ]; }
 
 clean_up() {
-    local pid
+    local pid left
     trap - EXIT INT TERM
     if ! until_true 5 no_processes; then
         for pid in $(own_processes); do
@@ -244,6 +244,12 @@ clean_up() {
     if grep -qF -e "$T" /proc/self/mountinfo; then
         fail "left mounted: $(grep -oF -e "$T" /proc/self/mountinfo | sort -u | tr '\n' ' ')"
         grep -F -e "$T" /proc/self/mountinfo | awk '{ print $5 }' | tac | xargs -r -n1 umount -l
+    fi
+    if [ "$TEST_UID" ]; then
+        while IFS= read -r left; do
+            fail "left behind: $left"
+            rm -rf --one-file-system "$left"
+        done < <(find /tmp /var/tmp -maxdepth 1 -uid "$TEST_UID" ! -path "$T")
     fi
     if [ -n "${SWATHE_TEST_KEEP-}" ]; then
         note "kept $T"
