@@ -14,7 +14,16 @@ def status(key):
 
 def writable(path):
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.unlink(path)
+        return "writable"
+    except OSError as error:
+        return {30: "read-only"}.get(error.errno, f"errno {error.errno}")
+
+
+def opened(path):
+    try:
+        os.close(os.open(path, os.O_WRONLY))
         return "writable"
     except OSError as error:
         return {30: "read-only"}.get(error.errno, f"errno {error.errno}")
@@ -29,7 +38,7 @@ def facts():
     yield "seccomp=" + status("Seccomp")
     yield "no-new-privs=" + status("NoNewPrivs")
     yield "usr=" + writable("/usr/x")
-    yield "file=" + writable(os.path.abspath(__file__))
+    yield "file=" + opened(os.path.abspath(__file__))
     yield "tmp=" + writable("/tmp/x")
     # The directory that the file came from.
     yield "secret=" + ("there" if os.path.exists(os.environ.get("HOME", "/") + "/pics/secret") else "hidden")
