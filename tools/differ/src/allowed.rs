@@ -283,7 +283,22 @@ fn no_monitor(differences: &mut [Difference], case: &Case) -> bool {
     if case.needs_monitor() || !case.oracle.contains_key("relation") {
         return false;
     }
-    filter(differences, "relation", clear)
+    filter(differences, "relation", |d| {
+        let before = d.oracle.len() + d.ours.len();
+        d.oracle.retain(|l| !l.starts_with("parent "));
+        d.ours.retain(|l| !l.starts_with("parent "));
+        for what in ["group", "session"] {
+            // What the launcher led there is led by the payload here; a new one would be "self"
+            // on both sides.
+            let there = d.oracle.iter().position(|l| *l == format!("{what} parent"));
+            let here = d.ours.iter().position(|l| *l == format!("{what} self"));
+            if let (Some(there), Some(here)) = (there, here) {
+                d.oracle.remove(there);
+                d.ours.remove(here);
+            }
+        }
+        d.oracle.len() + d.ours.len() != before
+    })
 }
 
 fn hang(differences: &mut [Difference], case: &Case) -> bool {
@@ -454,6 +469,19 @@ mod tests {
         assert!(!used(case(), vec![root.clone(), Item::new(&["--unshare-pid"])]));
         assert!(!used(case(), vec![Item::new(&["--tmpfs", "/"])]));
         assert!(!used(one("exit", "exit 143", "signal 9"), vec![root]));
+    }
+
+    /// Proves that a missing new session is a difference also where no monitor is needed.
+    #[test]
+    fn a_missing_session_is_not_excused() {
+        let mut d = one("relation", "session self", "session outside");
+        let oracle = Outcome::from([("relation", vec![])]);
+        let empty = Outcome::new();
+        remove(&mut d, &oracle, &empty, &Vector::default());
+        assert_eq!(d[0].oracle, ["session self"]);
+        let mut d = one("relation", "group parent", "group self");
+        remove(&mut d, &oracle, &empty, &Vector::default());
+        assert!(d[0].oracle.is_empty());
     }
 
     /// Proves that a writable mount that lost its propagation is still a difference.
