@@ -60,6 +60,9 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
     // An error that no rule below asks for stands for "none".
     let errno = failure.error().unwrap_or(Errno::CANCELED);
     let op = report::step(plan, failure).map(|s| &s.op);
+    if let Some(hint) = closed_descriptor(plan, failure) {
+        return hint;
+    }
     match failure.stage {
         Stage::Source | Stage::OverlaySource | Stage::OverlayWork => source(op, errno),
         Stage::SourceRace => Hint::new(
@@ -87,13 +90,6 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
         Stage::Mqueue => Hint::new(
             "a message queue file system belongs to an IPC namespace",
             "add --unshare-ipc",
-        ),
-        Stage::Descriptor => Hint::new(
-            format!(
-                "{} names a descriptor that is not open",
-                descriptor_option(plan, failure.detail.cast_signed())
-            ),
-            "open it in the caller and let it be inherited (no close-on-exec)",
         ),
         Stage::SeccompBlob => Hint::new(
             "a filter is 1 to 4096 instructions of 8 bytes each, as seccomp_export_bpf writes it",
@@ -227,8 +223,70 @@ fn namespaces(stage: Stage, errno: Errno) -> Hint {
     }
 }
 
+/// A descriptor that was closed before anything began.
+fn closed_descriptor(plan: &Plan, failure: &Failure) -> Option<Hint> {
+    let number = failure.detail.cast_signed();
+    let stages = [
+        Stage::Descriptor,
+        Stage::JoinUser,
+        Stage::JoinUserAfter,
+        Stage::JoinPid,
+        Stage::JoinNet,
+        Stage::WriteInfo,
+        Stage::SeccompData,
+        Stage::CopyData,
+        Stage::Source,
+    ];
+    let closed = swathe_sys::process::borrow_fd(number).is_err();
+    let option = descriptor_option(plan, number)?;
+    if !stages.contains(&failure.stage) || !closed {
+        return None;
+    }
+    Some(Hint::new(
+        format!("{option} names a descriptor that is not open"),
+        "open it in the caller and let it be inherited (no close-on-exec)",
+    ))
+}
+
+/// bubblewrap names the target of a link that stands in the way of another.
+pub fn existing_link(plan: &Plan, failure: &Failure) -> Option<Bytes> {
+    if failure.stage != Stage::SymlinkTarget {
+        return None;
+    }
+    let index = failure.op? as usize;
+    let dest = &plan.steps.get(index)?.op.dest().0;
+    let mut before = plan.clone();
+    before.steps.truncate(index);
+    let path = Path::new("/").join(String::from_utf8_lossy(dest).trim_start_matches('/'));
+    let target = View::new(&before).link(&path)?;
+    Some([b"Can't make symlink at ", &dest[..], b": existing destination is ", &target].concat())
+}
+
+/// Explains a rule on combinations.
+pub fn rule(text: &str) -> Hint {
+    let fix = match text {
+        t if t.contains("--hostname requires") => "add --unshare-uts",
+        t if t.contains("--as-pid-1 requires") => "add --unshare-pid",
+        t if t.contains("--end-with-command requires") => "add --unshare-pid",
+        t if t.contains("--lock-file") => "leave out --as-pid-1: pid 1 has to hold the lock",
+        t if t.contains("--disable-userns requires") => "add --unshare-user",
+        t if t.contains("--uid requires") || t.contains("--gid requires") => "add --unshare-user",
+        t if t.contains("requires --info-fd") => "add --info-fd: who writes the maps needs the pid",
+        t if t.contains("requires --unshare-user") || t.contains("require --unshare-user") => {
+            "add --unshare-user"
+        }
+        t if t.contains("not compatible") => "leave out one of the two",
+        t if t.contains("--keep-fd requires") => "add --close-fds",
+        t if t.contains("labeling") => {
+            "this kernel does not run SELinux: leave out --exec-label and --file-label"
+        }
+        _ => "",
+    };
+    Hint::new("", fix)
+}
+
 /// The option that names a descriptor.
-fn descriptor_option(plan: &Plan, number: i32) -> String {
+fn descriptor_option(plan: &Plan, number: i32) -> Option<String> {
     let words = swathe_plan::render::render(plan);
     let text = number.to_string();
     let takes_fd = |word: &Bytes| {
@@ -238,7 +296,7 @@ fn descriptor_option(plan: &Plan, number: i32) -> String {
     words
         .windows(2)
         .find(|pair| takes_fd(&pair[0]) && pair[1] == text.as_bytes())
-        .map_or("an option".to_owned(), |pair| format!("{} {number}", show(&pair[0])))
+        .map(|pair| format!("{} {number}", show(&pair[0])))
 }
 
 /// The files that the command may mean, as paths of the sandbox.

@@ -27,6 +27,11 @@ impl Reporter {
         self.json_fd = plan.json_errors_fd;
     }
 
+    /// Whether diagnostics carry a level.
+    pub fn level(&mut self, level_prefix: bool) {
+        self.level_prefix = level_prefix;
+    }
+
     /// A command line that cannot be used. Returns the exit status.
     pub fn parse_error(&mut self, error: &ParseError, words: &[&[u8]]) -> i32 {
         self.level_prefix = error.level_prefix;
@@ -39,7 +44,7 @@ impl Reporter {
 
     /// A rule on combinations that is broken. Returns the exit status.
     pub fn rule(&self, text: &str) -> i32 {
-        self.error(text.as_bytes(), "check", None, 0, &Hint::default());
+        self.error(text.as_bytes(), "check", None, 0, &hints::rule(text));
         FAILURE
     }
 
@@ -55,7 +60,11 @@ impl Reporter {
             .map(|step| Asked { origin: step.origin, words: render::operation(&step.op) });
         let hint = if explain { hints::explain(plan, failure) } else { Hint::default() };
         let step = format!("{:?}", failure.stage);
-        self.error(&report::message(plan, failure), &step, asked, failure.errno, &hint);
+        let mut text = report::message(plan, failure);
+        if let Some(found) = hints::existing_link(plan, failure).filter(|_| explain) {
+            text = found;
+        }
+        self.error(&text, &step, asked, failure.errno, &hint);
         FAILURE
     }
 

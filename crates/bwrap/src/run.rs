@@ -3,6 +3,7 @@
 use crate::hints;
 use crate::report::{FAILURE, Reporter};
 use swathe_exec::launch::{self, Outcome};
+use swathe_host::machine;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::docs;
 use swathe_plan::model::UserNamespace;
@@ -24,7 +25,15 @@ pub fn main() -> i32 {
     }
     let parsed = match parse::parse(&words, &mut read_args) {
         Ok(parsed) => parsed,
-        Err(error) => return reporter.parse_error(&error, &words),
+        Err(error) => {
+            return match refuse_labels(&error.labels) {
+                Some(text) => {
+                    reporter.level(error.level_prefix);
+                    reporter.rule(&text)
+                }
+                None => reporter.parse_error(&error, &words),
+            };
+        }
     };
     for warning in &parsed.warnings {
         reporter.warning(warning);
@@ -39,6 +48,10 @@ pub fn main() -> i32 {
         Request::Run(plan) => plan,
     };
     reporter.follow(&plan);
+    let labels: Vec<_> = plan.exec_label.iter().chain(&plan.file_label).cloned().collect();
+    if let Some(text) = refuse_labels(&labels) {
+        return reporter.rule(&text);
+    }
     let (uid, gid) = process::start_ids();
     let caps = match launch::initial_caps(uid) {
         Ok(caps) => caps,
@@ -49,9 +62,6 @@ pub fn main() -> i32 {
     let caller = Caller { uid, gid, user_namespaces };
     if let Err(text) = check::check(&plan, caller) {
         return reporter.rule(text);
-    }
-    if plan.exec_label.is_some() || plan.file_label.is_some() {
-        return reporter.rule("labeling not supported on this system");
     }
     let env: Vec<&[u8]> = entry::env().iter().map(|e| e.to_bytes()).collect();
     match launch::launch(&plan, caller, caps, &env) {
@@ -69,6 +79,15 @@ pub fn main() -> i32 {
             reporter.failure(&plan, &failure, !inside)
         }
     }
+}
+
+/// Why one of these SELinux labels cannot be used.
+fn refuse_labels(labels: &[Vec<u8>]) -> Option<String> {
+    labels.iter().find_map(|label| match machine::check_label(label) {
+        Ok(()) => None,
+        Err(None) => Some("labeling not supported on this system".to_owned()),
+        Err(Some(e)) => Some(format!("invalid label {}: {e}", label.escape_ascii())),
+    })
 }
 
 fn version() -> i32 {

@@ -175,7 +175,9 @@ fn block_fd(b: &Bwrap) {
         assert_eq!(running.wait().ended.shell(), 0);
         assert_eq!(temp.list(""), ["ran"]);
     }
-    b.run("--ro-bind / / --block-fd 987 true").exits(0);
+    b.original_differs("closed-descriptors", || {
+        b.run("--ro-bind / / --block-fd 987 true").fails("Can't use fd 987: Bad file descriptor");
+    });
 }
 
 /// --userns-block-fd holds back before the maps are written, so that the caller writes them.

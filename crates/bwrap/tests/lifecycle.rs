@@ -281,9 +281,11 @@ fn sync_fd(b: &Bwrap) {
     }
 }
 
-/// A sync descriptor that is closed is no matter.
+/// A sync descriptor that is closed is a mistake of the caller's: nobody would be told of the end.
 fn closed_sync_fd(b: &Bwrap) {
-    b.run("--ro-bind / / --sync-fd 987 true").exits(0);
+    b.original_differs("closed-descriptors", || {
+        b.run("--ro-bind / / --sync-fd 987 true").fails("Can't use fd 987: Bad file descriptor");
+    });
 }
 
 /// Many launches leave nothing: the harness counts processes and mounts after each run, and no file

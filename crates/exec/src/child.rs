@@ -35,7 +35,8 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
         let (uid, gid) = (prepared.ids.0, prepared.ids.1);
         let gid = (gid != prepared.caller.gid).then_some(gid);
         let uid = (uid != prepared.caller.uid).then_some(uid);
-        set_ids(None, gid).and_then(|()| set_ids(uid, None)).at(Stage::SwitchIds)?;
+        set_ids(None, gid).at(Stage::SwitchIds)?;
+        set_ids(uid, None).at(Stage::SwitchIds).map_err(|f| f.about(1))?;
     }
     if plan.namespaces.net {
         net::loopback_up().at(Stage::Loopback)?;
@@ -44,6 +45,9 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
         rustix::system::sethostname(name).at(Stage::Hostname)?;
     }
     let mask = umask(0);
+    if let Some(label) = &plan.file_label {
+        privileges::file_label(label)?;
+    }
     files::set_up(&mounter, prepared)?;
     umask(mask);
     last_user_namespace(prepared, &mounter)?;
@@ -63,9 +67,11 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
 
 fn map_ids(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
     let plan = prepared.plan;
-    let others = plan.lifecycle.userns_block_fd.is_some() || swathe_plan::check::has_ranges(plan);
-    if !prepared.new_user_ns || others {
+    if !prepared.new_user_ns {
         return Ok(());
+    }
+    if plan.lifecycle.userns_block_fd.is_some() || swathe_plan::check::has_ranges(plan) {
+        return ids::assert_mapped(mounter.proc_fd());
     }
     let outside = (prepared.caller.uid, prepared.caller.gid);
     ids::map_self(mounter.proc_fd(), prepared.first_ids, outside, true)
@@ -218,6 +224,11 @@ fn start(
     proc_fd: OwnedFd,
     go: bool,
 ) -> Result<Directory> {
+    // Readers of the documents wait for the end of file.
+    let life = &prepared.plan.lifecycle;
+    for number in [life.info_fd, life.json_status_fd].into_iter().flatten() {
+        swathe_sys::process::close_fd(number);
+    }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
     if go {

@@ -25,6 +25,19 @@ pub fn write_proc(
     }
 }
 
+/// Makes sure that somebody has mapped ids into the new namespace that this process is in: without
+/// a map every id is the overflow id, and the sandbox is not what was asked for.
+pub fn assert_mapped(proc_fd: BorrowedFd<'_>) -> Result<()> {
+    for (path, stage) in [(c"self/uid_map", Stage::UidMap), (c"self/gid_map", Stage::GidMap)] {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = fs::openat(proc_fd, path, flags, Mode::empty()).at(stage)?;
+        if rustix::io::read(&file, &mut [0; 64]).at(stage)? == 0 {
+            return Err(Errno::OVERFLOW).at(stage);
+        }
+    }
+    Ok(())
+}
+
 /// Maps one user and one group of the new namespace that this process is in.
 ///
 /// `inside` and `outside` are (uid, gid). Changing groups is forbidden first: an unprivileged

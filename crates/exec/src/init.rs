@@ -89,10 +89,9 @@ fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
     }
     if !prepared.own_pid_ns {
         swathe_sys::signal::restore_sigpipe(prepared.sigpipe_ignored).at(Stage::Fork)?;
-        // In a pid namespace the end of pid 1 ends all; here the signal does, for this process.
-        if prepared.plan.lifecycle.die_with_parent {
-            child::die_with_parent(true)?;
-        }
+    }
+    if prepared.plan.lifecycle.die_with_parent {
+        child::die_with_parent(true)?;
     }
     Ok(())
 }

@@ -41,8 +41,11 @@ impl Outcome {
 /// # Errors
 /// When the executable is set-user-ID or the like.
 pub fn secure() -> Result<()> {
-    if swathe_sys::entry::is_secure_exec() {
+    if swathe_sys::entry::has_two_ids() {
         return Err(Failure::found(Stage::Credentials));
+    }
+    if swathe_sys::entry::is_secure_exec() {
+        return Err(Failure::found(Stage::FileCapabilities));
     }
     signal::reset_sigchld().at(Stage::NoNewPrivs)?;
     rustix::thread::set_no_new_privs(true).at(Stage::NoNewPrivs)

@@ -216,33 +216,42 @@ fn shape(plan: &Plan, base: Base) -> Shape {
     if watched { Shape::Monitored } else { Shape::Direct }
 }
 
-/// Every descriptor that an option names, and its option.
-fn named(plan: &Plan) -> Vec<i32> {
+/// Every descriptor that an option names, with the failure that it is if it is closed: in the words
+/// of the step that would use it.
+fn named(plan: &Plan) -> Vec<(i32, Failure)> {
     let (ns, life) = (&plan.namespaces, &plan.lifecycle);
-    let mut all: Vec<i32> = [
-        ns.join_user,
-        ns.join_user_after,
-        ns.join_pid,
-        ns.join_net,
-        life.block_fd,
-        life.userns_block_fd,
-        life.info_fd,
-        life.json_status_fd,
-        plan.json_errors_fd,
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    all.extend(plan.filters.iter().map(|f| f.value));
-    if !life.as_pid_1 {
-        all.extend(&life.sync_fds);
+    let single = [
+        (ns.join_user, Stage::JoinUser),
+        (ns.join_user_after, Stage::JoinUserAfter),
+        (ns.join_pid, Stage::JoinPid),
+        (ns.join_net, Stage::JoinNet),
+        (life.block_fd, Stage::Descriptor),
+        (life.userns_block_fd, Stage::Descriptor),
+        (life.info_fd, Stage::WriteInfo),
+        (life.json_status_fd, Stage::WriteInfo),
+        (plan.json_errors_fd, Stage::Descriptor),
+    ];
+    let mut all: Vec<(i32, Failure)> = Vec::new();
+    let mut add = |number: i32, stage: Stage, op: Option<usize>| {
+        let failure = Failure::found(stage).about(number.cast_unsigned());
+        all.push((number, op.map_or(failure, |op| failure.in_op(op))));
+    };
+    for (number, stage) in single {
+        if let Some(number) = number {
+            add(number, stage, None);
+        }
     }
-    for step in &plan.steps {
-        if let FileOp::Bind { source: BindSource::Fd(fd), .. }
-        | FileOp::File { fd, .. }
-        | FileOp::BindData { fd, .. } = step.op
-        {
-            all.push(fd);
+    plan.filters.iter().for_each(|f| add(f.value, Stage::SeccompData, None));
+    if !life.as_pid_1 {
+        life.sync_fds.iter().for_each(|&fd| add(fd, Stage::Descriptor, None));
+    }
+    for (i, step) in plan.steps.iter().enumerate() {
+        match step.op {
+            FileOp::Bind { source: BindSource::Fd(fd), .. } => add(fd, Stage::Source, Some(i)),
+            FileOp::File { fd, .. } | FileOp::BindData { fd, .. } => {
+                add(fd, Stage::CopyData, Some(i));
+            }
+            _ => {}
         }
     }
     all
@@ -254,10 +263,12 @@ fn named(plan: &Plan) -> Vec<i32> {
 /// # Errors
 /// A descriptor that is not open.
 pub fn take_descriptors(plan: &Plan) -> Result<()> {
-    for number in named(plan) {
+    for (number, failure) in named(plan) {
         let fd = process::borrow_fd(number);
         let marked = fd.and_then(|fd| fcntl_setfd(fd, FdFlags::CLOEXEC));
-        marked.at(Stage::Descriptor).map_err(|f| f.about(number.cast_unsigned()))?;
+        // A closed source of a bind mount is a path of procfs that does not exist.
+        let error = |e: Errno| if failure.stage == Stage::Source { Errno::NOENT } else { e };
+        marked.map_err(|e| Failure { errno: error(e).raw_os_error(), ..failure })?;
     }
     let life = &plan.lifecycle;
     let kept = life.keep_fds.iter().chain(life.sync_fds.iter().filter(|_| life.as_pid_1));

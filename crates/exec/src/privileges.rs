@@ -2,7 +2,9 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::prepare::Prepared;
+use std::ffi::CStr;
 use swathe_sys::process::{Caps, drop_bounding, knows_capability, raise_ambient, set_caps};
+use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
 use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};
 use swathe_sys::{Errno, landlock, seccomp};
 
@@ -109,8 +111,15 @@ pub fn filters(prepared: &Prepared<'_>) -> Result<()> {
 
 /// The SELinux label that execve gives to the command (`/proc/self/attr/exec`).
 pub fn exec_label(label: &[u8]) -> Result<()> {
-    use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = openat(CWD, c"/proc/self/attr/exec", flags, Mode::empty()).at(Stage::Label)?;
-    swathe_sys::rustix::io::write(&file, label).map(drop).at(Stage::Label)
+    write_attribute(c"/proc/self/attr/exec", label, Stage::Label)
+}
+
+/// The SELinux label of what this process creates from now on; none: the policy's choice again.
+pub fn file_label(label: &[u8]) -> Result<()> {
+    write_attribute(c"/proc/self/attr/fscreate", label, Stage::FileLabel)
+}
+
+fn write_attribute(path: &CStr, label: &[u8], stage: Stage) -> Result<()> {
+    let file = openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).at(stage)?;
+    swathe_sys::rustix::io::write(&file, label).map(drop).at(stage)
 }

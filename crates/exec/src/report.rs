@@ -8,12 +8,66 @@ use swathe_plan::render;
 use swathe_plan::tables::RESOURCES;
 use swathe_sys::Errno;
 
-/// The kernel's text for an error, as strerror(3) gives it.
+/// The text for an error, as glibc's strerror(3) gives it: what callers and people know.
 pub fn error_text(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    // std adds the number: "Permission denied (os error 13)".
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    match TEXTS.iter().find(|(e, _)| e.raw_os_error() == errno) {
+        Some((_, text)) => (*text).to_owned(),
+        None => format!("Unknown error {errno}"),
+    }
 }
+
+/// Texts of the errors that the calls of a launch can give. musl has other words for some.
+const TEXTS: &[(Errno, &str)] = &[
+    (Errno::PERM, "Operation not permitted"),
+    (Errno::NOENT, "No such file or directory"),
+    (Errno::SRCH, "No such process"),
+    (Errno::INTR, "Interrupted system call"),
+    (Errno::IO, "Input/output error"),
+    (Errno::NXIO, "No such device or address"),
+    (Errno::TOOBIG, "Argument list too long"),
+    (Errno::NOEXEC, "Exec format error"),
+    (Errno::BADF, "Bad file descriptor"),
+    (Errno::CHILD, "No child processes"),
+    (Errno::AGAIN, "Resource temporarily unavailable"),
+    (Errno::NOMEM, "Cannot allocate memory"),
+    (Errno::ACCESS, "Permission denied"),
+    (Errno::FAULT, "Bad address"),
+    (Errno::NOTBLK, "Block device required"),
+    (Errno::BUSY, "Device or resource busy"),
+    (Errno::EXIST, "File exists"),
+    (Errno::XDEV, "Invalid cross-device link"),
+    (Errno::NODEV, "No such device"),
+    (Errno::NOTDIR, "Not a directory"),
+    (Errno::ISDIR, "Is a directory"),
+    (Errno::INVAL, "Invalid argument"),
+    (Errno::NFILE, "Too many open files in system"),
+    (Errno::MFILE, "Too many open files"),
+    (Errno::NOTTY, "Inappropriate ioctl for device"),
+    (Errno::TXTBSY, "Text file busy"),
+    (Errno::FBIG, "File too large"),
+    (Errno::NOSPC, "No space left on device"),
+    (Errno::SPIPE, "Illegal seek"),
+    (Errno::ROFS, "Read-only file system"),
+    (Errno::MLINK, "Too many links"),
+    (Errno::PIPE, "Broken pipe"),
+    (Errno::RANGE, "Numerical result out of range"),
+    (Errno::DEADLK, "Resource deadlock avoided"),
+    (Errno::NAMETOOLONG, "File name too long"),
+    (Errno::NOSYS, "Function not implemented"),
+    (Errno::NOTEMPTY, "Directory not empty"),
+    (Errno::LOOP, "Too many levels of symbolic links"),
+    (Errno::OVERFLOW, "Value too large for defined data type"),
+    (Errno::LIBBAD, "Accessing a corrupted shared library"),
+    (Errno::USERS, "Too many users"),
+    (Errno::OPNOTSUPP, "Operation not supported"),
+    (Errno::NOBUFS, "No buffer space available"),
+    (Errno::TIMEDOUT, "Connection timed out"),
+    (Errno::STALE, "Stale file handle"),
+    (Errno::DQUOT, "Disk quota exceeded"),
+    (Errno::CONNREFUSED, "Connection refused"),
+    (Errno::AFNOSUPPORT, "Address family not supported by protocol"),
+    (Errno::NOTSOCK, "Socket operation on non-socket"),
+];
 
 /// The operation that a failure is part of.
 pub fn step<'p>(plan: &'p Plan, failure: &Failure) -> Option<&'p Step> {
@@ -89,7 +143,7 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
             let part = ["sys", "sysrq-trigger", "irq", "bus"].get(detail).copied().unwrap_or("?");
             bytes(&[b"Can't access ", d, b"/", part.as_bytes()])
         }
-        Stage::Tmpfs => bytes(&[b"Can't mount tmpfs on ", &newroot(d)]),
+        Stage::Tmpfs => bytes(&[b"Can't mount tmpfs on ", d]),
         Stage::DevNode | Stage::DevNodeKind | Stage::DevConsole => {
             let name = NODE_NAMES.get(detail).copied().unwrap_or("?").as_bytes();
             let what: &[u8] = match failure.stage {
@@ -106,15 +160,11 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
             let name = ["shm", "pts"].get(detail).copied().unwrap_or("?").as_bytes();
             bytes(&[b"Can't create ", d, b"/", name])
         }
-        Stage::DevPts => bytes(&[b"Can't mount devpts on ", &newroot(d), b"/pts"]),
-        Stage::Mqueue => bytes(&[b"Can't mount mqueue on ", &newroot(d)]),
+        Stage::DevPts => bytes(&[b"Can't mount devpts on ", d, b"/pts"]),
+        Stage::Mqueue => bytes(&[b"Can't mount mqueue on ", d]),
         Stage::OverlaySource | Stage::OverlayWork => overlay_source(failure, op),
-        Stage::Overlay => bytes(&[b"Can't make overlay mount on ", &newroot(d)]),
-        Stage::OverlayOverlap => bytes(&[
-            b"Can't make overlay mount on ",
-            &newroot(d),
-            b": Overlay directories may not overlap",
-        ]),
+        Stage::Overlay => overlay(op),
+        Stage::OverlayOverlap => bytes(&[&overlay(op), b": Overlay directories may not overlap"]),
         Stage::CopyData => bytes(&[b"Can't write data to file ", d]),
         Stage::SymlinkMake => bytes(&[b"Can't make symlink at ", d]),
         Stage::SymlinkTarget => {
@@ -125,7 +175,8 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
         }
         Stage::Chmod => {
             let mode = match op {
-                Some(FileOp::Chmod { mode, .. }) => format!("{mode:#o}").replacen("0o", "0", 1),
+                Some(FileOp::Chmod { mode: 0, .. }) => "0".to_owned(),
+                Some(FileOp::Chmod { mode, .. }) => format!("0{mode:o}"),
                 _ => String::new(),
             };
             bytes(&[b"Can't chmod ", mode.as_bytes(), b" ", d])
@@ -133,6 +184,20 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
         Stage::Mask => bytes(&[b"Can't mask ", d]),
         _ => elsewhere(plan, failure),
     }
+}
+
+/// An overlay that was refused, with the options that it was to have.
+fn overlay(op: Option<&FileOp>) -> Bytes {
+    let Some(FileOp::Overlay { layers, upper, dest }) = op else {
+        return b"Can't make overlay mount".to_vec();
+    };
+    let mut options = Vec::new();
+    if let OverlayUpper::Host { upper, work } = upper {
+        options.extend([b"upperdir=", &upper.0[..], b",workdir=", &work.0, b","].concat());
+    }
+    let lower: Vec<&[u8]> = layers.iter().rev().map(|l| &l.0[..]).collect();
+    options.extend([b"lowerdir=", &lower.join(&b':')[..], b",userxattr"].concat());
+    bytes(&[b"Can't make overlay mount on ", &newroot(&dest.0), b" with options ", &options])
 }
 
 fn overlay_source(failure: &Failure, op: Option<&FileOp>) -> Bytes {
@@ -181,6 +246,13 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
         }
         Stage::Bounding => format!("Dropping capability {detail} from bounds").into_bytes(),
         Stage::Ambient => format!("Adding ambient capability {detail}").into_bytes(),
+        Stage::SwitchIds => {
+            let (what, id) = match failure.detail {
+                0 => ("gid", plan.gid),
+                _ => ("uid", plan.uid),
+            };
+            format!("unable to switch to {what} {}", id.unwrap_or_default()).into_bytes()
+        }
         Stage::Clone => clone_text(failure).into(),
         Stage::JoinUser if failure.error() == Some(Errno::INVAL) => {
             "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.".into()
@@ -211,9 +283,7 @@ fn clone_text(failure: &Failure) -> &'static str {
 fn plain(stage: Stage) -> &'static str {
     match stage {
         Stage::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS) failed",
-        Stage::Credentials => {
-            "Refusing to run with raised privileges: set-user-ID, set-group-ID or file capabilities"
-        }
+        Stage::Credentials => "setuid use of bubblewrap is not supported",
         Stage::FileCapabilities => "Unexpected capabilities but not setuid, old file caps config?",
         Stage::OpenProc => "Can't open /proc",
         Stage::SeccompData => "Can't read seccomp data",
@@ -229,7 +299,6 @@ fn plain(stage: Stage) -> &'static str {
         Stage::UidMap => "setting up uid map",
         Stage::SetGroups => "error writing to setgroups",
         Stage::GidMap => "setting up gid map",
-        Stage::SwitchIds => "unable to switch to the ids of the user namespace",
         Stage::Loopback => "loopback: Failed RTM_NEWADDR",
         Stage::Slave => "Failed to make / slave",
         Stage::RootTmpfs => "Failed to mount tmpfs",

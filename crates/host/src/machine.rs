@@ -92,3 +92,19 @@ pub fn filtered() -> bool {
 pub fn has_seccomp() -> bool {
     status_field("Seccomp").is_some()
 }
+
+/// Checks an SELinux label with the running policy, as `security_check_context` does: through
+/// selinuxfs.
+///
+/// # Errors
+/// `None`: SELinux is not in force here. `Some`: the kernel's text on the label.
+pub fn check_label(label: &[u8]) -> Result<(), Option<String>> {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open("/sys/fs/selinux/context");
+    let mut file = match file {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(None),
+        Err(e) => return Err(Some(e.to_string())),
+    };
+    file.write_all(label).map_err(|e| Some(e.to_string()))
+}

@@ -39,9 +39,21 @@ impl<'p> View<'p> {
 
     /// What is at `path`, which counts from the sandbox's root.
     pub fn look(&self, path: &Path) -> Seen {
+        let at = match self.resolve(path) {
+            Ok(at) => at,
+            Err(missing) => return Seen::Missing(missing),
+        };
+        match self.at(&at) {
+            Entry::Host(path) => Seen::Host(path),
+            Entry::Made => Seen::Made,
+            Entry::Link(_) | Entry::Missing => Seen::Missing(at),
+        }
+    }
+
+    /// The path without links and ".."; the error is the path that is missing.
+    fn resolve(&self, path: &Path) -> Result<PathBuf, PathBuf> {
         let mut left: Vec<Vec<u8>> = components(path.as_os_str().as_bytes());
         let mut at = PathBuf::from("/");
-        let mut seen = self.at(&at);
         let mut links = 0;
         while let Some(name) = left.pop() {
             match name.as_slice() {
@@ -52,19 +64,17 @@ impl<'p> View<'p> {
                 }
                 _ => at.push(OsStr::from_bytes(&name)),
             }
-            seen = self.at(&at);
-            let target = match &seen {
-                Entry::Link(target) => target.clone(),
+            let target = match self.at(&at) {
+                Entry::Link(target) => target,
                 Entry::Missing => {
-                    left.reverse();
-                    left.iter().for_each(|c| at.push(OsStr::from_bytes(c)));
-                    return Seen::Missing(at);
+                    left.iter().rev().for_each(|c| at.push(OsStr::from_bytes(c)));
+                    return Err(at);
                 }
                 _ => continue,
             };
             links += 1;
             if links > MAX_LINKS {
-                return Seen::Missing(at);
+                return Err(at);
             }
             at.pop();
             if target.starts_with(b"/") {
@@ -72,14 +82,15 @@ impl<'p> View<'p> {
             }
             left.extend(components(&target));
         }
-        match seen {
-            Entry::Host(path) => Seen::Host(path),
-            Entry::Made => Seen::Made,
-            Entry::Link(_) | Entry::Missing => match self.at(&at) {
-                Entry::Host(path) => Seen::Host(path),
-                Entry::Made => Seen::Made,
-                _ => Seen::Missing(at),
-            },
+        Ok(at)
+    }
+
+    /// The text of the link at `path`, whose parents are followed.
+    pub fn link(&self, path: &Path) -> Option<Vec<u8>> {
+        let dir = self.resolve(path.parent()?).ok()?;
+        match self.at(&dir.join(path.file_name()?)) {
+            Entry::Link(target) => Some(target),
+            _ => None,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct ParseError {
     pub level_prefix: bool,
     /// Where errors were to be written as JSON, if that came before it.
     pub json_errors_fd: Option<FdNumber>,
+    /// Labels that were asked for before it: a system that has none refuses those first.
+    pub labels: Vec<Bytes>,
 }
 
 /// A remark on a command line that can be used.
@@ -134,6 +136,7 @@ impl Parser {
             hint: fault.hint,
             level_prefix: self.plan.level_prefix,
             json_errors_fd: self.plan.json_errors_fd,
+            labels: self.plan.exec_label.iter().chain(&self.plan.file_label).cloned().collect(),
         }
     }
 

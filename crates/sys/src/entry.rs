@@ -97,3 +97,12 @@ pub fn is_secure_exec() -> bool {
     // SAFETY: getauxval only reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
+
+/// Whether real and effective ids differed at the start: a set-user-ID or set-group-ID executable.
+pub fn has_two_ids() -> bool {
+    // SAFETY: getauxval only reads the auxiliary vector.
+    unsafe {
+        libc::getauxval(libc::AT_UID) != libc::getauxval(libc::AT_EUID)
+            || libc::getauxval(libc::AT_GID) != libc::getauxval(libc::AT_EGID)
+    }
+}

@@ -35,7 +35,7 @@ impl Builder<'_> {
         match &step.op {
             FileOp::Bind { .. } | FileOp::Overlay { .. } => self.host_tree(index, &step.op),
             FileOp::RemountReadOnly { .. } => {
-                let fd = self.root.open_dest(target, Stage::OpenDest)?;
+                let fd = self.root.open_dest(target, Stage::Create)?;
                 self.mounter.read_only(fd.as_fd()).at(Stage::RemountReadOnly)
             }
             FileOp::Proc { .. } => self.proc(index),

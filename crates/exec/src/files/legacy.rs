@@ -160,7 +160,7 @@ pub fn read_only(proc_fd: BorrowedFd<'_>, top: BorrowedFd<'_>) -> Result<()> {
     let top_path = fs::readlinkat(CWD, fd_path(top), Vec::new())?;
     let tree = mountinfo::tree(proc_fd, top_path.to_bytes())?;
     let Some(entry) = tree.first() else { return Err(Errno::INVAL) };
-    let how = MS_REMOUNT | MS_BIND | MS_SILENT | MS_RDONLY | entry.flags;
+    let how = MS_REMOUNT | MS_BIND | MS_SILENT | MS_RDONLY | MS_NOSUID | MS_NODEV | entry.flags;
     mount(c"none", &fd_path(top), None, how, None)
 }
 

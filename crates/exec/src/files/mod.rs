@@ -71,6 +71,9 @@ pub(crate) fn tmpfs_options(
     if let Some(inodes) = inodes.or(prepared.plan.default_tmpfs_inodes) {
         options.push((c"nr_inodes", text(inodes.to_string())));
     }
+    if let Some(label) = &prepared.plan.file_label {
+        options.push((c"context", CString::new(label.as_slice()).unwrap_or_default()));
+    }
     options
 }
 

@@ -210,12 +210,13 @@ impl Mounter {
         mount
     }
 
-    /// Makes one mount read-only, not those below it.
+    /// Makes one mount read-only, not those below it; nosuid and nodev too, as bubblewrap does.
     pub fn read_only(&self, mount: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
         if !self.kernel.mount_fds {
             return legacy::read_only(self.proc_fd(), mount);
         }
-        set_attr(mount, c"", attr::RDONLY, Propagation::Keep, false)
+        let set = attr::RDONLY | attr::NOSUID | attr::NODEV;
+        set_attr(mount, c"", set, Propagation::Keep, false)
     }
 }
 
