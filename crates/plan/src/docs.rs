@@ -10,7 +10,11 @@ pub use completions::{bash, fish, zsh};
 pub use manual::manual;
 
 use crate::options::{Kind, Opt, Section, Spec, TABLE};
-use std::fmt::Write as _;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
 
 fn usage_of(spec: &Spec) -> String {
     let mut text = spec.name.to_owned();

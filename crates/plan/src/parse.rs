@@ -9,6 +9,10 @@ use crate::model::{
 };
 use crate::options::{self, Opt, Repeat, Spec};
 use crate::tables;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The most words in all, `--args` included. bubblewrap's limit is 9,000; callers hit it.
 pub const MAX_WORDS: usize = 1 << 20;
@@ -397,7 +401,7 @@ impl Parser {
             let name = options::spec(opt).name;
             return Err(Fault::new(format!("{name} requires at least {text} --overlay-src")));
         }
-        let layers = std::mem::take(&mut self.layers);
+        let layers = core::mem::take(&mut self.layers);
         let (upper, dest) = match opt {
             Opt::Overlay => (
                 OverlayUpper::Host {

@@ -6,7 +6,10 @@
 use super::{Offer, kinds, names_with, offer};
 use crate::options::{Repeat, Spec, TABLE};
 use crate::tables::{CAPABILITIES, RESOURCES};
-use std::fmt::Write as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
 
 /// Names of capabilities, as a shell's list of words.
 fn capabilities() -> String {

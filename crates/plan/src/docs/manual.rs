@@ -2,6 +2,9 @@
 
 use super::usage_of;
 use crate::options::{Repeat, Section, Spec, TABLE};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
 
 /// The page without what is generated: lines `@OPTIONS@` and `@DIFFERENCES@` stand for that.
 const PAGE: &str = include_str!("bwrap.1.in");
