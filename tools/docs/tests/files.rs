@@ -166,3 +166,45 @@ fn zsh_reads() {
     );
     assert!(said.lines().any(|l| l == "--help[show this text and exit]"), "{said}");
 }
+
+/// Every test that the list of weaknesses names exists.
+#[test]
+fn named_tests_exist() {
+    let list = std::fs::read_to_string(file("docs/cve-checklist.md")).expect("the list");
+    let mut found = 0;
+    for name in list.split('`').skip(1).step_by(2) {
+        let Some((test, function)) = name.split_once("::") else { continue };
+        if test == "file" {
+            continue;
+        }
+        let path = file("crates/bwrap/tests").join(test).with_extension("rs");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(text.contains(&format!("fn {function}(")), "no test {name}");
+        assert!(text.contains(&format!("    {function},")), "{name} is never run");
+        found += 1;
+    }
+    assert!(found > 30, "only {found} tests were found: has the list another form now?");
+}
+
+/// Every link of the documents to a file of the repository leads somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let adr = std::fs::read_dir(file("docs/adr")).expect("decisions");
+    let mut all: Vec<PathBuf> = adr.map(|e| e.expect("an entry").path()).collect();
+    let names = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+    all.extend(names.iter().map(|name| file(name)));
+    all.extend(["ARCHITECTURE.md", "cve-checklist.md"].map(|n| file("docs").join(n)));
+    let mut found = 0;
+    for document in all {
+        let text = std::fs::read_to_string(&document).expect("a document");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let target = document.parent().expect("a directory").join(link);
+            assert!(target.exists(), "{}: {link}", document.display());
+            found += 1;
+        }
+    }
+    assert!(found > 20, "only {found} links were found");
+}
