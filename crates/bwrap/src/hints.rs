@@ -379,12 +379,10 @@ fn add(path: &[u8]) -> String {
 /// Explains a command that ended as loaders do when a library is missing (exit status 127).
 pub fn missing_library(plan: &Plan) -> Option<Hint> {
     // A bound on what a strange file can make us read.
-    const MOST: usize = 500;
+    const MOST: usize = 100;
     let view = View::new(plan);
-    let file = candidates(plan).iter().find_map(|p| match view.look(p) {
-        Seen::Host(file) => Some(file),
-        _ => None,
-    })?;
+    // Only files that the command cannot have changed: it has run, and this is outside its limits.
+    let file = candidates(plan).iter().find_map(|p| view.look_fixed(p))?;
     let mut seen: Vec<String> = Vec::new();
     let mut left = alloc::vec![file];
     while let Some(file) = left.pop().filter(|_| seen.len() < MOST) {
@@ -403,7 +401,7 @@ pub fn missing_library(plan: &Plan) -> Option<Hint> {
                 _ => None,
             });
             match (inside, dirs.iter().map(at).find(|p| files::exists(p))) {
-                (Some(found), _) => left.push(found),
+                (Some(_), _) => left.extend(dirs.iter().find_map(|dir| view.look_fixed(&at(dir)))),
                 (None, Some(host)) => {
                     let cause = format!(
                         "{} needs the library {}, which the host has as {} and the sandbox does not",

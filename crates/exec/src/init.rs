@@ -40,7 +40,8 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
         child::own_terminal()?;
     }
     // With nothing left to take away from this process, the command can be started the fast way.
-    let simple = prepared.caps == Some(0) && prepared.filters.is_empty();
+    // Where this process can be looked into, its descriptors have to be gone first, too.
+    let simple = !watched && prepared.caps == Some(0) && prepared.filters.is_empty();
     let pid = if simple {
         privileges::no_caps(prepared)?;
         arm(prepared)?;
@@ -64,7 +65,7 @@ fn arm(prepared: &Prepared<'_>) -> Result<()> {
     if !prepared.plan.lifecycle.die_with_parent {
         child::die_with_parent(false)?;
     }
-    if !prepared.own_pid_ns {
+    if !prepared.plan.namespaces.pid {
         swathe_sys::signal::ignore_sigpipe().at(Stage::Wait)?;
     }
     Ok(())
@@ -89,11 +90,13 @@ fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
         // The kernel adds the sender's pid: so the launcher knows whom to pass signals to.
         channel.send(Message::Ready);
     }
-    if !prepared.own_pid_ns {
+    if !prepared.plan.namespaces.pid {
         swathe_sys::signal::restore_sigpipe(prepared.sigpipe_ignored).at(Stage::Fork)?;
     }
     if prepared.plan.lifecycle.die_with_parent {
         child::die_with_parent(true)?;
+        // It only tells of a reaper that ends from now on.
+        child::leave_if_alone(channel);
     }
     Ok(())
 }

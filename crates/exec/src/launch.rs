@@ -103,6 +103,13 @@ fn with_namespaces<T>(
     mut make: impl FnMut(u32) -> core::result::Result<T, Errno>,
 ) -> Result<(T, bool)> {
     let first = make(flags(prepared, true));
+    if first.as_ref().is_err_and(|e| *e == Errno::INVAL)
+        && prepared.plan.namespaces.join_pid.is_some()
+    {
+        // A pid namespace can only have one below it that belongs to a user namespace below its
+        // own.
+        return first.map(|made| (made, true)).at(Stage::BelowPid);
+    }
     let optional = prepared.plan.namespaces.cgroup == CgroupNamespace::Try;
     match first {
         // Not for another reason: whether the kernel has the kind can be seen.
@@ -207,7 +214,9 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
     let code = status.and_then(|(_, status)| status.exit_status()).unwrap_or(3);
     if code >= 3 {
         let errno = code - 3;
-        return Err(Failure { stage: Stage::Clone, errno, op: None, detail: 0 });
+        let stage =
+            if errno == Errno::INVAL.raw_os_error() { Stage::BelowPid } else { Stage::Clone };
+        return Err(Failure { stage, errno, op: None, detail: 0 });
     }
     let pid = monitor::only_child().at(Stage::Wait)?;
     Ok((Fork::Parent(pid), code == 0))

@@ -52,6 +52,13 @@ impl Caller {
             Err(Errno::SRCH) => return Err(gone()),
             Err(e) => return Err(e).at(Stage::CallerGone),
         };
+        // A stopped launcher cannot look at a pidfd. Where the caller has one thread, its end is the
+        // caller's: the death signal is right too. (A directory has two links and one for each of
+        // the directories in it.)
+        let tasks = format!("/proc/{}/task", parent.as_raw_nonzero());
+        if rustix::fs::stat(tasks).is_ok_and(|s| s.st_nlink == 3) {
+            crate::child::die_with_parent(true)?;
+        }
         if getppid() != Some(parent) {
             return Err(gone());
         }
@@ -155,10 +162,18 @@ impl Sandbox<'_> {
     /// Waits until somebody has mapped the ids: a byte, or the end of file.
     fn wait_for_maps(&self, number: i32) -> Result<()> {
         let fd = process::borrow_fd(number).at(Stage::Block)?;
-        if self.caller.fd().is_some() {
-            let [_, gone] = ready([Some(fd), self.caller.fd()], [PollFlags::IN; 2]);
+        let signals = self.signals.as_ref().map(|s| s.fd().as_fd());
+        while self.caller.fd().is_some() || signals.is_some() {
+            let waits = [Some(fd), self.caller.fd(), signals];
+            let [mapped, gone, signal] = ready(waits, [PollFlags::IN; 3]);
             if gone {
                 return Err(Failure::found(Stage::CallerGone));
+            }
+            if let Some(signals) = self.signals.as_ref().filter(|_| signal) {
+                signals.end_if_asked();
+            }
+            if mapped {
+                break;
             }
         }
         let mut byte = [0];

@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
-use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, leave_open, to_name};
+use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, to_name};
 use crate::files::root::Attach;
 use crate::files::sources::{Node, Source};
 use crate::files::tmpfs_options;
@@ -51,8 +51,13 @@ pub(super) fn open_nodes(mounter: &Mounter, tty: Option<&Terminal>) -> Result<Ve
     if let Some(tty) = tty {
         // Writable by the sandbox in any case, through standard output: a name for it gives away
         // nothing and makes ttyname(3) work.
-        let tree = open_node(mounter, &tty.path, tty.device);
-        nodes.push((c"console", tree.map_err(|f| f.about(NODES.len() as u32))?));
+        let about = |f: Failure| f.about(NODES.len() as u32);
+        let tree = open_node(mounter, &tty.path, tty.identity.2).map_err(about)?;
+        let stat = fs::fstat(tree.fd()).at(Stage::DevNode).map_err(about)?;
+        if crate::prepare::identity(&stat) != tty.identity {
+            return Err(about(Failure::found(Stage::DevNodeKind)));
+        }
+        nodes.push((c"console", tree));
     }
     Ok(nodes)
 }
@@ -97,7 +102,7 @@ impl Builder<'_> {
         match tree {
             Tree::Detached(fd) => {
                 to_name(fd.as_fd(), dev.as_fd(), name).at(Stage::DevNode)?;
-                leave_open(fd);
+                self.mounter.leave(fd);
                 Ok(())
             }
             tree @ Tree::Source(..) => {
@@ -115,7 +120,7 @@ impl Builder<'_> {
             // No path to resolve: the tmpfs is ours, and nothing but this can be called that.
             let mount = self.mounter.detached(&new).at(Stage::DevPts)?;
             to_name(mount.as_fd(), dev.as_fd(), c"pts").at(Stage::DevPts)?;
-            leave_open(mount);
+            self.mounter.leave(mount);
             return Ok(());
         }
         let at = open_path(dev.as_fd(), c"pts").at(Stage::DevPts)?;
