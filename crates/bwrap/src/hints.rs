@@ -72,7 +72,11 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
             "the path of the descriptor leads to another file now: it was replaced meanwhile",
             "nothing was mounted; try again, or find out who replaces it",
         ),
-        Stage::Parents | Stage::Create | Stage::DataFile | Stage::SymlinkMake | Stage::Chmod
+        Stage::Chmod if errno == Errno::ROFS => Hint::new(
+            "it lies below a read-only mount",
+            "change the mode on the host, or bind it writable",
+        ),
+        Stage::Parents | Stage::Create | Stage::DataFile | Stage::SymlinkMake
             if errno == Errno::ROFS =>
         {
             read_only(plan, failure)

@@ -237,6 +237,9 @@ fn start(
     for number in [life.info_fd, life.json_status_fd].into_iter().flatten() {
         swathe_sys::process::close_fd(number);
     }
+    if swathe_plan::check::has_ranges(prepared.plan) {
+        crate::launch::no_new_privs()?;
+    }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
     if go {

@@ -7,7 +7,7 @@ use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
-use swathe_plan::check::Caller;
+use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
@@ -47,7 +47,12 @@ pub fn secure() -> Result<()> {
     if swathe_sys::entry::is_secure_exec() {
         return Err(Failure::found(Stage::FileCapabilities));
     }
-    signal::reset_sigchld().at(Stage::NoNewPrivs)?;
+    signal::reset_sigchld().at(Stage::NoNewPrivs)
+}
+
+/// No privileges by execve, for this process and all that it starts. Where ids are mapped by a
+/// set-user-ID tool, the launcher runs that first.
+pub(crate) fn no_new_privs() -> Result<()> {
     rustix::thread::set_no_new_privs(true).at(Stage::NoNewPrivs)
 }
 
@@ -68,7 +73,8 @@ pub fn initial_caps(uid: u32) -> Result<u64> {
 /// command, and the function returns only a failure.
 pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome {
     // Before any descriptor of ours: one of those named may be closed, and its number free.
-    let proc_fd = take_descriptors(plan).and_then(|()| child::open_proc());
+    let early = if check::has_ranges(plan) { Ok(()) } else { no_new_privs() };
+    let proc_fd = early.and_then(|()| take_descriptors(plan)).and_then(|()| child::open_proc());
     let ready = proc_fd.and_then(|fd| Ok((fd, prepare(plan, caller, caps, env)?)));
     let (proc_fd, prepared) = match ready {
         Ok(ready) => ready,
@@ -78,7 +84,10 @@ pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome 
         let inside = !prepared.filters.is_empty();
         return Outcome::Failed { failure: direct(&prepared, proc_fd), inside };
     }
-    monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed)
+    let outcome = monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed);
+    // The monitor has closed by number what it does not need: nothing of it may be closed again.
+    core::mem::forget(prepared);
+    outcome
 }
 
 /// Namespaces that the new process gets by its clone.

@@ -10,9 +10,7 @@ use alloc::format;
 use alloc::vec;
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use swathe_sys::rustix::process::{
-    Pid, PidfdFlags, WaitOptions, getppid, getsid, pidfd_open, waitpid,
-};
+use swathe_sys::rustix::process::{Pid, PidfdFlags, WaitOptions, getppid, pidfd_open, waitpid};
 use swathe_sys::{Errno, process, rustix, signal};
 
 /// The process that started the launcher, watched for `--die-with-parent`.
@@ -34,12 +32,7 @@ impl Caller {
             return Ok(Self(None));
         };
         let gone = || Failure::found(Stage::CallerGone);
-        // A caller that ended before this could be asked has been replaced by init or a subreaper.
-        // A real parent shares our session, unless we lead one ourselves or it has left ours.
-        let ours = getsid(None);
-        let theirs = getsid(Some(parent));
-        let leader = ours == Ok(rustix::process::getpid());
-        if ours != theirs && !leader {
+        if is_orphan(parent.as_raw_nonzero().get()) {
             return Err(gone());
         }
         let fd = match pidfd_open(parent, PidfdFlags::empty()) {
@@ -69,6 +62,42 @@ impl Caller {
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(AsFd::as_fd)
     }
+}
+
+/// Whether `parent` is not the process that started this one, but init or a subreaper that has
+/// taken its place before it could be asked for.
+///
+/// A real parent shares our session, unless one of the two has made a new one after the fork. If we
+/// have, nothing can be told. If the parent has, its session is younger than ours; that of a reaper
+/// is older.
+fn is_orphan(parent: i32) -> bool {
+    let (Ok(ours), Ok(theirs)) = (process::session_of(0), process::session_of(parent)) else {
+        // The parent has gone in this moment.
+        return true;
+    };
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    if ours == theirs || ours == own || ours == 0 || theirs == 0 {
+        return false;
+    }
+    match (start_time(ours), start_time(theirs)) {
+        (Some(ours), Some(theirs)) => theirs < ours,
+        // The leader of our session has gone: the caller, most likely.
+        (None, _) => true,
+        (Some(_), None) => parent == 1,
+    }
+}
+
+/// When a process has started, in clock ticks (field 22 of /proc/PID/stat).
+fn start_time(pid: i32) -> Option<u64> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let path = format!("/proc/{pid}/stat");
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
+    let mut text = [0; 1024];
+    let n = rustix::io::read(&file, &mut text).ok()?;
+    // The second field, in parentheses, may hold anything.
+    let rest = &text[..n][text[..n].iter().rposition(|&b| b == b')')? + 2..];
+    let field = rest.split(|&b| b == b' ').nth(19)?;
+    core::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// A launched sandbox.
@@ -128,6 +157,7 @@ impl Sandbox<'_> {
                 self.wait_for_maps(fd)?;
             }
             crate::maps::write_ranges(self.prepared, self.pid)?;
+            crate::launch::no_new_privs()?;
             self.channel.go();
         }
         drop(proc_fd);

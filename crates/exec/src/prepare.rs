@@ -1,6 +1,7 @@
 //! Everything that can be worked out before the first process is made.
 
 use crate::failure::{At, Failure, Result, Stage};
+use crate::janitor::Janitor;
 use crate::layout::{self, Target};
 use crate::terminal::Pty;
 use alloc::borrow::Cow;
@@ -93,6 +94,8 @@ pub struct Prepared<'p> {
     pub shape: Shape,
     /// The command.
     pub command: Command,
+    /// Who removes the placeholders of masks.
+    pub janitor: Option<Janitor>,
     /// The sandbox's own terminal.
     pub pty: Option<Pty>,
     /// Whether the caller ignores SIGPIPE, and so the command shall.
@@ -174,6 +177,7 @@ pub fn prepare<'p>(
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
         shape,
+        janitor: if has_masks(plan) { Some(Janitor::start()?) } else { None },
         pty,
         command: command(plan, &env)?,
         sigpipe_ignored: shape == Shape::Reaped && signal::is_sigpipe_ignored(),
@@ -213,12 +217,17 @@ fn needs_scratch(op: &FileOp) -> bool {
     )
 }
 
+fn has_masks(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
+}
+
 /// A launch needs no process beside the command when nobody waits for anything but its end, and
 /// when the host is visible as a whole, so that no missing part has to be explained afterwards.
 fn shape(plan: &Plan, base: Base) -> Shape {
     let life = &plan.lifecycle;
-    let reaper = !life.as_pid_1
-        && (plan.namespaces.pid || !life.lock_files.is_empty() || !life.sync_fds.is_empty());
+    // Masks end with the process that holds them.
+    let held = !life.lock_files.is_empty() || !life.sync_fds.is_empty() || has_masks(plan);
+    let reaper = !life.as_pid_1 && (plan.namespaces.pid || held);
     if reaper {
         return Shape::Reaped;
     }
@@ -233,7 +242,6 @@ fn shape(plan: &Plan, base: Base) -> Shape {
         || life.new_session
         || life.pty
         || check::has_ranges(plan)
-        || plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
         || !matches!(base, Base::InPlace(_));
     if watched { Shape::Monitored } else { Shape::Direct }
 }

@@ -1,4 +1,4 @@
-//! A minimal /dev, and masks.
+//! A minimal /dev.
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
@@ -125,49 +125,6 @@ impl Builder<'_> {
         }
         let at = open_path(dev.as_fd(), c"pts").at(Stage::DevPts)?;
         self.mounter.attach_new(&new, &mut self.root, Attach::Open(at), Stage::DevPts).map(drop)
-    }
-
-    /// Hides a path: what is there is covered by an empty, unreadable thing of its kind.
-    pub(super) fn mask(&mut self, index: usize) -> Result<()> {
-        let target = &self.prepared.targets[index];
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match self.root.open(&target.path, flags) {
-            Ok(fd) => fd,
-            Err(swathe_sys::Errno::NOENT) => return self.mask_missing(index),
-            Err(e) => return Err(e).at(Stage::Mask),
-        };
-        self.cover(fd)
-    }
-
-    fn cover(&mut self, at: OwnedFd) -> Result<()> {
-        let kind = crate::files::root::kind_of(at.as_fd()).at(Stage::Mask)?;
-        if kind == FileType::Symlink {
-            return Err(Failure::found(Stage::SymlinkDest));
-        }
-        let Some(scratch) = &self.scratch else {
-            return Err(Failure::found(Stage::Scratch));
-        };
-        let name = if kind == FileType::Directory { c"mask-dir" } else { c"mask-file" };
-        let mode = Mode::empty();
-        let made = if kind == FileType::Directory {
-            fs::mkdirat(scratch, name, mode)
-        } else {
-            fs::mknodat(scratch, name, FileType::RegularFile, mode, 0)
-        };
-        match made {
-            Ok(()) | Err(swathe_sys::Errno::EXIST) => {}
-            Err(e) => return Err(e).at(Stage::Mask),
-        }
-        let tree = self
-            .mounter
-            .tree(scratch.as_fd(), name, Attrs::of(Access::ReadOnly))
-            .at(Stage::Mask)?;
-        self.mounter.attach(tree, &mut self.root, Attach::Open(at), Stage::Mask)
-    }
-
-    /// A path that does not exist: nothing to hide where nothing can be created.
-    fn mask_missing(&mut self, _index: usize) -> Result<()> {
-        Ok(())
     }
 }
 

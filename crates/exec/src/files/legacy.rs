@@ -96,10 +96,11 @@ pub fn bind(
 pub fn apply(proc_fd: BorrowedFd<'_>, top: BorrowedFd<'_>, attrs: Attrs) -> Result<()> {
     fchdir(proc_fd)?;
     let top_path = fs::readlinkat(CWD, fd_path(top), Vec::new())?;
-    let tree = mountinfo::tree(proc_fd, top_path.to_bytes())?;
+    // First: what arrived after the table was read would be missed.
     if attrs.propagation == Propagation::Private {
         mount(c"none", &fd_path(top), None, MS_PRIVATE | MS_REC | MS_SILENT, None)?;
     }
+    let tree = mountinfo::tree(proc_fd, top_path.to_bytes())?;
     for (i, entry) in tree.iter().enumerate() {
         let flags = entry.flags | flags_of(attrs.set);
         if flags == entry.flags {

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 pub mod build;
 pub mod devices;
 pub mod legacy;
+mod masks;
 pub mod mountinfo;
 pub mod mounts;
 pub mod overlay;
