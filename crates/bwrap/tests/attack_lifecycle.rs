@@ -43,23 +43,33 @@ fn caller_of_a_stopped_launcher(b: &Bwrap) {
     }
 }
 
-/// A sandbox beside another one, in its pid namespace, ends with its launcher too.
+/// A sandbox beside another one, in its pid namespace, where our own reaper is not pid 1: the end of
+/// its launcher is the end of its command too.
 fn beside_another(b: &Bwrap) {
-    let script = format!(
-        "\"$BWRAP\" {usr} --unshare-user --unshare-pid --info-fd 9 sleep 30 9>&8 & first=$!
-        read x <&7; read x n <&7; n=${{n%,}}; exec 5< /proc/$n/ns/user 6< /proc/$n/ns/pid
-        \"$BWRAP\" {usr} --userns 5 --pidns 6 --sync-fd 4 --die-with-parent sh -c \
-            'echo up >&8; sleep 30' 4< /dev/null & second=$!
-        while read x <&7 && [ \"$x\" != up ]; do :; done
-        kill -KILL $second; wait $second; sleep 0.5
-        kill -KILL $first; wait",
-        usr = usr()
-    );
-    let (read, write) = pipe();
-    let text =
-        script.replace("sleep 0.5", "sleep 0.5; echo $(ps -eo args= | grep -c '[s]leep 30')");
-    let outcome = b.script(&text).fd(7, read).fd(8, write).may_leave(Duration::from_secs(1)).go();
-    assert!(outcome.left <= 2, "{outcome}");
+    for extra in ["--sync-fd 4", "--unshare-pid", ""] {
+        let temp = b.temp();
+        let script = format!(
+            "mkfifo $T/alive $T/up; \"$BWRAP\" {usr} --unshare-user --unshare-pid --info-fd 9 \
+                sh -c 'echo ok >&8; exec sleep 30 8>&-' 9>&8 & first=$!
+            read x <&7; read x n <&7; n=${{n%,}}; while [ \"$x\" != ok ]; do read x <&7; done
+            exec 5< /proc/$n/ns/user 6< /proc/$n/ns/pid
+            \"$BWRAP\" {usr} --userns 5 --pidns 6 {extra} --die-with-parent sh -c \
+                'echo up >&9; exec sleep 30 9>&-' 4< /dev/null 3> $T/alive 9> $T/up & second=$!
+            exec 4< $T/alive; read x < $T/up; echo $x; kill -KILL $second; wait $second
+            timeout 3 cat <&4; echo $?; kill -KILL $first; wait",
+            usr = usr()
+        );
+        let (read, write) = pipe();
+        let outcome = b
+            .script(&script)
+            .env("T", temp.path())
+            .fd(7, read)
+            .fd(8, write)
+            .may_leave(Duration::from_secs(1))
+            .go();
+        // The file that the command holds open comes to its end with the command.
+        assert_eq!(outcome.text(), "up\n0", "{extra}: {outcome}");
+    }
 }
 
 /// A session leader outside of the pid namespace is no reason to refuse: shells that somebody starts
