@@ -24,6 +24,8 @@ pub enum Source {
     Missing,
     /// A tree to mount.
     Tree(Tree),
+    /// To be opened when its turn comes.
+    Late,
     /// Layers of an overlay, lowest first, then upper and work directory if it has them.
     Layers(Vec<OwnedFd>),
     /// Device nodes and their names.
@@ -62,33 +64,46 @@ impl Sources {
     }
 }
 
-/// Opens every source. Many of them may need more descriptors than the soft limit allows; it is
-/// raised for the set-up and put back.
+/// Raises the soft limit of descriptors for the set-up, if the plan may need more; returns what to
+/// put back.
+pub fn raise_limit(prepared: &Prepared<'_>) -> Option<Rlimit> {
+    let limit = getrlimit(Resource::Nofile);
+    let short = limit.current.is_some_and(|soft| soft < needed(prepared));
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    (short && setrlimit(Resource::Nofile, raised).is_ok()).then_some(limit)
+}
+
+/// The most descriptors that the set-up holds at a time.
+fn needed(prepared: &Prepared<'_>) -> u64 {
+    // A bind mount takes one, a new file system two, a /dev twelve.
+    128 + prepared.plan.steps.len() as u64 * 4
+}
+
+/// Opens every source, before anything is changed. Where the limit of descriptors does not allow
+/// that, the sources of bind mounts are opened when their turn comes.
 pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
     let steps = &prepared.plan.steps;
-    // A bind mount takes one, a new file system two, a /dev twelve.
-    let needed = 128 + steps.len() as u64 * 4;
-    let limit = getrlimit(Resource::Nofile);
-    let raised = limit.current.is_some_and(|soft| soft < needed)
-        && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-            .is_ok();
-    let in_place = matches!(prepared.base, Base::InPlace(_)) && mounter.kernel.mount_fds;
+    let limit = getrlimit(Resource::Nofile).current;
+    // Older kernels' way leaves the host's root before: there they all have to fit.
+    let late = mounter.kernel.mount_fds && limit.is_some_and(|limit| limit < needed(prepared));
+    mounter.close_early.set(late);
+    let in_place = matches!(prepared.base, Base::InPlace(_)) && mounter.kernel.mount_fds && !late;
     let mut all = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         let source = if index == 0 && in_place && prepared.new_user_ns {
             Source::None
+        } else if late && index > 0 && matches!(step.op, FileOp::Bind { .. }) {
+            Source::Late
         } else {
             open_one(mounter, prepared, index, &step.op).map_err(|f| f.in_op(index))?
         };
         all.push(source);
     }
-    if raised {
-        setrlimit(Resource::Nofile, limit).at(Stage::Rlimit)?;
-    }
     Ok(Sources(all))
 }
 
-fn open_one(
+/// Opens the source of one operation.
+pub fn open_one(
     mounter: &Mounter,
     prepared: &Prepared<'_>,
     index: usize,
