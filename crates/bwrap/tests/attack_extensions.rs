@@ -82,6 +82,91 @@ fn masks_hold(b: &Bwrap) {
     }
 }
 
+/// Nothing of a mask stays on the host, however the sandbox ends: while the command waits for
+/// others, by SIGKILL of the launcher, with processes that outlive the command.
+fn masks_leave_nothing(b: &Bwrap) {
+    let sleepers = "for i in 1 2 3 4 5 6; do sleep 20 & done";
+    let ways = [
+        ("--unshare-pid", "true", ""),
+        ("--unshare-pid --end-with-command", sleepers, ""),
+        ("--unshare-pid --die-with-parent", sleepers, "kill -KILL $launcher;"),
+        ("--unshare-pid --die-with-parent --info-fd 3", sleepers, "kill -KILL $launcher;"),
+        ("", "(setsid sleep 1 &)", ""),
+        ("", "kill -KILL $PPID; sleep 1", ""),
+    ];
+    for (options, command, after) in ways {
+        let temp = b.temp();
+        temp.dir("w");
+        let wait = if after.is_empty() { "" } else { "wait" };
+        let script = format!(
+            "mkfifo $T/up; \"$BWRAP\" {usr} --dev /dev --bind $T/w /w --mask /w/.envrc \
+                --mask /w/a/b {options} sh -c 'ls -A /w >&4; exec 4>&-; {command}; {wait}' \
+                3> /dev/null 4> $T/up & launcher=$!
+            cat $T/up; {after} wait $launcher
+            n=0; while [ -n \"$(ls -A $T/w)\" ] && [ $n -lt 60 ]; do sleep 0.1; n=$((n+1)); done
+            ls -A $T/w",
+            usr = usr()
+        );
+        let outcome = b.script(&script).env("T", temp.path()).go();
+        // In the sandbox the masks are there: the control. Afterwards nothing is.
+        assert_eq!(outcome.text(), ".envrc\na", "{options} {command}: {outcome}");
+    }
+}
+
+/// A path that is masked below a read-only bind mount stays hidden when the host makes it later.
+fn masked_before_the_host_makes_it(b: &Bwrap) {
+    for root in ["--ro-bind / /", "--bind / / --ro-bind $T/w $T/w"] {
+        let temp = b.temp();
+        temp.dir("w");
+        let script = format!(
+            "mkfifo $T/up $T/go; \"$BWRAP\" {root} --unshare-pid --mask $T/w/new sh -c \
+                'echo up >&4; read x <&5; cat $T/w/new' 4> $T/up 5<> $T/go &
+            read x < $T/up; echo secret > $T/w/new; cat $T/w/new >&2; echo > $T/go; wait"
+        );
+        let outcome = b.script(&script).env("T", temp.path()).go();
+        assert!(!outcome.text().contains("secret"), "{root}: {outcome}");
+    }
+}
+
+/// A masked path whose parent is a link is masked where the link leads, and the command starts.
+fn masked_through_a_link(b: &Bwrap) {
+    let temp = b.temp();
+    temp.dir("w/real");
+    temp.file("w/real/secret", "secret");
+    temp.link("real", "w/link");
+    let words = format!("{} --bind {} /w --mask /w/link/secret sh -c", usr(), temp.at("w"));
+    let outcome = b.run(&words).arg("echo started; cat /w/link/secret /w/real/secret; true").go();
+    assert_eq!(outcome.text(), "started", "{outcome}");
+}
+
+/// Where descriptors are so few that sources cannot all be opened first, what is mounted is still
+/// what was asked for, or nothing is.
+fn sources_with_few_descriptors(b: &Bwrap) {
+    let temp = b.temp();
+    temp.dir("relative");
+    temp.file("relative/here", "");
+    let binds: String = (0..200).map(|n| format!(" --ro-bind /etc/passwd /t/{n}")).collect();
+    for (options, command, expected) in [
+        ("--ro-bind / /host", "ls -d /host/etc /host/t 2>&-; true", "/host/etc"),
+        ("--ro-bind relative /r", "ls /r", "here"),
+        (
+            "--overlay-src /etc --overlay-src /usr --ro-overlay /o --ro-bind relative /r",
+            "ls /r",
+            "here",
+        ),
+    ] {
+        for limit in [4096, 160] {
+            let script = format!(
+                "ulimit -n {limit}; \"$BWRAP\" {}{binds} {options} sh -c '{command}'",
+                usr()
+            );
+            let outcome = b.script(&script).cwd(temp.path()).go();
+            let refused = limit < 4096 && outcome.errors().contains("Too many open files");
+            assert!(refused || outcome.text() == expected, "{limit} {options}: {outcome}");
+        }
+    }
+}
+
 /// A filter that makes system call `number` fail with `errno`, in native byte order.
 fn failing_call(number: u32, errno: u32) -> Vec<u8> {
     let instruction = |code: u16, jump_false: u8, value: u32| {
@@ -229,6 +314,10 @@ ours! {
     masked_before_it_exists,
     masked_below_a_moved_directory,
     masks_hold,
+    masks_leave_nothing,
+    masked_before_the_host_makes_it,
+    masked_through_a_link,
+    sources_with_few_descriptors,
     descriptors_above_the_limit,
     few_descriptors,
     kept_and_named,

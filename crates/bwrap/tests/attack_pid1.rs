@@ -83,10 +83,16 @@ fn pid_1_of_a_document(b: &Bwrap) {
         notice("pid 1 with a document: root looks into any process, and the original's can be");
         return;
     }
+    for options in ["", "--cap-add ALL", "--uid 0 --gid 0"] {
+        document(b, options);
+    }
+}
+
+fn document(b: &Bwrap, options: &str) {
     let temp = b.temp();
     let script = format!(
         "cp \"$BWRAP\" $T/copy && chmod 755 $T/copy && \"$T/copy\" {} --unshare-pid --proc /proc \
-        --info-fd 7 sh -c 'chmod 6777 /proc/1/exe; for f in mem environ fd/0 root/usr; do \
+        {options} --info-fd 7 sh -c 'chmod 6777 /proc/1/exe; for f in mem environ fd/0 root/usr; do \
         (exec 3< /proc/1/$f) && echo open $f; done; true'",
         usr()
     );
