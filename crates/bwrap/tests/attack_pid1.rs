@@ -119,7 +119,43 @@ fn secrets_of_the_caller(b: &Bwrap) {
     }
 }
 
+/// While a sandbox is set up beside another one, in its user and pid namespace, the process that
+/// does so still has the host's root. A neighbour that has all capabilities there cannot reach it.
+fn a_neighbour_with_capabilities(b: &Bwrap) {
+    if b.side == Side::Original {
+        notice("the original can be taken over by a neighbour while it joins");
+        return;
+    }
+    let temp = b.temp();
+    temp.file("marker", "");
+    let script = format!(
+        "\"$BWRAP\" {usr} --unshare-user --unshare-pid --proc /proc --cap-add ALL \
+            --info-fd 9 sh -c 'echo ok >&8; exec 8>&-
+            while :; do for p in /proc/[0-9]*; do
+                if [ -e $p/root/$0/marker ]; then echo reached $p; exit; fi; done; done' $T \
+            9>&8 & first=$!
+        read x <&7; read x n <&7; n=${{n%,}}; while [ \"$x\" != ok ]; do read x <&7; done
+        exec 5< /proc/$n/ns/user 6< /proc/$n/ns/pid
+        # The control: whoever is outside reaches it.
+        [ -e /proc/$$/root/$T/marker ] && echo control
+        n=0; while [ $n -lt 60 ]; do n=$((n+1))
+            \"$BWRAP\" {usr} --userns 5 --pidns 6 true; done
+        kill -KILL $first; wait",
+        usr = usr()
+    );
+    let (read, write) = pipe();
+    let outcome = b
+        .script(&script)
+        .env("T", temp.path())
+        .fd(7, read)
+        .fd(8, write)
+        .may_leave(std::time::Duration::from_secs(1))
+        .go();
+    assert_eq!(outcome.text(), "control", "{outcome}");
+}
+
 contract! {
+    a_neighbour_with_capabilities,
     descriptors_of_the_host,
     closed_streams,
     nothing_of_pid_1_is_open,
