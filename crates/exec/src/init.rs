@@ -41,7 +41,9 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     }
     // With nothing left to take away from this process, the command can be started the fast way.
     // Where this process can be looked into, its descriptors have to be gone first, too.
-    let simple = !watched && prepared.caps == Some(0) && prepared.filters.is_empty();
+    // A lock is lost when any descriptor of its file is closed: it is taken again then.
+    let simple =
+        !watched && locks.is_empty() && prepared.caps == Some(0) && prepared.filters.is_empty();
     let pid = if simple {
         privileges::no_caps(prepared)?;
         arm(prepared)?;
@@ -51,6 +53,9 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     } else {
         let (pid, gate) = start_behind_gate(prepared, channel, directory)?;
         close_others(prepared, channel, &locks, Some(&gate))?;
+        for (i, file) in locks.iter().enumerate() {
+            process::read_lock(file.as_fd()).at(Stage::Lock).map_err(|f| f.about(i as u32))?;
+        }
         privileges::no_caps(prepared)?;
         arm(prepared)?;
         privileges::filters(prepared)?;
@@ -137,7 +142,14 @@ fn start_behind_gate(
                 match rustix::io::read(&theirs, &mut byte) {
                     Ok(1) => break,
                     Err(Errno::INTR) => {}
-                    _ => process::exit(1),
+                    // The gate will not open: whose fault that is, pid 1 says.
+                    Ok(_) => process::exit(1),
+                    Err(e) => {
+                        if let Err(failure) = Err::<(), _>(e).at(Stage::Fork) {
+                            channel.send(Message::Failed(failure));
+                        }
+                        process::exit(1)
+                    }
                 }
             }
             let failure = match before_command(prepared, channel) {

@@ -158,7 +158,7 @@ impl Sandbox<'_> {
             }
             crate::maps::write_ranges(self.prepared, self.pid)?;
             crate::launch::no_new_privs()?;
-            self.channel.go();
+            self.channel.go()?;
         }
         drop(proc_fd);
         let mut keep = vec![self.channel.as_raw_fd()];

@@ -146,10 +146,14 @@ pub fn prepare<'p>(
     let in_user_ns = new_user_ns || ns.join_user.is_some();
     let base = match base(&plan.steps) {
         // An overlay's layers are looked up on the host's mounts, which must stay as they are; so
-        // are the sources of very many mounts, which cannot all be opened before.
+        // are the sources of very many mounts, which cannot all be opened before. A scratch tmpfs
+        // lies over "/": a destination with ".." must not lead into it.
         Base::InPlace(_)
             if plan.steps.len() > MANY
-                || plan.steps.iter().any(|s| matches!(s.op, FileOp::Overlay { .. })) =>
+                || plan
+                    .steps
+                    .iter()
+                    .any(|s| matches!(s.op, FileOp::Overlay { .. }) || needs_scratch(&s.op)) =>
         {
             Base::Bound
         }

@@ -43,10 +43,15 @@ impl Channel {
     }
 
     /// Lets the sandbox's process go on; one that has gone is noticed by the monitor.
-    pub fn go(&self) {
+    pub fn go(&self) -> Result<()> {
         let bytes = Message::Ready.encode();
-        let flags = rustix::net::SendFlags::NOSIGNAL;
-        while rustix::net::send(&self.0, &bytes, flags) == Err(Errno::INTR) {}
+        loop {
+            match rustix::net::send(&self.0, &bytes, rustix::net::SendFlags::NOSIGNAL) {
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::PIPE) => return Ok(()),
+                Err(e) => return Err(e).at(Stage::Channel),
+            }
+        }
     }
 
     /// Waits until the launcher lets this process go on; false when it never will.

@@ -139,22 +139,17 @@ fn start(
     let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at(Stage::Pivot)?;
     if let Base::InPlace(access) = base {
+        // "/" is the root of a mount for certain: in a chroot no user namespace can be made.
         let attrs = Attrs::of(access);
-        match set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true) {
-            Ok(()) => {
-                // Not before: a scratch tmpfs over "/" would become read-only with it.
-                let scratch = scratch(mounter, prepared)?;
-                let root = Root::new(fcntl_dupfd_cloexec(&old, 3).at(Stage::Pivot)?, kernel);
-                return Ok(Start { root, first: 1, scratch, old, in_place: true });
-            }
-            // "/" is not the root of a mount: it has to be bound.
-            Err(swathe_sys::Errno::INVAL) => sources.reopen_root(mounter, access)?,
-            Err(e) => return Err(e).at(Stage::BindRoot).map_err(|f: Failure| f.in_op(0)),
-        }
+        set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true)
+            .at(Stage::BindRoot)
+            .map_err(|f: Failure| f.in_op(0))?;
+        let root = Root::new(fcntl_dupfd_cloexec(&old, 3).at(Stage::Pivot)?, kernel);
+        return Ok(Start { root, first: 1, scratch: None, old, in_place: true });
     }
     // Below the new root, so that it leaves with the old one.
     let scratch = scratch(mounter, prepared)?;
-    if matches!(base, Base::Bound | Base::InPlace(_)) {
+    if base == Base::Bound {
         // The first operation covers the root: no tmpfs need lie below it.
         if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
             mounts::over_root(fd.as_fd()).at(Stage::BindRoot).map_err(|f| f.in_op(0))?;
@@ -171,10 +166,6 @@ impl build::Builder<'_> {
     fn finish(self, old: &OwnedFd, in_place: bool) -> Result<()> {
         let scratch = self.scratch.as_ref().filter(|_| self.mounter.kernel.mount_fds);
         if in_place && self.root.covered() == 0 {
-            if let Some(scratch) = scratch {
-                fchdir(scratch).at(Stage::Scratch)?;
-                unmount(c".", UnmountFlags::DETACH).at(Stage::Scratch)?;
-            }
             return Ok(());
         }
         fchdir(&self.root).at(Stage::Pivot)?;

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
 use swathe_sys::Errno;
-use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fd::{AsRawFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -24,8 +24,9 @@ pub enum Source {
     Missing,
     /// A tree to mount.
     Tree(Tree),
-    /// To be opened when its turn comes.
-    Late,
+    /// To be opened when its turn comes: the path without links and ".." (which could lead into what
+    /// lies over the old root by then), and what it has to be.
+    Late(CString, (u64, u64)),
     /// Layers of an overlay, lowest first, then upper and work directory if it has them.
     Layers(Vec<OwnedFd>),
     /// Device nodes and their names.
@@ -51,16 +52,6 @@ impl Sources {
     /// Takes the source of an operation.
     pub fn source(&mut self, index: usize) -> Source {
         self.0.get_mut(index).map_or(Source::None, |s| core::mem::replace(s, Source::None))
-    }
-
-    /// Opens the host's root for the first operation after all.
-    pub fn reopen_root(&mut self, mounter: &Mounter, access: Access) -> Result<()> {
-        let tree =
-            mounter.tree(CWD, c"/", Attrs::of(access)).at(Stage::Bind).map_err(|f| f.in_op(0))?;
-        if let Some(first) = self.0.first_mut() {
-            *first = Source::Tree(tree);
-        }
-        Ok(())
     }
 }
 
@@ -92,8 +83,11 @@ pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
     for (index, step) in steps.iter().enumerate() {
         let source = if index == 0 && in_place && prepared.new_user_ns {
             Source::None
-        } else if late && index > 0 && matches!(step.op, FileOp::Bind { .. }) {
-            Source::Late
+        } else if late
+            && index > 0
+            && matches!(&step.op, FileOp::Bind { source: BindSource::Path { .. }, .. })
+        {
+            look(prepared, index, &step.op).map_err(|f| f.in_op(index))?
         } else {
             open_one(mounter, prepared, index, &step.op).map_err(|f| f.in_op(index))?
         };
@@ -102,8 +96,39 @@ pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
     Ok(Sources(all))
 }
 
+/// Finds the source of a bind mount, to open it later.
+fn look(prepared: &Prepared<'_>, index: usize, op: &FileOp) -> Result<Source> {
+    let FileOp::Bind { source: BindSource::Path { optional, .. }, .. } = op else {
+        return Ok(Source::None);
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let file = match fs::openat(CWD, &prepared.sources[index], flags, Mode::empty()) {
+        Err(Errno::NOENT) if *optional => return Ok(Source::Missing),
+        other => other.at(Stage::Source)?,
+    };
+    let stat = fs::fstat(&file).at(Stage::Source)?;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let path = fs::readlinkat(CWD, link, Vec::new()).at(Stage::Source)?;
+    Ok(Source::Late(path, (stat.st_dev, stat.st_ino)))
+}
+
+/// Opens a source that was found before.
+pub fn open_late(
+    mounter: &Mounter,
+    path: &CStr,
+    identity: (u64, u64),
+    access: Access,
+) -> Result<Tree> {
+    let tree = mounter.tree(CWD, path, Attrs::of(access)).at(Stage::Source)?;
+    let stat = fs::fstat(tree.fd()).at(Stage::Source)?;
+    if (stat.st_dev, stat.st_ino) != identity {
+        return Err(Failure::found(Stage::SourceRace));
+    }
+    Ok(tree)
+}
+
 /// Opens the source of one operation.
-pub fn open_one(
+fn open_one(
     mounter: &Mounter,
     prepared: &Prepared<'_>,
     index: usize,
