@@ -5,15 +5,22 @@ use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, FileHeader32, File
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use swathe_sys::rustix::fs::OFlags;
 
 /// The most bytes of a program that are read.
 const MAX_FILE: u64 = 512 << 20;
 /// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
 const MAX_LINE: usize = 256;
+/// The most libraries, and the most directories, that are taken from a file. Whoever wrote it may
+/// wish to keep us busy; programs need some dozens.
+pub const MAX_NAMES: usize = 512;
+/// The longest name that a file can have (`PATH_MAX`).
+const MAX_NAME: usize = 4096;
 
 /// What a file needs to start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,25 +35,30 @@ pub struct Needs {
 
 /// Reads what a file needs; `None` when it is neither a script nor an ELF program.
 pub fn of(path: &Path) -> Option<Needs> {
-    let mut file = File::open(path).ok()?;
+    // NONBLOCK: a FIFO must not hold us.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
-    let mut start = vec![0; MAX_LINE];
-    let n = file.read(&mut start).ok()?;
-    start.truncate(n);
-    if start.starts_with(b"#!") {
-        let interpreter = Some(script_interpreter(&start)?);
+    let mut data = Vec::new();
+    file.by_ref().take(MAX_LINE as u64).read_to_end(&mut data).ok()?;
+    if data.starts_with(b"\x7fELF") {
+        file.take(MAX_FILE - MAX_LINE as u64).read_to_end(&mut data).ok()?;
+    }
+    of_bytes(&data)
+}
+
+/// The same for a file's contents, of which a script's first 256 bytes are enough. Anyone may have
+/// written them: whatever they are, the result is bounded.
+pub fn of_bytes(data: &[u8]) -> Option<Needs> {
+    if data.starts_with(b"#!") {
+        let interpreter = Some(script_interpreter(&data[..data.len().min(MAX_LINE)])?);
         return Some(Needs { interpreter, ..Needs::default() });
     }
-    if !start.starts_with(b"\x7fELF") {
-        return None;
-    }
-    let mut data = start;
-    file.take(MAX_FILE).read_to_end(&mut data).ok()?;
-    match FileKind::parse(data.as_slice()).ok()? {
-        FileKind::Elf64 => elf::<FileHeader64<Endianness>>(&data),
-        FileKind::Elf32 => elf::<FileHeader32<Endianness>>(&data),
+    match FileKind::parse(data).ok()? {
+        FileKind::Elf64 => elf::<FileHeader64<Endianness>>(data),
+        FileKind::Elf32 => elf::<FileHeader32<Endianness>>(data),
         _ => None,
     }
 }
@@ -80,13 +92,14 @@ fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
     })?;
     let text = |at: u64| {
         let start = usize::try_from(offset.checked_add(at)?).ok()?;
-        let bytes = data.get(start..)?.split(|&b| b == 0).next()?;
+        let rest = data.get(start..)?;
+        let bytes = rest[..rest.len().min(MAX_NAME)].split(|&b| b == 0).next()?;
         Some(String::from_utf8_lossy(bytes).into_owned())
     };
-    needs.libraries = tags(DT_NEEDED).filter_map(text).collect();
+    needs.libraries = tags(DT_NEEDED).filter_map(text).take(MAX_NAMES).collect();
     let paths = tags(DT_RUNPATH).chain(tags(DT_RPATH)).filter_map(text);
-    needs.search =
-        paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let search = paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>());
+    needs.search = search.take(MAX_NAMES).collect();
     Some(needs)
 }
 
