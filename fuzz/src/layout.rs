@@ -14,8 +14,8 @@ use swathe_plan::model::{
 
 const NAMES: [&[u8]; 3] = [b"a", b"b", b"c"];
 
-/// Few names, so that operations meet.
-fn path(s: &mut Source<'_>) -> Bytes {
+/// A path of few names, so that operations meet.
+pub fn path(s: &mut Source<'_>) -> Bytes {
     let shape = s.byte();
     let mut names: Vec<&[u8]> = (0..1 + shape % 4)
         .map(|_| match s.byte() {
@@ -47,7 +47,8 @@ fn host_tree(s: &mut Source<'_>) -> Tree {
     tree
 }
 
-fn operation(s: &mut Source<'_>) -> FileOp {
+/// One operation.
+pub fn operation(s: &mut Source<'_>) -> FileOp {
     let kind = s.below(20);
     let dest = BoxPath(path(s));
     let access = [Access::ReadWrite, Access::ReadOnly];
@@ -120,7 +121,12 @@ pub fn run(data: &[u8]) {
     assert_eq!(targets.len(), steps.len());
     for (i, (step, target)) in steps.iter().zip(&targets).enumerate() {
         let bytes = target.path.to_bytes();
-        let plain = |path: &[u8]| path.split(|&b| b == b'/').filter(|c| !c.is_empty()).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let plain = |path: &[u8]| {
+            path.split(|&b| b == b'/')
+                .filter(|c| !c.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        };
         let dest = plain(&step.op.dest().0);
         let named = plain(bytes);
         assert!(named == dest || (dest.is_empty() && bytes == b"."), "another path: {target:?}");

@@ -2,6 +2,8 @@
 //! the tests of this crate with the seeds. A body panics when something is wrong.
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 #[path = "../../crates/plan/tests/support/mod.rs"]
 pub mod support;
 

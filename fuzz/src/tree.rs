@@ -129,7 +129,8 @@ impl Tree {
     }
 
     fn host_dir(&self, number: usize) -> Inode {
-        let is_dir = |&i: &Inode| !self.nodes[i].own && matches!(self.nodes[i].kind, Kind::Directory(_));
+        let is_dir =
+            |&i: &Inode| !self.nodes[i].own && matches!(self.nodes[i].kind, Kind::Directory(_));
         let all: Vec<Inode> = (0..self.nodes.len()).filter(is_dir).collect();
         all[number % all.len()]
     }
@@ -450,7 +451,9 @@ impl Tree {
         for (i, name) in names.iter().enumerate() {
             let here = names[..i].join(&b'/');
             match at {
-                Ok(dir) if !self.is_directory(dir) => return Err(format!("{:?} is no directory", show(&here))),
+                Ok(dir) if !self.is_directory(dir) => {
+                    return Err(format!("{:?} is no directory", show(&here)));
+                }
                 Ok(dir) if !self.nodes[dir.inode].own => {
                     return Err(format!("{:?} is not of our own making", show(&here)));
                 }

@@ -1,10 +1,13 @@
 //! The second line of a diagnostic: what asked, why it failed, what would help.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use swathe_exec::failure::{Failure, Stage};
 use swathe_exec::report;
+use swathe_host::files::{self, Path};
 use swathe_host::view::{Seen, View};
 use swathe_host::{machine, needs};
 use swathe_plan::Plan;
@@ -137,17 +140,17 @@ fn source(op: Option<&FileOp>, errno: Errno) -> Hint {
     if errno != Errno::NOENT {
         return Hint::default();
     }
-    let full = Path::new(OsStr::from_bytes(path));
-    if let Ok(target) = std::fs::read_link(full) {
-        let target = show(target.as_os_str().as_bytes());
-        return Hint::new(format!("it is a link to {target}, which does not exist"), "");
+    if let Some(target) = files::read_link(path) {
+        return Hint::new(format!("it is a link to {}, which does not exist", show(&target)), "");
     }
-    let nearest = full.ancestors().skip(1).find(|p| p.exists());
-    let cause = match nearest {
-        Some(p) if !p.as_os_str().is_empty() => {
-            format!("{} exists, but nothing of that name in it", show(p.as_os_str().as_bytes()))
-        }
-        _ => "it does not exist on the host".to_owned(),
+    let mut nearest = files::parent(path);
+    while !files::exists(nearest) && nearest != b"/" {
+        nearest = files::parent(nearest);
+    }
+    let cause = if path.starts_with(b"/") {
+        format!("{} exists, but nothing of that name in it", show(nearest))
+    } else {
+        "it does not exist in the working directory of bwrap".to_owned()
     };
     Hint::new(cause, "the -try form of the option leaves out what does not exist")
 }
@@ -155,8 +158,7 @@ fn source(op: Option<&FileOp>, errno: Errno) -> Hint {
 fn read_only(plan: &Plan, failure: &Failure) -> Hint {
     let view = View::new(plan);
     let Some(step) = report::step(plan, failure) else { return Hint::default() };
-    let dest = Path::new("/")
-        .join(OsStr::from_bytes(&step.op.dest().0).to_string_lossy().trim_start_matches('/'));
+    let dest = files::join(b"/", &step.op.dest().0);
     let index = failure.op.unwrap_or(0) as usize;
     let covering = plan.steps[..index.min(plan.steps.len())]
         .iter()
@@ -257,8 +259,7 @@ pub fn existing_link(plan: &Plan, failure: &Failure) -> Option<Bytes> {
     let dest = &plan.steps.get(index)?.op.dest().0;
     let mut before = plan.clone();
     before.steps.truncate(index);
-    let path = Path::new("/").join(String::from_utf8_lossy(dest).trim_start_matches('/'));
-    let target = View::new(&before).link(&path)?;
+    let target = View::new(&before).link(dest)?;
     Some([b"Can't make symlink at ", &dest[..], b": existing destination is ", &target].concat())
 }
 
@@ -300,17 +301,16 @@ fn descriptor_option(plan: &Plan, number: i32) -> Option<String> {
 }
 
 /// The files that the command may mean, as paths of the sandbox.
-fn candidates(plan: &Plan) -> Vec<PathBuf> {
+fn candidates(plan: &Plan) -> Vec<Path> {
     let name = plan.command.first().map_or(&[][..], Vec::as_slice);
-    let as_path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     if name.contains(&b'/') {
-        return vec![as_path(name)];
+        return alloc::vec![name.to_vec()];
     }
     let env = entry::env();
     let env: Vec<&[u8]> = env.iter().map(|e| e.to_bytes()).collect();
     let env = environment(plan, &env);
     let path = variable(&env, "PATH").unwrap_or(b"/bin:/usr/bin");
-    path.split(|&b| b == b':').map(|dir| as_path(dir).join(as_path(name))).collect()
+    path.split(|&b| b == b':').map(|dir| files::join(dir, name)).collect()
 }
 
 fn exec(plan: &Plan, errno: Errno) -> Hint {
@@ -329,10 +329,7 @@ fn exec(plan: &Plan, errno: Errno) -> Hint {
     };
     if errno == Errno::ACCESS {
         return Hint::new(
-            format!(
-                "{} is no executable file for this user, or its mount is noexec",
-                path.display()
-            ),
+            format!("{} is no executable file for this user, or its mount is noexec", show(path)),
             "",
         );
     }
@@ -343,8 +340,8 @@ fn exec(plan: &Plan, errno: Errno) -> Hint {
             let what = if needs.libraries.is_empty() { "interpreter" } else { "loader" };
             let cause = format!(
                 "{} is there, but its {what} {} is not in the sandbox",
-                path.display(),
-                interpreter.display()
+                show(path),
+                show(&interpreter)
             );
             Hint::new(cause, add(&interpreter))
         }
@@ -352,10 +349,10 @@ fn exec(plan: &Plan, errno: Errno) -> Hint {
     }
 }
 
-fn not_inside(name: &str, all: &[PathBuf]) -> Hint {
-    match all.iter().find(|p| p.is_file()) {
+fn not_inside(name: &str, all: &[Path]) -> Hint {
+    match all.iter().find(|p| files::is_file(p)) {
         Some(host) => Hint::new(
-            format!("{} exists on the host, but is not in the sandbox", host.display()),
+            format!("{} exists on the host, but is not in the sandbox", show(host)),
             add(host),
         ),
         None => Hint::new(format!("there is no {name} on the host either"), ""),
@@ -363,36 +360,36 @@ fn not_inside(name: &str, all: &[PathBuf]) -> Hint {
 }
 
 /// The options that would show a path of the host.
-fn add(path: &Path) -> String {
-    if !path.exists() {
+fn add(path: &[u8]) -> String {
+    if !files::exists(path) {
         return "it does not exist on the host either".to_owned();
     }
-    let mut parts = path.components().skip(1);
-    let Some(first) = parts.next() else { return String::new() };
-    let top = Path::new("/").join(first);
+    let Some(first) = files::components(path).next() else { return String::new() };
+    let top = files::join(b"/", first);
     // Where /usr is merged, /bin, /lib and so on are links into it.
-    if let Ok(target) = std::fs::read_link(&top) {
-        return format!("add --ro-bind /usr /usr --symlink {} {}", target.display(), top.display());
+    if let Some(target) = files::read_link(&top) {
+        return format!("add --ro-bind /usr /usr --symlink {} {}", show(&target), show(&top));
     }
-    if top == Path::new("/usr") {
+    if top == b"/usr" {
         return "add --ro-bind /usr /usr".to_owned();
     }
-    format!("add --ro-bind {0} {0}", path.display())
+    format!("add --ro-bind {0} {0}", show(path))
 }
 
 /// Explains a command that ended as loaders do when a library is missing (exit status 127).
 pub fn missing_library(plan: &Plan) -> Option<Hint> {
+    // A bound on what a strange file can make us read.
+    const MOST: usize = 500;
     let view = View::new(plan);
     let file = candidates(plan).iter().find_map(|p| match view.look(p) {
         Seen::Host(file) => Some(file),
         _ => None,
     })?;
     let mut seen: Vec<String> = Vec::new();
-    let mut files = vec![file];
-    // A bound on what a strange file can make us read.
-    while let Some(file) = files.pop().filter(|_| seen.len() < 500) {
+    let mut left = alloc::vec![file];
+    while let Some(file) = left.pop().filter(|_| seen.len() < MOST) {
         let Some(needs) = needs::of(&file) else { continue };
-        let origin = file.parent().unwrap_or(Path::new("/")).display().to_string();
+        let origin = String::from_utf8_lossy(files::parent(&file)).into_owned();
         let own = needs.search.iter().map(|d| d.replace("$ORIGIN", &origin));
         let dirs: Vec<String> =
             own.chain(needs::LIBRARY_DIRS.iter().map(|d| (*d).to_owned())).collect();
@@ -400,23 +397,23 @@ pub fn missing_library(plan: &Plan) -> Option<Hint> {
             if seen.contains(&library) {
                 continue;
             }
-            let at = |dir: &String| Path::new(dir).join(&library);
+            let at = |dir: &String| files::join(dir.as_bytes(), library.as_bytes());
             let inside = dirs.iter().find_map(|dir| match view.look(&at(dir)) {
                 Seen::Host(found) => Some(found),
                 _ => None,
             });
-            match inside {
-                Some(found) => files.push(found),
-                None => {
-                    if let Some(host) = dirs.iter().map(at).find(|p| p.exists()) {
-                        let cause = format!(
-                            "{} needs the library {library}, which the host has as {} and the sandbox does not",
-                            file.display(),
-                            host.display()
-                        );
-                        return Some(Hint::new(cause, add(&host)));
-                    }
+            match (inside, dirs.iter().map(at).find(|p| files::exists(p))) {
+                (Some(found), _) => left.push(found),
+                (None, Some(host)) => {
+                    let cause = format!(
+                        "{} needs the library {}, which the host has as {} and the sandbox does not",
+                        show(&file),
+                        show(library.as_bytes()),
+                        show(&host)
+                    );
+                    return Some(Hint::new(cause, add(&host)));
                 }
+                (None, None) => {}
             }
             seen.push(library);
         }

@@ -1,7 +1,11 @@
 //! Diagnostics: one line in bubblewrap's words, a second that says more, and the same as JSON.
 
 use crate::hints::{self, Hint};
-use std::fmt::Write as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
 use swathe_exec::failure::Failure;
 use swathe_exec::report;
 use swathe_plan::Plan;

@@ -2,8 +2,13 @@
 
 use crate::hints;
 use crate::report::{FAILURE, Reporter};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 use swathe_exec::launch::{self, Outcome};
-use swathe_host::machine;
+use swathe_host::{files, machine};
 use swathe_plan::check::{self, Caller};
 use swathe_plan::docs;
 use swathe_plan::model::UserNamespace;
@@ -124,11 +129,9 @@ fn read_args(number: i32) -> Result<Vec<u8>, String> {
 /// Whether root may make a user namespace where it is only wished for: the kernel has them and the
 /// administrator has not switched them off.
 fn user_namespaces_allowed() -> bool {
-    let read = |path: &str| std::fs::read(path).unwrap_or_default();
+    let read = |path: &str| files::read(path.as_bytes(), 64).unwrap_or_default();
     // Any other error than this one will show when it is tried.
-    let missing = std::fs::metadata("/proc/self/ns/user")
-        .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    !missing
+    rustix::fs::stat(c"/proc/self/ns/user").err() != Some(Errno::NOENT)
         && !read("/sys/module/user_namespace/parameters/enable").starts_with(b"N")
         && read("/proc/sys/user/max_user_namespaces") != b"0\n"
 }

@@ -8,7 +8,7 @@ use crate::relay::Signals;
 use crate::terminal::Pty;
 use crate::wait::Channel;
 use crate::{files, ids, privileges};
-use std::ffi::CStr;
+use core::ffi::CStr;
 use swathe_sys::process::{StringArray, borrow_fd, execve, ns, set_ids, umask};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
@@ -20,7 +20,7 @@ use swathe_sys::{Errno, net, rustix};
 pub type Directory = usize;
 
 /// Unshares namespaces from the calling process (unshare(2)); one thread, so nothing else changes.
-pub fn unshare(flags: u32) -> std::result::Result<(), Errno> {
+pub fn unshare(flags: u32) -> core::result::Result<(), Errno> {
     let flags = rustix::thread::UnshareFlags::from_bits_retain(flags);
     // The one flag with which unshare can break memory safety, CLONE_FILES, is not among ours.
     swathe_sys::process::unshare(flags)

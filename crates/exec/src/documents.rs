@@ -3,8 +3,11 @@
 use crate::failure::{At, Result, Stage};
 use crate::prepare::Prepared;
 use crate::wait::ready;
-use std::ffi::CString;
-use std::fmt::Write as _;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
 use swathe_plan::model::CgroupNamespace;
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -138,7 +138,7 @@ pub struct Failure {
 }
 
 /// The result of a step.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub type Result<T> = core::result::Result<T, Failure>;
 
 impl Failure {
     /// A step that found something wrong itself.
@@ -174,7 +174,7 @@ pub trait At<T> {
     fn at(self, stage: Stage) -> Result<T>;
 }
 
-impl<T> At<T> for std::result::Result<T, Errno> {
+impl<T> At<T> for core::result::Result<T, Errno> {
     fn at(self, stage: Stage) -> Result<T> {
         self.map_err(|e| Failure { stage, errno: e.raw_os_error(), op: None, detail: 0 })
     }

@@ -1,7 +1,8 @@
 //! User and group ids of a user namespace (user_namespaces(7)).
 
 use crate::failure::{At, Result, Stage};
-use std::ffi::CStr;
+use alloc::format;
+use core::ffi::CStr;
 use swathe_sys::rustix::fd::BorrowedFd;
 use swathe_sys::rustix::fs::{self, Mode, OFlags, ResolveFlags};
 use swathe_sys::{Errno, rustix};
@@ -11,7 +12,7 @@ pub fn write_proc(
     proc_fd: BorrowedFd<'_>,
     path: &CStr,
     text: &[u8],
-) -> std::result::Result<(), Errno> {
+) -> core::result::Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
     let file = match fs::openat2(proc_fd, path, flags, Mode::empty(), resolve) {

@@ -100,7 +100,7 @@ fn flags(prepared: &Prepared<'_>, cgroup: bool) -> u32 {
 /// was only to be tried. Returns whether it has been made.
 fn with_namespaces<T>(
     prepared: &Prepared<'_>,
-    mut make: impl FnMut(u32) -> std::result::Result<T, Errno>,
+    mut make: impl FnMut(u32) -> core::result::Result<T, Errno>,
 ) -> Result<(T, bool)> {
     let first = make(flags(prepared, true));
     let optional = prepared.plan.namespaces.cgroup == CgroupNamespace::Try;

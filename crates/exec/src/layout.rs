@@ -5,8 +5,9 @@
 //! sandbox's root, component by component, by the kernel. The knowledge is worked out from the plan
 //! before anything runs; where it is in doubt, it says "not known".
 
-use std::collections::BTreeMap;
-use std::ffi::CString;
+use alloc::collections::BTreeMap;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use swathe_plan::model::{BindSource, FileOp, Step};
 
 /// How a destination is reached.

@@ -2,7 +2,10 @@
 //!
 //! All of it is single-threaded and runs in a fresh process. Either the command gets exactly what
 //! the plan says, or it does not run: there is no best effort.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 mod child;
 mod documents;

@@ -2,7 +2,9 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::prepare::Prepared;
-use std::ffi::CString;
+use alloc::ffi::CString;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use swathe_plan::model::IdRange;
 use swathe_sys::Errno;
 use swathe_sys::process::{self, StringArray};
@@ -25,9 +27,9 @@ pub fn write_ranges(prepared: &Prepared<'_>, pid: i32) -> Result<()> {
 }
 
 fn run(paths: &[&str], pid: i32, own: IdRange, ranges: &[IdRange], which: u32) -> Result<()> {
-    let words: Vec<CString> = std::iter::once(pid.to_string())
+    let words: Vec<CString> = core::iter::once(pid.to_string())
         .chain(
-            std::iter::once(own)
+            core::iter::once(own)
                 .chain(ranges.iter().copied())
                 .flat_map(|r| [r.inside.to_string(), r.outside.to_string(), r.count.to_string()]),
         )

@@ -6,6 +6,8 @@ use crate::launch::Outcome;
 use crate::prepare::Prepared;
 use crate::relay::Signals;
 use crate::wait::{Channel, Heard, close_all, ready, status_code};
+use alloc::format;
+use alloc::vec;
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::process::{
@@ -259,12 +261,12 @@ impl Sandbox<'_> {
 }
 
 /// The pid of the one child that this process has, without waiting for its end.
-pub fn only_child() -> std::result::Result<i32, Errno> {
+pub fn only_child() -> core::result::Result<i32, Errno> {
     let path = format!("/proc/self/task/{}/children", rustix::thread::gettid().as_raw_nonzero());
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
     let mut text = [0; 256];
     let n = rustix::io::read(&file, &mut text)?;
     let word = text[..n].split(|&b| b == b' ').rfind(|w| !w.is_empty()).ok_or(Errno::CHILD)?;
-    std::str::from_utf8(word).ok().and_then(|w| w.trim().parse().ok()).ok_or(Errno::CHILD)
+    core::str::from_utf8(word).ok().and_then(|w| w.trim().parse().ok()).ok_or(Errno::CHILD)
 }

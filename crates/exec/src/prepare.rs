@@ -3,8 +3,11 @@
 use crate::failure::{At, Failure, Result, Stage};
 use crate::layout::{self, Target};
 use crate::terminal::Pty;
-use std::borrow::Cow;
-use std::ffi::{CStr, CString};
+use alloc::borrow::Cow;
+use alloc::ffi::CString;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper, Plan, Step};
 use swathe_sys::rustix::fd::AsFd;
@@ -291,7 +294,7 @@ fn filters(plan: &Plan) -> Result<Vec<Vec<Instruction>>> {
 }
 
 /// Reads a blob, one byte more at most than the largest that can be loaded.
-fn read_filter(number: i32) -> std::result::Result<Vec<u8>, Errno> {
+fn read_filter(number: i32) -> core::result::Result<Vec<u8>, Errno> {
     let fd = process::borrow_fd(number)?;
     let most = seccomp::MAX_INSTRUCTIONS * seccomp::INSTRUCTION_SIZE + 1;
     let mut blob = vec![0; most];

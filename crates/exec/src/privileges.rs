@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::prepare::Prepared;
-use std::ffi::CStr;
+use core::ffi::CStr;
 use swathe_sys::process::{Caps, drop_bounding, knows_capability, raise_ambient, set_caps};
 use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
 use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};

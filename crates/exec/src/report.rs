@@ -3,6 +3,10 @@
 
 use crate::failure::{Failure, Stage};
 use crate::files::devices::{LINK_NAMES, NODE_NAMES};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use swathe_plan::model::{Bytes, FileOp, OverlayUpper, Plan, Step};
 use swathe_plan::render;
 use swathe_plan::tables::RESOURCES;

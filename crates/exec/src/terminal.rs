@@ -1,7 +1,8 @@
 //! A terminal of the sandbox's own (`--pty`): the caller's is never in the command's reach.
 
 use crate::failure::{At, Result, Stage};
-use std::ffi::CString;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use swathe_sys::process::borrow_fd;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, OFlags};

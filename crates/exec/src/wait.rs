@@ -1,9 +1,10 @@
 //! The channel between launcher and sandbox, and small helpers of waiting and closing.
 
 use crate::failure::{At, MESSAGE_SIZE, Message, Result, Stage};
-use std::io::IoSliceMut;
+use alloc::vec::Vec;
 use swathe_sys::rustix::event::{PollFd, PollFlags, poll};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use swathe_sys::rustix::io::IoSliceMut;
 use swathe_sys::rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recv, socketpair,
@@ -76,7 +77,7 @@ impl Channel {
     /// Like [`Self::hear`]; also the sender's pid as this process sees it (0: not known).
     pub fn hear_from(&self) -> (Heard, i32) {
         let mut bytes = [0; MESSAGE_SIZE];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let n = loop {
             let mut into = [IoSliceMut::new(&mut bytes)];
@@ -129,7 +130,7 @@ pub fn status_code(status: WaitStatus) -> i32 {
 }
 
 /// Closes, or only marks close-on-exec, every descriptor above 2 but `keep`.
-pub fn close_all(keep: &[RawFd], cloexec: bool) -> std::result::Result<(), Errno> {
+pub fn close_all(keep: &[RawFd], cloexec: bool) -> core::result::Result<(), Errno> {
     let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
     keep.push(2);
     keep.sort_unstable();
@@ -143,7 +144,7 @@ pub fn close_all(keep: &[RawFd], cloexec: bool) -> std::result::Result<(), Errno
     range(first, u32::MAX, cloexec)
 }
 
-fn range(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), Errno> {
+fn range(first: u32, last: u32, cloexec: bool) -> core::result::Result<(), Errno> {
     match process::close_range(first, last, cloexec) {
         Err(Errno::NOSYS | Errno::INVAL) => one_by_one(first, last, cloexec),
         other => other,
@@ -151,7 +152,7 @@ fn range(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), Errno>
 }
 
 /// For kernels without close_range(2): up to the limit of descriptors.
-fn one_by_one(first: u32, last: u32, cloexec: bool) -> std::result::Result<(), Errno> {
+fn one_by_one(first: u32, last: u32, cloexec: bool) -> core::result::Result<(), Errno> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let most = limit.unwrap_or(1 << 20).min(1 << 20) as u32;
     for number in first..=last.min(most) {
@@ -173,7 +174,7 @@ pub fn ready<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], flags: [PollFlags
     let mut out = [false; N];
     // The channel stands in for what is not given; its answer is not looked at.
     let Some(any) = fds.iter().flatten().next() else { return out };
-    let mut polled: [PollFd<'_>; N] = std::array::from_fn(|i| {
+    let mut polled: [PollFd<'_>; N] = core::array::from_fn(|i| {
         let (fd, flags) = match &fds[i] {
             Some(fd) => (fd, flags[i]),
             None => (any, PollFlags::empty()),

@@ -1,6 +1,13 @@
 //! What on this machine forbids a sandbox, and what to do about it.
 
-use std::path::Path;
+use crate::files;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use swathe_sys::Errno;
+use swathe_sys::rustix::fs::{self, OFlags};
+use swathe_sys::rustix::io;
 
 /// Something that forbids namespaces here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +19,8 @@ pub struct Obstacle {
 }
 
 fn value(path: &str) -> Option<String> {
-    Some(std::fs::read_to_string(path).ok()?.trim().to_owned())
+    let text = files::read(path.as_bytes(), 64 << 10).ok()?;
+    Some(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// Why a user namespace cannot be made, or gives no privileges; most specific first.
@@ -26,11 +34,11 @@ pub fn user_namespace_obstacles() -> Vec<Obstacle> {
         ));
     }
     if value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
-        let exe = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+        let exe = files::read_link(b"/proc/self/exe").unwrap_or_default();
         found.push(Obstacle {
             cause: format!(
                 "AppArmor lets only listed programs make user namespaces, and {} is not listed",
-                exe.display()
+                exe.escape_ascii()
             ),
             fix: "for now: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0; for good: an AppArmor profile for that path with \"userns,\"".to_owned(),
         });
@@ -41,7 +49,7 @@ pub fn user_namespace_obstacles() -> Vec<Obstacle> {
             found.push(sysctl(&format!("the limit of {name} namespaces is 0"), &key, "15000"));
         }
     }
-    if let Some(kind) = container() {
+    if let Some(kind) = container().filter(|_| filtered()) {
         found.push(Obstacle {
             cause: format!("this is inside a container ({kind}), whose filter may forbid namespaces"),
             fix: "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or allow clone, unshare and mount in its filter".to_owned(),
@@ -67,13 +75,13 @@ fn sysctl(cause: &str, key: &str, wanted: &str) -> Obstacle {
 
 /// The kind of container that this process seems to be in.
 pub fn container() -> Option<&'static str> {
-    if Path::new("/run/.containerenv").exists() {
+    if files::exists(b"/run/.containerenv") {
         return Some("podman");
     }
-    if Path::new("/.dockerenv").exists() {
+    if files::exists(b"/.dockerenv") {
         return Some("docker");
     }
-    let environment = std::fs::read("/proc/1/environ").unwrap_or_default();
+    let environment = files::read(b"/proc/1/environ", 64 << 10).unwrap_or_default();
     environment.split(|&b| b == 0).any(|e| e.starts_with(b"container=")).then_some("container=")
 }
 
@@ -99,12 +107,11 @@ pub fn has_seccomp() -> bool {
 /// # Errors
 /// `None`: SELinux is not in force here. `Some`: the kernel's text on the label.
 pub fn check_label(label: &[u8]) -> Result<(), Option<String>> {
-    use std::io::Write as _;
-    let file = std::fs::OpenOptions::new().read(true).write(true).open("/sys/fs/selinux/context");
-    let mut file = match file {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(None),
-        Err(e) => return Err(Some(e.to_string())),
-    };
-    file.write_all(label).map_err(|e| Some(e.to_string()))
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let text = |e: Errno| Some(format!("{e}"));
+    match fs::openat(fs::CWD, c"/sys/fs/selinux/context", flags, fs::Mode::empty()) {
+        Ok(file) => io::write(&file, label).map(drop).map_err(text),
+        Err(Errno::NOENT | Errno::NOTDIR) => Err(None),
+        Err(e) => Err(text(e)),
+    }
 }

@@ -1,19 +1,16 @@
 //! What a program file needs to start: a script its interpreter, an ELF file its loader and
 //! libraries.
 
+use crate::files::{self, Path};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use swathe_sys::rustix::fs::OFlags;
 
 /// The most bytes of a program that are read.
-const MAX_FILE: u64 = 512 << 20;
+const MAX_FILE: usize = 256 << 20;
 /// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
 const MAX_LINE: usize = 256;
 /// The most libraries, and the most directories, that are taken from a file. Whoever wrote it may
@@ -26,7 +23,7 @@ const MAX_NAME: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Needs {
     /// The interpreter of a script, or the loader of a dynamic program.
-    pub interpreter: Option<PathBuf>,
+    pub interpreter: Option<Path>,
     /// Names of libraries.
     pub libraries: Vec<String>,
     /// Directories that the file itself names for them; `$ORIGIN` is not yet replaced.
@@ -34,27 +31,23 @@ pub struct Needs {
 }
 
 /// Reads what a file needs; `None` when it is neither a script nor an ELF program.
-pub fn of(path: &Path) -> Option<Needs> {
-    // NONBLOCK: a FIFO must not hold us.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
+pub fn of(path: &[u8]) -> Option<Needs> {
+    let start = files::read(path, MAX_LINE).ok()?;
+    if start.starts_with(b"\x7fELF") {
+        return of_bytes(&files::read(path, MAX_FILE).ok()?);
     }
-    let mut data = Vec::new();
-    file.by_ref().take(MAX_LINE as u64).read_to_end(&mut data).ok()?;
-    if data.starts_with(b"\x7fELF") {
-        file.take(MAX_FILE - MAX_LINE as u64).read_to_end(&mut data).ok()?;
-    }
-    of_bytes(&data)
+    of_bytes(&start)
 }
 
-/// The same for a file's contents, of which a script's first 256 bytes are enough. Anyone may have
-/// written them: whatever they are, the result is bounded.
+/// The same for the contents of a file, of which a script's first 256 bytes are enough. Anyone may
+/// have written them: whatever they are, the result is bounded.
 pub fn of_bytes(data: &[u8]) -> Option<Needs> {
     if data.starts_with(b"#!") {
-        let interpreter = Some(script_interpreter(&data[..data.len().min(MAX_LINE)])?);
-        return Some(Needs { interpreter, ..Needs::default() });
+        let line = &data[..data.len().min(MAX_LINE)];
+        return Some(Needs { interpreter: Some(script_interpreter(line)?), ..Needs::default() });
+    }
+    if !data.starts_with(b"\x7fELF") {
+        return None;
     }
     match FileKind::parse(data).ok()? {
         FileKind::Elf64 => elf::<FileHeader64<Endianness>>(data),
@@ -63,10 +56,10 @@ pub fn of_bytes(data: &[u8]) -> Option<Needs> {
     }
 }
 
-fn script_interpreter(start: &[u8]) -> Option<PathBuf> {
+fn script_interpreter(start: &[u8]) -> Option<Path> {
     let line = start[2..].split(|&b| b == b'\n').next()?;
     let word = line.split(|b| b.is_ascii_whitespace()).find(|w| !w.is_empty())?;
-    Some(PathBuf::from(OsStr::from_bytes(word)))
+    Some(word.to_vec())
 }
 
 fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
@@ -75,7 +68,7 @@ fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
     let segments = header.program_headers(endian, data).ok()?;
     let mut needs = Needs::default();
     let interpreter = segments.iter().find_map(|s| s.interpreter(endian, data).ok().flatten());
-    needs.interpreter = interpreter.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    needs.interpreter = interpreter.filter(|path| path.len() <= MAX_NAME).map(<[u8]>::to_vec);
     let Some(dynamic) = segments.iter().find_map(|s| s.dynamic(endian, data).ok().flatten()) else {
         return Some(needs);
     };
@@ -124,14 +117,14 @@ mod tests {
     /// This test's own file is a dynamic program; a script names its interpreter.
     #[test]
     fn reads_programs_and_scripts() {
-        let own = of(Path::new("/proc/self/exe")).expect("an ELF file");
+        let own = of(b"/proc/self/exe").expect("an ELF file");
         if cfg!(target_env = "gnu") {
             assert!(own.interpreter.is_some());
             assert!(own.libraries.iter().any(|l| l.starts_with("libc.so")), "{own:?}");
         }
-        assert_eq!(script_interpreter(b"#! /usr/bin/env -S x\n"), Some("/usr/bin/env".into()));
+        assert_eq!(script_interpreter(b"#! /usr/bin/env -S x\n"), Some(b"/usr/bin/env".to_vec()));
         assert_eq!(script_interpreter(b"#!\n"), None);
-        assert_eq!(of(Path::new("/etc/passwd")), None);
-        assert_eq!(of(Path::new("/")), None);
+        assert_eq!(of(b"/etc/passwd"), None);
+        assert_eq!(of(b"/"), None);
     }
 }

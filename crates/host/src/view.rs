@@ -3,11 +3,13 @@
 //! It follows the operations as the set-up would, without doing anything. It serves explanations,
 //! never decisions: destinations below links made on the host are not followed.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use crate::files::{self, Path, components, is_below, join};
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
 use swathe_plan::Plan;
 use swathe_plan::model::{BindSource, FileOp};
+use swathe_sys::rustix::fs::FileType;
 
 /// The most links followed in one path.
 const MAX_LINKS: u32 = 40;
@@ -16,18 +18,25 @@ const MAX_LINKS: u32 = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// This file or directory of the host; links are followed.
-    Host(PathBuf),
+    Host(Path),
     /// Something that the sandbox made itself.
     Made,
     /// Nothing; the path, after links, that is missing.
-    Missing(PathBuf),
+    Missing(Path),
 }
 
-/// The view of a plan's sandbox.
+/// The view of a plan's sandbox. All its paths start at the sandbox's root, "/".
 #[derive(Debug)]
 pub struct View<'p> {
     plan: &'p Plan,
-    dests: Vec<PathBuf>,
+    dests: Vec<Path>,
+}
+
+enum Entry {
+    Host(Path),
+    Made,
+    Link(Path),
+    Missing,
 }
 
 impl<'p> View<'p> {
@@ -37,8 +46,8 @@ impl<'p> View<'p> {
         Self { plan, dests }
     }
 
-    /// What is at `path`, which counts from the sandbox's root.
-    pub fn look(&self, path: &Path) -> Seen {
+    /// What is at `path`.
+    pub fn look(&self, path: &[u8]) -> Seen {
         let at = match self.resolve(path) {
             Ok(at) => at,
             Err(missing) => return Seen::Missing(missing),
@@ -50,25 +59,45 @@ impl<'p> View<'p> {
         }
     }
 
+    /// The text of the link at `path`, whose parents are followed.
+    pub fn link(&self, path: &[u8]) -> Option<Path> {
+        let path = absolute(path);
+        let dir = self.resolve(files::parent(&path)).ok()?;
+        match self.at(&join(&dir, components(&path).next_back()?)) {
+            Entry::Link(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The last operation that mounts something at `path` or above it.
+    pub fn covering(&self, path: &[u8]) -> Option<usize> {
+        (0..self.dests.len()).rev().find(|&i| self.covers(i, path))
+    }
+
+    /// Whether operation `index` mounts something at `path` or above it.
+    pub fn covers(&self, index: usize, path: &[u8]) -> bool {
+        is_mount(&self.plan.steps[index].op) && is_below(path, &self.dests[index])
+    }
+
     /// The path without links and ".."; the error is the path that is missing.
-    fn resolve(&self, path: &Path) -> Result<PathBuf, PathBuf> {
-        let mut left: Vec<Vec<u8>> = components(path.as_os_str().as_bytes());
-        let mut at = PathBuf::from("/");
+    fn resolve(&self, path: &[u8]) -> Result<Path, Path> {
+        let mut left: Vec<Path> = components(path).rev().map(<[u8]>::to_vec).collect();
+        let mut at: Path = b"/".to_vec();
         let mut links = 0;
         while let Some(name) = left.pop() {
+            let before = at.clone();
             match name.as_slice() {
                 b"." => continue,
                 b".." => {
-                    at.pop();
+                    at = files::parent(&at).to_vec();
                     continue;
                 }
-                _ => at.push(OsStr::from_bytes(&name)),
+                _ => at = join(&at, &name),
             }
             let target = match self.at(&at) {
                 Entry::Link(target) => target,
                 Entry::Missing => {
-                    left.iter().rev().for_each(|c| at.push(OsStr::from_bytes(c)));
-                    return Err(at);
+                    return Err(left.iter().rev().fold(at, |at, c| join(&at, c)));
                 }
                 _ => continue,
             };
@@ -76,36 +105,14 @@ impl<'p> View<'p> {
             if links > MAX_LINKS {
                 return Err(at);
             }
-            at.pop();
-            if target.starts_with(b"/") {
-                at = PathBuf::from("/");
-            }
-            left.extend(components(&target));
+            at = if target.starts_with(b"/") { b"/".to_vec() } else { before };
+            left.extend(components(&target).rev().map(<[u8]>::to_vec));
         }
         Ok(at)
     }
 
-    /// The text of the link at `path`, whose parents are followed.
-    pub fn link(&self, path: &Path) -> Option<Vec<u8>> {
-        let dir = self.resolve(path.parent()?).ok()?;
-        match self.at(&dir.join(path.file_name()?)) {
-            Entry::Link(target) => Some(target),
-            _ => None,
-        }
-    }
-
-    /// The last operation that mounts something at `path` or above it.
-    pub fn covering(&self, path: &Path) -> Option<usize> {
-        (0..self.dests.len()).rev().find(|&i| self.covers(i, path))
-    }
-
-    /// Whether operation `index` mounts something at `path` or above it.
-    pub fn covers(&self, index: usize, path: &Path) -> bool {
-        is_mount(&self.plan.steps[index].op) && path.starts_with(&self.dests[index])
-    }
-
     /// What is at a path without links in it.
-    fn at(&self, path: &Path) -> Entry {
+    fn at(&self, path: &[u8]) -> Entry {
         let mount = self.covering(path);
         let after = mount.map_or(0, |m| m + 1);
         for i in (after..self.dests.len()).rev() {
@@ -113,47 +120,38 @@ impl<'p> View<'p> {
                 FileOp::Symlink { target, .. } if self.dests[i] == path => {
                     return Entry::Link(target.clone());
                 }
-                _ if self.dests[i].starts_with(path) => return Entry::Made,
+                _ if is_below(&self.dests[i], path) => return Entry::Made,
                 _ => {}
             }
         }
         let Some(mount) = mount else {
-            return if path == Path::new("/") { Entry::Made } else { Entry::Missing };
+            return if path == b"/" { Entry::Made } else { Entry::Missing };
         };
-        let rest = path.strip_prefix(&self.dests[mount]).unwrap_or(Path::new(""));
-        let sources: Vec<PathBuf> = match &self.plan.steps[mount].op {
-            FileOp::Bind { source: BindSource::Path { path, .. }, .. } => vec![host(&path.0)],
+        let rest = path.strip_prefix(&self.dests[mount][..]).unwrap_or_default();
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let sources: Vec<Path> = match &self.plan.steps[mount].op {
+            FileOp::Bind { source: BindSource::Path { path, .. }, .. } => vec![path.0.clone()],
             FileOp::Bind { source: BindSource::Fd(fd), .. } => {
-                vec![PathBuf::from(format!("/proc/self/fd/{fd}"))]
+                vec![format!("/proc/self/fd/{fd}").into_bytes()]
             }
-            FileOp::Overlay { layers, .. } => layers.iter().rev().map(|l| host(&l.0)).collect(),
+            FileOp::Overlay { layers, .. } => layers.iter().rev().map(|l| l.0.clone()).collect(),
             // A procfs or a /dev: its usual contents are there.
             FileOp::Proc { .. } | FileOp::Dev { .. } => return Entry::Made,
-            _ if rest.as_os_str().is_empty() => return Entry::Made,
+            _ if rest.is_empty() => return Entry::Made,
             _ => return Entry::Missing,
         };
-        for source in sources {
-            let source = source.canonicalize().unwrap_or(source);
-            let file = if rest.as_os_str().is_empty() { source } else { source.join(rest) };
-            match std::fs::symlink_metadata(&file) {
-                Ok(meta) if meta.is_symlink() => {
-                    if let Ok(target) = std::fs::read_link(&file) {
-                        return Entry::Link(target.into_os_string().into_vec());
-                    }
-                }
-                Ok(_) => return Entry::Host(file),
-                Err(_) => {}
-            }
-        }
-        Entry::Missing
+        sources.into_iter().find_map(|source| on_host(source, rest)).unwrap_or(Entry::Missing)
     }
 }
 
-enum Entry {
-    Host(PathBuf),
-    Made,
-    Link(Vec<u8>),
-    Missing,
+/// What the host has at `rest` below a source, whose own links are followed.
+fn on_host(source: Path, rest: &[u8]) -> Option<Entry> {
+    let source = files::real_path(&source).unwrap_or(source);
+    let file = if rest.is_empty() { source } else { join(&source, rest) };
+    match files::kind(&file)? {
+        FileType::Symlink => files::read_link(&file).map(Entry::Link),
+        _ => Some(Entry::Host(file)),
+    }
 }
 
 fn is_mount(op: &FileOp) -> bool {
@@ -170,25 +168,17 @@ fn is_mount(op: &FileOp) -> bool {
     )
 }
 
-/// Components in the order in which they are popped.
-fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&b| b == b'/').rev().filter(|c| !c.is_empty()).map(<[u8]>::to_vec).collect()
-}
-
-fn absolute(dest: &[u8]) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    for part in dest.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".") {
+/// A destination as a path from the sandbox's root, ".." taken as it is written.
+fn absolute(dest: &[u8]) -> Path {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in components(dest).filter(|c| *c != b".") {
         if part == b".." {
-            path.pop();
+            parts.pop();
         } else {
-            path.push(OsStr::from_bytes(part));
+            parts.push(part);
         }
     }
-    path
-}
-
-fn host(path: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(path))
+    [b"/", &parts.join(&b'/')[..]].concat()
 }
 
 #[cfg(test)]
@@ -218,13 +208,14 @@ mod tests {
         let plan =
             plan(&["--ro-bind", d, "/u", "--symlink", "u/lib", "/lib", "--tmpfs", "/u/x", "t"]);
         let view = View::new(&plan);
-        let host = |p: &str| Seen::Host(dir.canonicalize().expect("dir").join(p));
-        assert_eq!(view.look(Path::new("/u/lib/a")), host("lib/a"));
-        assert_eq!(view.look(Path::new("/lib/a")), host("lib/a"));
-        assert_eq!(view.look(Path::new("/u/l")), host("lib/a"));
-        assert_eq!(view.look(Path::new("/u/x")), Seen::Made);
-        assert_eq!(view.look(Path::new("/lib/b/c")), Seen::Missing("/u/lib/b/c".into()));
-        assert_eq!(view.look(Path::new("/v")), Seen::Missing("/v".into()));
+        let real = dir.canonicalize().expect("dir");
+        let host = |p: &str| Seen::Host(real.join(p).into_os_string().into_encoded_bytes());
+        assert_eq!(view.look(b"/u/lib/a"), host("lib/a"));
+        assert_eq!(view.look(b"/lib/a"), host("lib/a"));
+        assert_eq!(view.look(b"/u/l"), host("lib/a"));
+        assert_eq!(view.look(b"/u/x"), Seen::Made);
+        assert_eq!(view.look(b"/lib/b/c"), Seen::Missing(b"/u/lib/b/c".to_vec()));
+        assert_eq!(view.look(b"/v"), Seen::Missing(b"/v".to_vec()));
         std::fs::remove_dir_all(&dir).expect("clean");
     }
 }

@@ -1,6 +1,7 @@
 //! What only the whole command line can tell: which options need or exclude each other.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::model::{CapOp, EnvOp, Plan, UserNamespace};
 

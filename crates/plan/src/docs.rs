@@ -1,7 +1,10 @@
 //! Texts made from the option table: the help, the manual page, the completions.
 
 use crate::options::{Kind, Section, Spec, TABLE};
-use std::fmt::Write as _;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write as _;
 
 fn usage_of(spec: &Spec) -> String {
     let mut text = spec.name.to_owned();

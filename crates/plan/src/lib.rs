@@ -1,6 +1,9 @@
 //! What a sandbox is, as pure data: the plan, bwrap's words for it, and what can be said about it
 //! without asking the system. Nothing in this crate does I/O.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 pub mod check;
 pub mod docs;

@@ -1,6 +1,7 @@
 //! The plan of a sandbox, as pure data.
 
 use crate::options::Opt;
+use alloc::vec::Vec;
 
 /// Bytes as the caller gave them: paths, names and environment need not be UTF-8.
 pub type Bytes = Vec<u8>;

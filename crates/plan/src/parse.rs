@@ -9,6 +9,10 @@ use crate::model::{
 };
 use crate::options::{self, Opt, Repeat, Spec};
 use crate::tables;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The most words in all, `--args` included. bubblewrap's limit is 9,000; callers hit it.
 pub const MAX_WORDS: usize = 1 << 20;
@@ -397,7 +401,7 @@ impl Parser {
             let name = options::spec(opt).name;
             return Err(Fault::new(format!("{name} requires at least {text} --overlay-src")));
         }
-        let layers = std::mem::take(&mut self.layers);
+        let layers = core::mem::take(&mut self.layers);
         let (upper, dest) = match opt {
             Opt::Overlay => (
                 OverlayUpper::Host {
@@ -570,7 +574,7 @@ fn id(word: &[u8], text: &str) -> Result<u32, Fault> {
 fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
     let (inside, outside) = (id(values[0], "Invalid id: ")?, id(values[1], "Invalid id: ")?);
     let count = id(values[2], "Invalid count: ")?;
-    let fits = |start: u32| start.checked_add(count).is_some();
+    let fits = |start: u32| u64::from(start) + u64::from(count) <= 1 << 31;
     if count == 0 || !fits(inside) || !fits(outside) {
         return Err(Fault::value("Invalid count: ", values[2])
             .hint("a range holds at least one id and ends below 2147483648"));

@@ -6,6 +6,10 @@ use crate::model::{
 };
 use crate::options::{self, Opt};
 use crate::tables;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 
 /// The words of one option.
 struct Words(Vec<Bytes>);

@@ -96,7 +96,7 @@ pub fn number(word: &[u8], radix: u32) -> Option<u64> {
     if word.is_empty() || !word.iter().all(|&b| char::from(b).is_digit(radix)) {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(word).ok()?, radix).ok()
+    u64::from_str_radix(core::str::from_utf8(word).ok()?, radix).ok()
 }
 
 /// A number in C's notation: decimal, octal after `0`, hexadecimal after `0x`.

@@ -1,14 +1,16 @@
-//! Start of a program without the standard library's start-up.
+//! Start of a program without the standard library.
 //!
 //! `std`'s runtime ignores SIGPIPE, opens `/dev/null` on closed standard descriptors and installs
 //! handlers for stack overflow before `main`. A launcher must not: the program that it starts
 //! inherits all of that instead of what its caller set. [`entry!`](crate::entry!) defines the C
 //! `main` symbol itself.
 
-use std::ffi::{CStr, c_char, c_int};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use alloc::format;
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_int};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-static ARGV: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+static ARGV: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 static ARGC: AtomicUsize = AtomicUsize::new(0);
 
 /// Defines the program's entry point: `entry!(run)` with `fn run() -> i32`.
@@ -26,8 +28,32 @@ macro_rules! entry {
             ) -> ::core::ffi::c_int {
                 $crate::entry::start(argc, argv, $run)
             }
+
+            // The precompiled alloc crate was built with unwinding and names these two. Nothing
+            // unwinds here: a panic ends the process in its handler.
+            #[unsafe(no_mangle)]
+            extern "C" fn _Unwind_Resume() -> ! {
+                $crate::process::exit(1)
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn rust_eh_personality() {}
+
+            #[panic_handler]
+            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+                $crate::entry::panicked(info)
+            }
         };
     };
+}
+
+/// Ends the process after a panic. Called by [`entry!`](crate::entry!) only.
+#[doc(hidden)]
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    let text = format!("bwrap: internal error, this is a bug: {info}\n");
+    if let Ok(stderr) = crate::process::borrow_fd(2) {
+        let _ = rustix::io::write(stderr, text.as_bytes());
+    }
+    crate::process::exit(1);
 }
 
 /// Records the argument vector and runs `run`. Called by [`entry!`](crate::entry!) only.
@@ -35,11 +61,6 @@ macro_rules! entry {
 pub fn start(argc: c_int, argv: *const *const c_char, run: fn() -> i32) -> c_int {
     ARGC.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
     ARGV.store(argv.cast_mut(), Ordering::Relaxed);
-    std::panic::set_hook(Box::new(|info| {
-        let text = format!("bwrap: internal error, this is a bug: {info}\n");
-        let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-        crate::process::exit(1);
-    }));
     run()
 }
 
@@ -86,7 +107,7 @@ pub fn wipe_args() {
             let len = s.to_bytes().len();
             // SAFETY: the strings lie in the writable initial stack of the process, `len` bytes
             // before their NUL; the process is single-threaded and holds no other live reference.
-            unsafe { std::ptr::write_bytes(s.as_ptr().cast_mut(), 0, len) };
+            unsafe { core::ptr::write_bytes(s.as_ptr().cast_mut(), 0, len) };
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn abi() -> u32 {
     const VERSION: u32 = 1;
     // SAFETY: with this flag the kernel reads no memory.
     let abi = check(unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION)
+        libc::syscall(libc::SYS_landlock_create_ruleset, core::ptr::null::<u8>(), 0, VERSION)
     });
     abi.ok().and_then(|abi| u32::try_from(abi).ok()).unwrap_or(0)
 }

@@ -4,11 +4,14 @@
 //! version of it. Each `unsafe` block states the invariant it relies on and who upholds it.
 //!
 //! Nothing here allocates unless its documentation says so, and nothing here prints.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
 
 pub use rustix;
 pub use rustix::io::Errno;
 
-pub mod alloc;
+pub mod arena;
 pub mod entry;
 pub mod landlock;
 pub mod mount;
@@ -18,8 +21,13 @@ pub mod seccomp;
 pub mod signal;
 pub mod terminal;
 
+// Without the standard library nobody else asks for the C library.
+// SAFETY: the block declares nothing.
+#[link(name = "c")]
+unsafe extern "C" {}
+
 /// The result of a system call.
-pub type Result<T> = std::result::Result<T, Errno>;
+pub type Result<T> = core::result::Result<T, Errno>;
 
 /// Turns the return value of a `libc` wrapper (−1 and `errno`) into a [`Result`].
 fn check(ret: libc::c_long) -> Result<libc::c_long> {

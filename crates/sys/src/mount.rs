@@ -1,8 +1,8 @@
 //! The mount calls that rustix lacks: mount_setattr(2), open_tree_attr(2).
 
 use crate::{Result, check};
+use core::ffi::CStr;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ffi::CStr;
 
 /// Attributes of a mount for mount_setattr(2) (`MOUNT_ATTR_*`).
 pub mod attr {
@@ -118,7 +118,7 @@ pub fn mount(
     flags: u64,
     data: Option<&CStr>,
 ) -> Result<()> {
-    let ptr = |s: Option<&CStr>| s.map_or(std::ptr::null(), CStr::as_ptr);
+    let ptr = |s: Option<&CStr>| s.map_or(core::ptr::null(), CStr::as_ptr);
     // SAFETY: all strings are NUL-terminated and outlive the call; null is allowed for the others.
     check(
         unsafe {

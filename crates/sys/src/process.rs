@@ -1,8 +1,9 @@
 //! Processes: clone, exec, exit, capabilities that rustix has no call for.
 
 use crate::{Errno, Result, check};
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_int, c_void};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// Flags of clone(2) and unshare(2) for new namespaces.
 pub mod ns {
@@ -63,7 +64,7 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
     /// In the program's data: only what is used of it becomes memory.
     const STACK_SIZE: usize = 256 * 1024;
     #[repr(align(16))]
-    struct Stack(std::cell::UnsafeCell<[u8; STACK_SIZE]>);
+    struct Stack(core::cell::UnsafeCell<[u8; STACK_SIZE]>);
     // SAFETY: the caller is suspended while the child uses it, and there is one thread.
     unsafe impl Sync for Stack {}
     extern "C" fn trampoline(arg: *mut c_void) -> c_int {
@@ -72,7 +73,7 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
         let child = unsafe { &mut *arg.cast::<&mut dyn FnMut() -> i32>() };
         exit(child());
     }
-    static STACK: Stack = Stack(std::cell::UnsafeCell::new([0; STACK_SIZE]));
+    static STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
     let stack = STACK.0.get().cast::<c_void>();
     let mut child = child;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
@@ -93,15 +94,15 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
 #[derive(Debug)]
 pub struct StringArray<'a> {
     pointers: Vec<*const c_char>,
-    strings: std::marker::PhantomData<&'a CStr>,
+    strings: core::marker::PhantomData<&'a CStr>,
 }
 
 impl<'a> StringArray<'a> {
     /// Collects the strings. Allocates.
     pub fn new(strings: impl IntoIterator<Item = &'a CStr>) -> Self {
         let mut pointers: Vec<_> = strings.into_iter().map(CStr::as_ptr).collect();
-        pointers.push(std::ptr::null());
-        Self { pointers, strings: std::marker::PhantomData }
+        pointers.push(core::ptr::null());
+        Self { pointers, strings: core::marker::PhantomData }
     }
 
     /// Replaces string `index`, which must exist. Returns whether it did.
@@ -280,7 +281,7 @@ pub fn set_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
 /// EACCES or EAGAIN: a conflicting lock is held.
 pub fn read_lock(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: a zeroed flock is valid: whole file from the start.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
     lock.l_type = libc::F_RDLCK as _;
     lock.l_whence = libc::SEEK_SET as _;
     // SAFETY: `lock` lives over the call.

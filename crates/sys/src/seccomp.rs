@@ -1,6 +1,7 @@
 //! seccomp(2): loading filters.
 
 use crate::{Errno, Result, check};
+use alloc::vec::Vec;
 
 /// One instruction of classic BPF (`struct sock_filter`).
 pub type Instruction = libc::sock_filter;

@@ -10,18 +10,20 @@ use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 /// None in practice.
 pub fn reset_sigchld() -> Result<()> {
     // SAFETY: a zeroed sigaction is SIG_DFL with an empty mask.
-    let action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let action: libc::sigaction = unsafe { core::mem::zeroed() };
     // SAFETY: the structure is valid and outlives the call; the default action runs no code.
-    check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) }.into())
-        .map(drop)
+    check(
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, core::ptr::null_mut()) }.into(),
+    )
+    .map(drop)
 }
 
 /// A set of signals.
 #[derive(Clone, Copy)]
 pub struct SignalSet(libc::sigset_t);
 
-impl std::fmt::Debug for SignalSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for SignalSet {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("SignalSet")
     }
 }
@@ -31,7 +33,7 @@ impl SignalSet {
     pub fn new(signals: &[i32]) -> Self {
         // SAFETY: sigemptyset initialises the whole set, sigaddset refuses bad numbers.
         unsafe {
-            let mut set: libc::sigset_t = std::mem::zeroed();
+            let mut set: libc::sigset_t = core::mem::zeroed();
             libc::sigemptyset(&raw mut set);
             for &signal in signals {
                 libc::sigaddset(&raw mut set, signal);
@@ -60,7 +62,7 @@ impl SignalSet {
         // SAFETY: the set is valid; the old mask is not asked for.
         check(
             unsafe {
-                libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
+                libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut())
             }
             .into(),
         )
@@ -113,7 +115,7 @@ pub fn send_pidfd(pidfd: impl AsFd, signal: i32) -> Result<()> {
             libc::SYS_pidfd_send_signal,
             pidfd.as_fd().as_raw_fd(),
             signal,
-            std::ptr::null::<u8>(),
+            core::ptr::null::<u8>(),
             0,
         )
     })
@@ -135,19 +137,21 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
 /// None in practice.
 pub fn ignore_sigpipe() -> Result<()> {
     // SAFETY: a zeroed sigaction is valid; SIG_IGN is a handler that runs no code.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
     action.sa_sigaction = libc::SIG_IGN;
     // SAFETY: as in `reset_sigchld`.
-    check(unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut()) }.into())
-        .map(drop)
+    check(
+        unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, core::ptr::null_mut()) }.into(),
+    )
+    .map(drop)
 }
 
 /// Whether SIGPIPE is ignored now.
 pub fn is_sigpipe_ignored() -> bool {
     // SAFETY: a zeroed sigaction is valid to be written to; no new action is given.
     unsafe {
-        let mut old: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut old) == 0
+        let mut old: libc::sigaction = core::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, core::ptr::null(), &raw mut old) == 0
             && old.sa_sigaction == libc::SIG_IGN
     }
 }
@@ -161,8 +165,10 @@ pub fn restore_sigpipe(ignored: bool) -> Result<()> {
         return Ok(());
     }
     // SAFETY: as in `reset_sigchld`.
-    let action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let action: libc::sigaction = unsafe { core::mem::zeroed() };
     // SAFETY: as in `reset_sigchld`.
-    check(unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut()) }.into())
-        .map(drop)
+    check(
+        unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, core::ptr::null_mut()) }.into(),
+    )
+    .map(drop)
 }

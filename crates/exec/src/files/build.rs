@@ -8,7 +8,10 @@ use crate::files::sources::{Source, Sources};
 use crate::files::tmpfs_options;
 use crate::layout::default_perms;
 use crate::prepare::Prepared;
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec;
+use core::ffi::CStr;
 use swathe_plan::model::{Access, FileOp};
 use swathe_sys::Errno;
 use swathe_sys::mount::attr;
@@ -111,7 +114,7 @@ impl Builder<'_> {
     /// cannot write there; they are covered where one can.
     fn cover_proc(&mut self, proc: BorrowedFd<'_>) -> Result<()> {
         for (i, name) in [c"sys", c"sysrq-trigger", c"irq", c"bus"].into_iter().enumerate() {
-            let cover = |e: std::result::Result<_, Errno>| {
+            let cover = |e: core::result::Result<_, Errno>| {
                 e.at(Stage::ProcCover).map_err(|f: Failure| f.about(i as u32))
             };
             match fs::accessat(proc, name, FsAccess::WRITE_OK, AtFlags::empty()) {

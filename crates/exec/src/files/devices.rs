@@ -7,7 +7,9 @@ use crate::files::root::Attach;
 use crate::files::sources::{Node, Source};
 use crate::files::tmpfs_options;
 use crate::prepare::Terminal;
-use std::ffi::CStr;
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_plan::model::Access;
 use swathe_sys::mount::attr;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -164,6 +166,6 @@ impl Builder<'_> {
     }
 }
 
-fn open_path(dir: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, swathe_sys::Errno> {
+fn open_path(dir: BorrowedFd<'_>, name: &CStr) -> core::result::Result<OwnedFd, swathe_sys::Errno> {
     fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }

@@ -9,7 +9,9 @@ use crate::files::mountinfo;
 use crate::files::mounts::{Attrs, NewFs, fd_path};
 use crate::files::root::Attach;
 use crate::files::root::Root;
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_sys::Errno;
 use swathe_sys::mount::{Propagation, attr, mount};
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +19,7 @@ use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::rustix::process::{chdir, fchdir, pivot_root};
 
-type Result<T> = std::result::Result<T, Errno>;
+type Result<T> = core::result::Result<T, Errno>;
 
 const MS_RDONLY: u64 = 1;
 const MS_NOSUID: u64 = 2;

@@ -5,6 +5,11 @@
 //! meant. The new root is attached over the old one, where only descriptors reach it. The
 //! operations follow in the order given. Last, the old root is left.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
 pub mod build;
 pub mod devices;
 pub mod legacy;
@@ -19,7 +24,8 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::mounts::{Attrs, Mounter, NewFs};
 use crate::files::root::Root;
 use crate::prepare::{Base, Prepared};
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use core::ffi::CStr;
 use swathe_sys::mount::{Propagation, attr, set_attr};
 use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};

@@ -1,5 +1,7 @@
 //! /proc/self/mountinfo (proc_pid_mountinfo(5)), for kernels without mount_setattr(2) only.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::BorrowedFd;
 use swathe_sys::rustix::fs::{self, Mode, OFlags};
@@ -70,7 +72,7 @@ pub fn parse(table: &[u8]) -> Vec<Entry> {
 
 fn entry(line: &[u8]) -> Option<Entry> {
     let mut fields = line.split(|&b| b == b' ');
-    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    let mut number = || core::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (id, parent) = (number()?, number()?);
     let point = unescape(fields.nth(2)?);
     let mut flags = 0;

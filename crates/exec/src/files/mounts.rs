@@ -4,8 +4,10 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::legacy;
 use crate::files::root::{Attach, Root};
 use crate::kernel::Kernel;
-use std::cell::Cell;
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::format;
+use core::cell::Cell;
+use core::ffi::CStr;
 use swathe_plan::model::Access;
 use swathe_sys::Errno;
 use swathe_sys::mount::{Propagation, attr, clone_tree_with_attr, set_attr};
@@ -96,7 +98,7 @@ impl Mounter {
         dir: BorrowedFd<'_>,
         path: &CStr,
         attrs: Attrs,
-    ) -> std::result::Result<Tree, Errno> {
+    ) -> core::result::Result<Tree, Errno> {
         if !self.kernel.mount_fds {
             let fd = if path.is_empty() {
                 fcntl_dupfd_cloexec(dir, 3)?
@@ -151,7 +153,7 @@ impl Mounter {
 
     fn mounted(
         &self,
-        mounted: std::result::Result<OwnedFd, Errno>,
+        mounted: core::result::Result<OwnedFd, Errno>,
         root: &mut Root,
         place: &Attach<'_>,
         stage: Stage,
@@ -192,7 +194,7 @@ impl Mounter {
     }
 
     /// A new file system that is not yet attached. Only with the newer calls.
-    pub fn detached(&self, new: &NewFs<'_>) -> std::result::Result<OwnedFd, Errno> {
+    pub fn detached(&self, new: &NewFs<'_>) -> core::result::Result<OwnedFd, Errno> {
         let context = fsopen(new.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
         // The first field of the mount table, as mount(2) has it.
         fsconfig_set_string(context.as_fd(), c"source", new.kind)?;
@@ -211,7 +213,7 @@ impl Mounter {
     }
 
     /// Makes one mount read-only, not those below it; nosuid and nodev too, as bubblewrap does.
-    pub fn read_only(&self, mount: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+    pub fn read_only(&self, mount: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
         if !self.kernel.mount_fds {
             return legacy::read_only(self.proc_fd(), mount);
         }
@@ -225,19 +227,19 @@ pub fn to_name(
     mount: BorrowedFd<'_>,
     dir: BorrowedFd<'_>,
     name: &CStr,
-) -> std::result::Result<(), Errno> {
+) -> core::result::Result<(), Errno> {
     move_mount(mount, c"", dir, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// Attaches a detached mount on an inode.
-pub fn to_fd(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+pub fn to_fd(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, c"", at, c"", flags)
 }
 
 /// Attaches a detached mount over "/". Lookups from "/" go on below it: the process's root is the
 /// old one until it changes.
-pub fn over_root(mount: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+pub fn over_root(mount: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     to_name(mount, CWD, c"/")
 }
 

@@ -9,7 +9,10 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::walk;
 use crate::kernel::Kernel;
 use crate::layout::Target;
-use std::ffi::{CStr, CString};
+use alloc::borrow::ToOwned;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
@@ -64,7 +67,7 @@ impl Root {
 
     /// Opens a path beneath the root. The last component is not followed when `flags` has
     /// `NOFOLLOW`.
-    pub fn open(&self, path: &CStr, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    pub fn open(&self, path: &CStr, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         open_beneath(self.kernel, self.fd.as_fd(), path, flags)
     }
 
@@ -194,7 +197,7 @@ pub fn open_beneath(
     dir: BorrowedFd<'_>,
     path: &CStr,
     flags: OFlags,
-) -> std::result::Result<OwnedFd, Errno> {
+) -> core::result::Result<OwnedFd, Errno> {
     if kernel.openat2 {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         // EAGAIN: something was renamed meanwhile, and the kernel could not tell whether ".." left
@@ -212,7 +215,7 @@ pub fn open_beneath(
 }
 
 /// Whether a directory is the root of the same mount as `root`.
-fn is_root(fd: &OwnedFd, root: &OwnedFd) -> std::result::Result<bool, Errno> {
+fn is_root(fd: &OwnedFd, root: &OwnedFd) -> core::result::Result<bool, Errno> {
     let (a, b) = (fs::fstat(fd)?, fs::fstat(root)?);
     if (a.st_dev, a.st_ino) != (b.st_dev, b.st_ino) {
         return Ok(false);
@@ -230,11 +233,11 @@ fn is_root(fd: &OwnedFd, root: &OwnedFd) -> std::result::Result<bool, Errno> {
 }
 
 /// The type of the file behind a descriptor.
-pub fn kind_of(fd: BorrowedFd<'_>) -> std::result::Result<FileType, Errno> {
+pub fn kind_of(fd: BorrowedFd<'_>) -> core::result::Result<FileType, Errno> {
     Ok(FileType::from_raw_mode(fs::fstat(fd)?.st_mode))
 }
 
-fn create(dir: BorrowedFd<'_>, name: &CStr, kind: PointKind) -> std::result::Result<(), Errno> {
+fn create(dir: BorrowedFd<'_>, name: &CStr, kind: PointKind) -> core::result::Result<(), Errno> {
     match kind {
         PointKind::Directory => fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
         PointKind::File => {
@@ -250,12 +253,12 @@ fn trimmed(path: &[u8]) -> &[u8] {
 }
 
 /// The link target of the link `name` in `dir`.
-pub fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> std::result::Result<CString, Errno> {
+pub fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> core::result::Result<CString, Errno> {
     fs::readlinkat(dir, name, Vec::new())
 }
 
 /// Whether two descriptors refer to the same inode.
-pub fn same_inode(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
+pub fn same_inode(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> core::result::Result<bool, Errno> {
     let (a, b) = (fs::fstat(a)?, fs::fstat(b)?);
     Ok(a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 }

@@ -5,7 +5,10 @@ use crate::files::devices;
 use crate::files::mounts::{Attrs, Mounter, Tree};
 use crate::files::root::same_inode;
 use crate::prepare::{Base, Prepared};
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::OwnedFd;
@@ -45,7 +48,7 @@ impl Sources {
 
     /// Takes the source of an operation.
     pub fn source(&mut self, index: usize) -> Source {
-        self.0.get_mut(index).map_or(Source::None, |s| std::mem::replace(s, Source::None))
+        self.0.get_mut(index).map_or(Source::None, |s| core::mem::replace(s, Source::None))
     }
 
     /// Opens the host's root for the first operation after all.

@@ -4,7 +4,10 @@
 //! front of what is left. ".." goes back along the directories that were walked, never to what the
 //! file system says is above, so that a directory that is moved meanwhile leads nowhere else.
 
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, FileType, Mode, OFlags};

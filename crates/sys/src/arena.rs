@@ -5,8 +5,8 @@
 //! so that loops with a temporary do not grow; anything else stays until the process ends or
 //! becomes the command.
 
-use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::Cell;
 
 /// Bytes of the first chunk, in the program's own data.
 const FIRST: usize = 64 << 10;
@@ -25,12 +25,12 @@ pub struct Arena {
 unsafe impl Sync for Arena {}
 
 #[repr(align(16))]
-struct First(std::cell::UnsafeCell<[u8; FIRST]>);
+struct First(core::cell::UnsafeCell<[u8; FIRST]>);
 
 // SAFETY: only `Arena` touches it, and that has one user.
 unsafe impl Sync for First {}
 
-static FIRST_CHUNK: First = First(std::cell::UnsafeCell::new([0; FIRST]));
+static FIRST_CHUNK: First = First(core::cell::UnsafeCell::new([0; FIRST]));
 
 impl Arena {
     /// An arena that has nothing yet.
@@ -51,7 +51,7 @@ impl Arena {
         // SAFETY: a fresh private mapping, referred to by nothing else.
         let chunk = unsafe {
             libc::mmap(
-                std::ptr::null_mut(),
+                core::ptr::null_mut(),
                 want,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
@@ -93,10 +93,10 @@ unsafe impl GlobalAlloc for Arena {
             }
             // Room for the alignment too, so that the second round succeeds.
             let Some(size) = layout.size().checked_add(layout.align()) else {
-                return std::ptr::null_mut();
+                return core::ptr::null_mut();
             };
             if !self.grow(size) {
-                return std::ptr::null_mut();
+                return core::ptr::null_mut();
             }
         }
     }
@@ -118,13 +118,13 @@ unsafe impl GlobalAlloc for Arena {
             }
         }
         let Ok(new) = Layout::from_size_align(new_size, layout.align()) else {
-            return std::ptr::null_mut();
+            return core::ptr::null_mut();
         };
         // SAFETY: `new` is a valid layout; the two blocks are disjoint and as large as copied.
         unsafe {
             let to = self.alloc(new);
             if !to.is_null() {
-                std::ptr::copy_nonoverlapping(ptr, to, layout.size().min(new_size));
+                core::ptr::copy_nonoverlapping(ptr, to, layout.size().min(new_size));
             }
             to
         }
