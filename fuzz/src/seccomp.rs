@@ -9,7 +9,7 @@ pub fn run(data: &[u8]) {
     match parse(data) {
         None => assert!(count == 0 || !whole || count > MAX_INSTRUCTIONS),
         Some(program) => {
-            assert!(whole && count >= 1 && count <= MAX_INSTRUCTIONS);
+            assert!(whole && (1..=MAX_INSTRUCTIONS).contains(&count));
             let mut again = Vec::with_capacity(data.len());
             for i in &program {
                 again.extend(i.code.to_ne_bytes());

@@ -334,7 +334,7 @@ impl Tree {
     /// # Errors
     /// It fails; the tree may have changed.
     pub fn execute(&mut self, op: &FileOp, source: Option<Place>) -> Result<()> {
-        let dest = &op.dest().0;
+        let dest = named(&op.dest().0);
         match op {
             FileOp::Bind { access, .. } => match source {
                 Some(source) => self.mount(dest, source.inode, *access == Access::ReadOnly),
@@ -475,6 +475,16 @@ impl Tree {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// What a destination names: slashes at its end say nothing, unless its components have to be
+/// taken one by one.
+fn named(dest: &[u8]) -> &[u8] {
+    if dest.split(|&b| b == b'/').any(|name| matches!(name, b"." | b"..")) {
+        return dest;
+    }
+    let end = dest.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
+    &dest[..end]
 }
 
 fn reversed(path: &[u8]) -> Vec<Vec<u8>> {

@@ -15,11 +15,8 @@ fn moved(mut op: FileOp, s: &mut Source<'_>) -> FileOp {
         path.0 = [FIXTURE.as_bytes(), b"/", &path.0].concat();
     };
     match &mut op {
-        FileOp::Bind { source: BindSource::Path { path, .. }, .. } => {
-            if s.byte() < 250 {
-                below(path);
-            }
-        }
+        // Some stay where they are: mostly nowhere.
+        FileOp::Bind { source: BindSource::Path { path, .. }, .. } if s.byte() < 250 => below(path),
         FileOp::Overlay { layers, .. } => layers.iter_mut().for_each(below),
         _ => {}
     }
