@@ -72,7 +72,11 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
             "the path of the descriptor leads to another file now: it was replaced meanwhile",
             "nothing was mounted; try again, or find out who replaces it",
         ),
-        Stage::Parents | Stage::Create | Stage::DataFile | Stage::SymlinkMake | Stage::Chmod
+        Stage::Chmod if errno == Errno::ROFS => Hint::new(
+            "it lies below a read-only mount",
+            "change the mode on the host, or bind it writable",
+        ),
+        Stage::Parents | Stage::Create | Stage::DataFile | Stage::SymlinkMake
             if errno == Errno::ROFS =>
         {
             read_only(plan, failure)
@@ -379,12 +383,10 @@ fn add(path: &[u8]) -> String {
 /// Explains a command that ended as loaders do when a library is missing (exit status 127).
 pub fn missing_library(plan: &Plan) -> Option<Hint> {
     // A bound on what a strange file can make us read.
-    const MOST: usize = 500;
+    const MOST: usize = 100;
     let view = View::new(plan);
-    let file = candidates(plan).iter().find_map(|p| match view.look(p) {
-        Seen::Host(file) => Some(file),
-        _ => None,
-    })?;
+    // Only files that the command cannot have changed: it has run, and this is outside its limits.
+    let file = candidates(plan).iter().find_map(|p| view.look_fixed(p))?;
     let mut seen: Vec<String> = Vec::new();
     let mut left = alloc::vec![file];
     while let Some(file) = left.pop().filter(|_| seen.len() < MOST) {
@@ -403,7 +405,7 @@ pub fn missing_library(plan: &Plan) -> Option<Hint> {
                 _ => None,
             });
             match (inside, dirs.iter().map(at).find(|p| files::exists(p))) {
-                (Some(found), _) => left.push(found),
+                (Some(_), _) => left.extend(dirs.iter().find_map(|dir| view.look_fixed(&at(dir)))),
                 (None, Some(host)) => {
                     let cause = format!(
                         "{} needs the library {}, which the host has as {} and the sandbox does not",

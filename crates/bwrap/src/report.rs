@@ -111,7 +111,14 @@ impl Reporter {
             out.extend([b'<', b'0' + level, b'>']);
         }
         out.extend(b"bwrap: ");
-        out.extend(text);
+        // Bytes that a program would match stay as they are; a terminal must not obey them.
+        let terminal = process::borrow_fd(2).is_ok_and(rustix::termios::isatty);
+        for &byte in text {
+            match byte {
+                0..0x20 | 0x7f if terminal => out.extend(byte.escape_ascii()),
+                _ => out.push(byte),
+            }
+        }
         out.push(b'\n');
         let _ = write_all(2, &out);
     }

@@ -35,8 +35,10 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
         let (uid, gid) = (prepared.ids.0, prepared.ids.1);
         let gid = (gid != prepared.caller.gid).then_some(gid);
         let uid = (uid != prepared.caller.uid).then_some(uid);
-        set_ids(None, gid).at(Stage::SwitchIds)?;
+        // The group first: a change of the user may take the right to change the group.
+        let group = set_ids(None, gid).at(Stage::SwitchIds);
         set_ids(uid, None).at(Stage::SwitchIds).map_err(|f| f.about(1))?;
+        group?;
     }
     if plan.namespaces.net {
         net::loopback_up().at(Stage::Loopback)?;
@@ -118,8 +120,13 @@ fn block(number: i32) -> Result<()> {
 }
 
 fn enter_directory(prepared: &Prepared<'_>) -> Result<Directory> {
+    // A relative name counts from the root, also where the old working directory was kept.
+    let directories = &prepared.command.directories;
+    if directories.iter().any(|(dir, _)| !dir.to_bytes().starts_with(b"/")) {
+        chdir(c"/").at(Stage::Chdir)?;
+    }
     let mut last = Errno::NOENT;
-    for (i, (dir, _)) in prepared.command.directories.iter().enumerate() {
+    for (i, (dir, _)) in directories.iter().enumerate() {
         match chdir(dir) {
             Ok(()) => return Ok(i),
             Err(e) => last = e,
@@ -149,12 +156,13 @@ fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<()> {
     if !caps_done {
         privileges::command_caps(prepared)?;
     }
-    privileges::limits(prepared)?;
     if prepared.plan.lifecycle.close_fds {
         let keep = &prepared.plan.lifecycle.keep_fds;
         crate::wait::close_all(keep, true).at(Stage::CloseFds)?;
     }
     privileges::scopes(prepared)?;
+    // Not before: a limit of descriptors must not hinder the steps above.
+    privileges::limits(prepared)?;
     privileges::filters(prepared)
 }
 
@@ -229,6 +237,9 @@ fn start(
     for number in [life.info_fd, life.json_status_fd].into_iter().flatten() {
         swathe_sys::process::close_fd(number);
     }
+    if swathe_plan::check::has_ranges(prepared.plan) {
+        crate::launch::no_new_privs()?;
+    }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
     if go {
@@ -284,15 +295,16 @@ pub fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let path: &CStr = c"/proc";
-    let fd = loop {
-        let fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
-        if fd.as_raw_fd() > 2 {
-            break fd;
-        }
-        // A standard stream is closed. Its number must not become that of a descriptor of ours, to
-        // which a message could be written; the command gets it closed again by close-on-exec.
-        crate::files::mounts::leave_open(fd);
-    };
+    let mut fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
+    while fd.as_raw_fd() <= 2 {
+        // A standard stream is closed. Its number must not become that of a descriptor of ours. It
+        // gets something that can neither be written to nor leads anywhere, and that the command
+        // does not see: it is closed on exec.
+        drop(fd);
+        let plug = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC);
+        crate::files::mounts::leave_open(plug.at(Stage::OpenProc)?);
+        fd = fs::openat(CWD, path, flags, Mode::empty()).at(Stage::OpenProc)?;
+    }
     if fs::fstatfs(fd.as_fd()).at(Stage::OpenProc)?.f_type as u64 != PROC_SUPER_MAGIC {
         return Err(Failure::found(Stage::OpenProc));
     }

@@ -16,6 +16,7 @@ pub enum Stage {
     SeccompBlob,
     JoinUser,
     JoinPid,
+    BelowPid,
     JoinNet,
     Channel,
     Clone,
@@ -114,7 +115,7 @@ macro_rules! stages {
 
 stages! {
     NoNewPrivs Credentials FileCapabilities OpenProc Descriptor SeccompData SeccompBlob JoinUser
-    JoinPid JoinNet Channel Clone CallerGone WriteInfo Map MapTool UidMap SetGroups GidMap
+    JoinPid BelowPid JoinNet Channel Clone CallerGone WriteInfo Map MapTool UidMap SetGroups GidMap
     SwitchIds Loopback Hostname Source SourceRace Slave RootTmpfs Scratch Parents Create
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay

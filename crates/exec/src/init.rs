@@ -40,7 +40,10 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
         child::own_terminal()?;
     }
     // With nothing left to take away from this process, the command can be started the fast way.
-    let simple = prepared.caps == Some(0) && prepared.filters.is_empty();
+    // Where this process can be looked into, its descriptors have to be gone first, too.
+    // A lock is lost when any descriptor of its file is closed: it is taken again then.
+    let simple =
+        !watched && locks.is_empty() && prepared.caps == Some(0) && prepared.filters.is_empty();
     let pid = if simple {
         privileges::no_caps(prepared)?;
         arm(prepared)?;
@@ -50,6 +53,9 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     } else {
         let (pid, gate) = start_behind_gate(prepared, channel, directory)?;
         close_others(prepared, channel, &locks, Some(&gate))?;
+        for (i, file) in locks.iter().enumerate() {
+            process::read_lock(file.as_fd()).at(Stage::Lock).map_err(|f| f.about(i as u32))?;
+        }
         privileges::no_caps(prepared)?;
         arm(prepared)?;
         privileges::filters(prepared)?;
@@ -64,7 +70,7 @@ fn arm(prepared: &Prepared<'_>) -> Result<()> {
     if !prepared.plan.lifecycle.die_with_parent {
         child::die_with_parent(false)?;
     }
-    if !prepared.own_pid_ns {
+    if !prepared.plan.namespaces.pid {
         swathe_sys::signal::ignore_sigpipe().at(Stage::Wait)?;
     }
     Ok(())
@@ -80,6 +86,7 @@ fn close_others(
     let mut keep = vec![channel.as_raw_fd()];
     keep.extend(locks.iter().chain(gate).map(AsRawFd::as_raw_fd));
     keep.extend(&prepared.plan.lifecycle.sync_fds);
+    keep.extend(prepared.janitor.as_ref().map(AsRawFd::as_raw_fd));
     close_all(&keep, false).at(Stage::CloseFds)
 }
 
@@ -89,11 +96,13 @@ fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
         // The kernel adds the sender's pid: so the launcher knows whom to pass signals to.
         channel.send(Message::Ready);
     }
-    if !prepared.own_pid_ns {
+    if !prepared.plan.namespaces.pid {
         swathe_sys::signal::restore_sigpipe(prepared.sigpipe_ignored).at(Stage::Fork)?;
     }
     if prepared.plan.lifecycle.die_with_parent {
         child::die_with_parent(true)?;
+        // It only tells of a reaper that ends from now on.
+        child::leave_if_alone(channel);
     }
     Ok(())
 }
@@ -133,7 +142,14 @@ fn start_behind_gate(
                 match rustix::io::read(&theirs, &mut byte) {
                     Ok(1) => break,
                     Err(Errno::INTR) => {}
-                    _ => process::exit(1),
+                    // The gate will not open: whose fault that is, pid 1 says.
+                    Ok(_) => process::exit(1),
+                    Err(e) => {
+                        if let Err(failure) = Err::<(), _>(e).at(Stage::Fork) {
+                            channel.send(Message::Failed(failure));
+                        }
+                        process::exit(1)
+                    }
                 }
             }
             let failure = match before_command(prepared, channel) {
@@ -146,14 +162,17 @@ fn start_behind_gate(
     }
 }
 
-/// By write(2), which the command's filters, in force by now, allow most of all.
+/// By write(2), which the command's filters, in force by now, allow most of all. A filter may also
+/// answer it with any error, for ever.
 fn open_gate(gate: &OwnedFd) -> Result<()> {
-    loop {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
         match rustix::io::write(gate, &[1]) {
             Err(Errno::INTR) => {}
             other => return other.map(drop).at(Stage::Fork),
         }
     }
+    Err(Errno::INTR).at(Stage::Fork)
 }
 
 /// Waits for all processes. Only system calls that bubblewrap's pid 1 makes too: it runs under the
@@ -178,8 +197,10 @@ fn reap(prepared: &Prepared<'_>, channel: &Channel, command: i32) -> Result<i32>
                     return Ok(code);
                 }
             }
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(Some(_)) | Err(Errno::INTR) => {}
             Err(Errno::CHILD) => return Ok(code),
+            // Only a filter's made-up answer says that nothing has happened.
+            Ok(None) => return Err(Errno::IO).at(Stage::Wait),
             Err(e) => return Err(e).at(Stage::Wait),
         }
     }
@@ -190,7 +211,8 @@ fn lock_files(prepared: &Prepared<'_>) -> Result<Vec<OwnedFd>> {
     for (i, path) in prepared.plan.lifecycle.lock_files.iter().enumerate() {
         let path = CString::new(path.0.as_slice()).unwrap_or_default();
         let about = |f: Failure| f.about(i as u32);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A FIFO must not hold us.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = fs::openat(CWD, &path, flags, Mode::empty()).at(Stage::LockOpen);
         let file = file.map_err(about)?;
         process::read_lock(file.as_fd()).at(Stage::Lock).map_err(about)?;

@@ -7,7 +7,7 @@ use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
-use swathe_plan::check::Caller;
+use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
@@ -47,7 +47,12 @@ pub fn secure() -> Result<()> {
     if swathe_sys::entry::is_secure_exec() {
         return Err(Failure::found(Stage::FileCapabilities));
     }
-    signal::reset_sigchld().at(Stage::NoNewPrivs)?;
+    signal::reset_sigchld().at(Stage::NoNewPrivs)
+}
+
+/// No privileges by execve, for this process and all that it starts. Where ids are mapped by a
+/// set-user-ID tool, the launcher runs that first.
+pub(crate) fn no_new_privs() -> Result<()> {
     rustix::thread::set_no_new_privs(true).at(Stage::NoNewPrivs)
 }
 
@@ -68,7 +73,8 @@ pub fn initial_caps(uid: u32) -> Result<u64> {
 /// command, and the function returns only a failure.
 pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome {
     // Before any descriptor of ours: one of those named may be closed, and its number free.
-    let proc_fd = take_descriptors(plan).and_then(|()| child::open_proc());
+    let early = if check::has_ranges(plan) { Ok(()) } else { no_new_privs() };
+    let proc_fd = early.and_then(|()| take_descriptors(plan)).and_then(|()| child::open_proc());
     let ready = proc_fd.and_then(|fd| Ok((fd, prepare(plan, caller, caps, env)?)));
     let (proc_fd, prepared) = match ready {
         Ok(ready) => ready,
@@ -78,7 +84,10 @@ pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome 
         let inside = !prepared.filters.is_empty();
         return Outcome::Failed { failure: direct(&prepared, proc_fd), inside };
     }
-    monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed)
+    let outcome = monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed);
+    // The monitor has closed by number what it does not need: nothing of it may be closed again.
+    core::mem::forget(prepared);
+    outcome
 }
 
 /// Namespaces that the new process gets by its clone.
@@ -103,6 +112,13 @@ fn with_namespaces<T>(
     mut make: impl FnMut(u32) -> core::result::Result<T, Errno>,
 ) -> Result<(T, bool)> {
     let first = make(flags(prepared, true));
+    if first.as_ref().is_err_and(|e| *e == Errno::INVAL)
+        && prepared.plan.namespaces.join_pid.is_some()
+    {
+        // A pid namespace can only have one below it that belongs to a user namespace below its
+        // own.
+        return first.map(|made| (made, true)).at(Stage::BelowPid);
+    }
     let optional = prepared.plan.namespaces.cgroup == CgroupNamespace::Try;
     match first {
         // Not for another reason: whether the kernel has the kind can be seen.
@@ -207,7 +223,9 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
     let code = status.and_then(|(_, status)| status.exit_status()).unwrap_or(3);
     if code >= 3 {
         let errno = code - 3;
-        return Err(Failure { stage: Stage::Clone, errno, op: None, detail: 0 });
+        let stage =
+            if errno == Errno::INVAL.raw_os_error() { Stage::BelowPid } else { Stage::Clone };
+        return Err(Failure { stage, errno, op: None, detail: 0 });
     }
     let pid = monitor::only_child().at(Stage::Wait)?;
     Ok((Fork::Parent(pid), code == 0))

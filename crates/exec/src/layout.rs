@@ -1,9 +1,8 @@
 //! Which destinations are known to lie in file systems that the sandbox itself has made.
 //!
-//! Nobody else can have put a symbolic link there, so such a destination needs no careful walk: one
-//! `mkdirat` or `mknodat` by its plain path makes it. Everything else is resolved beneath the
-//! sandbox's root, component by component, by the kernel. The knowledge is worked out from the plan
-//! before anything runs; where it is in doubt, it says "not known".
+//! There such a destination does not exist yet, and is made at once instead of being looked for
+//! first. That is all it is used for: how a path is resolved does not depend on it, so that an error
+//! here costs a system call and no more. It is worked out from the plan before anything runs.
 
 use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
@@ -19,8 +18,8 @@ pub struct Target {
     pub parents: Vec<CString>,
     /// The mode of directories that have to be made on the way.
     pub parent_mode: u32,
-    /// Whether the path does not exist yet and all above it, `parents` made, are directories of
-    /// the sandbox's own file systems.
+    /// Whether the path most likely does not exist yet, while all above it, `parents` made, are
+    /// directories of the sandbox's own file systems.
     pub fresh: bool,
 }
 
@@ -66,9 +65,10 @@ impl Layout {
         let optional =
             matches!(op, FileOp::Bind { source: BindSource::Path { optional: true, .. }, .. });
         let Some(path) = normal(raw) else {
-            // ".." or the like: whatever it covers is no longer known.
-            self.nodes.clear();
-            return Target { path: relative(raw), parents: Vec::new(), parent_mode, fresh: false };
+            // "..": it may lead anywhere.
+            self.forget();
+            let path = relative(&without_dots(raw));
+            return Target { path, parents: Vec::new(), parent_mode, fresh: false };
         };
         let (parents, fresh) = match op {
             FileOp::RemountReadOnly { .. } | FileOp::Chmod { .. } | FileOp::Mask { .. } => {
@@ -117,7 +117,9 @@ impl Layout {
             FileOp::RemountReadOnly { .. } | FileOp::Chmod { .. } => return,
             FileOp::Tmpfs { .. } => {
                 self.nodes.retain(|known, _| !below(known));
-                self.nodes.insert(path.to_vec(), Node::OwnDir);
+                let own =
+                    path.is_empty() || fresh || self.nodes.get(parent(path)) == Some(&Node::OwnDir);
+                self.nodes.insert(path.to_vec(), if own { Node::OwnDir } else { Node::Other });
             }
             FileOp::Dir { .. } => {
                 if fresh {
@@ -129,15 +131,19 @@ impl Layout {
                 self.nodes.insert(path.to_vec(), Node::Other);
             }
         }
-        if !fresh {
-            // What had to be made on the way there is not known.
-            let mut at = path;
-            while !at.is_empty() {
-                at = parent(at);
-                if self.nodes.contains_key(at) {
-                    break;
-                }
-                self.nodes.insert(at.to_vec(), Node::Other);
+        let through_own = path.is_empty() || self.nodes.get(parent(path)) == Some(&Node::OwnDir);
+        if !fresh && !through_own {
+            // A link on the way may have led anywhere.
+            self.forget();
+        }
+    }
+
+    /// Takes nothing for our own any more but the root, if it is. What lies directly in it may have
+    /// been made by other means then: `fresh` only says what to try first.
+    fn forget(&mut self) {
+        for (path, node) in &mut self.nodes {
+            if !path.is_empty() {
+                *node = Node::Other;
             }
         }
     }
@@ -147,13 +153,16 @@ fn parent(path: &[u8]) -> &[u8] {
     path.iter().rposition(|&b| b == b'/').map_or(&[], |slash| &path[..slash])
 }
 
-/// The path without empty components, relative to the root; `None` when it holds "." or "..".
+/// The path without empty components and ".", relative to the root.
+fn without_dots(raw: &[u8]) -> Vec<u8> {
+    let parts = raw.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".");
+    parts.collect::<Vec<_>>().join(&b'/')
+}
+
+/// The same; `None` when it holds "..", whose meaning depends on links.
 fn normal(raw: &[u8]) -> Option<Vec<u8>> {
-    let parts: Vec<&[u8]> = raw.split(|&b| b == b'/').filter(|c| !c.is_empty()).collect();
-    if parts.iter().any(|c| *c == b"." || *c == b"..") {
-        return None;
-    }
-    Some(parts.join(&b'/'))
+    let path = without_dots(raw);
+    (!path.split(|&b| b == b'/').any(|c| c == b"..")).then_some(path)
 }
 
 fn relative(path: &[u8]) -> CString {
@@ -196,7 +205,8 @@ mod tests {
             [true, true, true, false]
         );
         assert_eq!(fresh(&[bind("/"), bind("/usr")]), [false, false]);
-        assert_eq!(fresh(&[bind("/m"), tmpfs("/m/t"), bind("/m/t/x")]), [true, false, true]);
+        assert_eq!(fresh(&[bind("/m"), tmpfs("/m/t"), bind("/m/t/x")]), [true, false, false]);
+        assert_eq!(fresh(&[tmpfs("/t"), tmpfs("/t/u"), bind("/t/u/x")]), [true, true, true]);
         assert_eq!(
             fresh(&[tmpfs("/t"), bind("/t/x"), tmpfs("/t"), bind("/t/x")]).last(),
             Some(&true)
@@ -208,7 +218,7 @@ mod tests {
     fn doubts() {
         let link = step(FileOp::Symlink { target: b"a".to_vec(), dest: BoxPath(b"/l".to_vec()) });
         assert_eq!(fresh(&[link, bind("/l/x"), bind("/l")]), [true, false, false]);
-        assert_eq!(fresh(&[bind("/a/../usr"), bind("/b")]), [false, false]);
+        assert_eq!(fresh(&[bind("/a/b"), bind("/x/../usr"), bind("/a/c")]), [true, false, false]);
         assert_eq!(fresh(&[bind("/x"), bind("/x")]), [true, false]);
         assert!(targets(&[bind("/usr")], false).iter().all(|t| !t.fresh));
     }

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod files;
 mod ids;
 mod init;
+mod janitor;
 mod kernel;
 pub mod launch;
 pub mod layout;

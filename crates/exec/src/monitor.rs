@@ -10,9 +10,7 @@ use alloc::format;
 use alloc::vec;
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use swathe_sys::rustix::process::{
-    Pid, PidfdFlags, WaitOptions, getppid, getsid, pidfd_open, waitpid,
-};
+use swathe_sys::rustix::process::{Pid, PidfdFlags, WaitOptions, getppid, pidfd_open, waitpid};
 use swathe_sys::{Errno, process, rustix, signal};
 
 /// The process that started the launcher, watched for `--die-with-parent`.
@@ -34,12 +32,7 @@ impl Caller {
             return Ok(Self(None));
         };
         let gone = || Failure::found(Stage::CallerGone);
-        // A caller that ended before this could be asked has been replaced by init or a subreaper.
-        // A real parent shares our session, unless we lead one ourselves or it has left ours.
-        let ours = getsid(None);
-        let theirs = getsid(Some(parent));
-        let leader = ours == Ok(rustix::process::getpid());
-        if ours != theirs && !leader {
+        if is_orphan(parent.as_raw_nonzero().get()) {
             return Err(gone());
         }
         let fd = match pidfd_open(parent, PidfdFlags::empty()) {
@@ -52,6 +45,13 @@ impl Caller {
             Err(Errno::SRCH) => return Err(gone()),
             Err(e) => return Err(e).at(Stage::CallerGone),
         };
+        // A stopped launcher cannot look at a pidfd. Where the caller has one thread, its end is the
+        // caller's: the death signal is right too. (A directory has two links and one for each of
+        // the directories in it.)
+        let tasks = format!("/proc/{}/task", parent.as_raw_nonzero());
+        if rustix::fs::stat(tasks).is_ok_and(|s| s.st_nlink == 3) {
+            crate::child::die_with_parent(true)?;
+        }
         if getppid() != Some(parent) {
             return Err(gone());
         }
@@ -62,6 +62,42 @@ impl Caller {
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(AsFd::as_fd)
     }
+}
+
+/// Whether `parent` is not the process that started this one, but init or a subreaper that has
+/// taken its place before it could be asked for.
+///
+/// A real parent shares our session, unless one of the two has made a new one after the fork. If we
+/// have, nothing can be told. If the parent has, its session is younger than ours; that of a reaper
+/// is older.
+fn is_orphan(parent: i32) -> bool {
+    let (Ok(ours), Ok(theirs)) = (process::session_of(0), process::session_of(parent)) else {
+        // The parent has gone in this moment.
+        return true;
+    };
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    if ours == theirs || ours == own || ours == 0 || theirs == 0 {
+        return false;
+    }
+    match (start_time(ours), start_time(theirs)) {
+        (Some(ours), Some(theirs)) => theirs < ours,
+        // The leader of our session has gone: the caller, most likely.
+        (None, _) => true,
+        (Some(_), None) => parent == 1,
+    }
+}
+
+/// When a process has started, in clock ticks (field 22 of /proc/PID/stat).
+fn start_time(pid: i32) -> Option<u64> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let path = format!("/proc/{pid}/stat");
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
+    let mut text = [0; 1024];
+    let n = rustix::io::read(&file, &mut text).ok()?;
+    // The second field, in parentheses, may hold anything.
+    let rest = &text[..n][text[..n].iter().rposition(|&b| b == b')')? + 2..];
+    let field = rest.split(|&b| b == b' ').nth(19)?;
+    core::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// A launched sandbox.
@@ -121,7 +157,8 @@ impl Sandbox<'_> {
                 self.wait_for_maps(fd)?;
             }
             crate::maps::write_ranges(self.prepared, self.pid)?;
-            self.channel.go();
+            crate::launch::no_new_privs()?;
+            self.channel.go()?;
         }
         drop(proc_fd);
         let mut keep = vec![self.channel.as_raw_fd()];
@@ -155,10 +192,18 @@ impl Sandbox<'_> {
     /// Waits until somebody has mapped the ids: a byte, or the end of file.
     fn wait_for_maps(&self, number: i32) -> Result<()> {
         let fd = process::borrow_fd(number).at(Stage::Block)?;
-        if self.caller.fd().is_some() {
-            let [_, gone] = ready([Some(fd), self.caller.fd()], [PollFlags::IN; 2]);
+        let signals = self.signals.as_ref().map(|s| s.fd().as_fd());
+        while self.caller.fd().is_some() || signals.is_some() {
+            let waits = [Some(fd), self.caller.fd(), signals];
+            let [mapped, gone, signal] = ready(waits, [PollFlags::IN; 3]);
             if gone {
                 return Err(Failure::found(Stage::CallerGone));
+            }
+            if let Some(signals) = self.signals.as_ref().filter(|_| signal) {
+                signals.end_if_asked();
+            }
+            if mapped {
+                break;
             }
         }
         let mut byte = [0];

@@ -1,6 +1,7 @@
 //! Everything that can be worked out before the first process is made.
 
 use crate::failure::{At, Failure, Result, Stage};
+use crate::janitor::Janitor;
 use crate::layout::{self, Target};
 use crate::terminal::Pty;
 use alloc::borrow::Cow;
@@ -16,6 +17,9 @@ use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
 use swathe_sys::rustix::termios::isatty;
 use swathe_sys::seccomp::{self, Instruction};
 use swathe_sys::{Errno, process, signal};
+
+/// More operations than this may need more descriptors than a process can have.
+const MANY: usize = 200;
 
 /// What the new root starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +37,13 @@ pub enum Base {
 pub struct Terminal {
     /// Its name.
     pub path: CString,
-    /// Its device number.
-    pub device: u64,
+    /// File system, inode and device number: another instance of devpts has the same names.
+    pub identity: (u64, u64, u64),
+}
+
+/// What makes a terminal's file the one that it is.
+pub fn identity(stat: &fs::Stat) -> (u64, u64, u64) {
+    (stat.st_dev, stat.st_ino, stat.st_rdev)
 }
 
 /// How many processes a launch needs.
@@ -85,6 +94,8 @@ pub struct Prepared<'p> {
     pub shape: Shape,
     /// The command.
     pub command: Command,
+    /// Who removes the placeholders of masks.
+    pub janitor: Option<Janitor>,
     /// The sandbox's own terminal.
     pub pty: Option<Pty>,
     /// Whether the caller ignores SIGPIPE, and so the command shall.
@@ -133,7 +144,21 @@ pub fn prepare<'p>(
     let second_user_ns = new_user_ns && !external_maps && (first_ids != ids || ns.disable_user);
     let caps = check::grantable(plan, caller, initial_caps);
     let in_user_ns = new_user_ns || ns.join_user.is_some();
-    let base = base(&plan.steps);
+    let base = match base(&plan.steps) {
+        // An overlay's layers are looked up on the host's mounts, which must stay as they are; so
+        // are the sources of very many mounts, which cannot all be opened before. A scratch tmpfs
+        // lies over "/": a destination with ".." must not lead into it.
+        Base::InPlace(_)
+            if plan.steps.len() > MANY
+                || plan
+                    .steps
+                    .iter()
+                    .any(|s| matches!(s.op, FileOp::Overlay { .. }) || needs_scratch(&s.op)) =>
+        {
+            Base::Bound
+        }
+        base => base,
+    };
     let env = check::environment(plan, env);
     let pty = if plan.lifecycle.pty { Some(Pty::open()?) } else { None };
     let shape = shape(plan, base);
@@ -151,10 +176,12 @@ pub fn prepare<'p>(
         needs_scratch: plan.steps.iter().any(|s| needs_scratch(&s.op)),
         tty: if needs_devpts { terminal(pty.as_ref())? } else { None },
         // Root's sandbox without a word on capabilities keeps what root has.
-        caps: (caller.uid != 0 || !plan.caps.is_empty()).then_some(caps),
+        caps: (caller.uid != 0 || (!plan.caps.is_empty() && (in_user_ns || caps != initial_caps)))
+            .then_some(caps),
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
         shape,
+        janitor: if has_masks(plan) { Some(Janitor::start()?) } else { None },
         pty,
         command: command(plan, &env)?,
         sigpipe_ignored: shape == Shape::Reaped && signal::is_sigpipe_ignored(),
@@ -194,12 +221,17 @@ fn needs_scratch(op: &FileOp) -> bool {
     )
 }
 
+fn has_masks(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
+}
+
 /// A launch needs no process beside the command when nobody waits for anything but its end, and
 /// when the host is visible as a whole, so that no missing part has to be explained afterwards.
 fn shape(plan: &Plan, base: Base) -> Shape {
     let life = &plan.lifecycle;
-    let reaper = !life.as_pid_1
-        && (plan.namespaces.pid || !life.lock_files.is_empty() || !life.sync_fds.is_empty());
+    // Masks end with the process that holds them.
+    let held = !life.lock_files.is_empty() || !life.sync_fds.is_empty() || has_masks(plan);
+    let reaper = !life.as_pid_1 && (plan.namespaces.pid || held);
     if reaper {
         return Shape::Reaped;
     }
@@ -214,7 +246,6 @@ fn shape(plan: &Plan, base: Base) -> Shape {
         || life.new_session
         || life.pty
         || check::has_ranges(plan)
-        || plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. }))
         || !matches!(base, Base::InPlace(_));
     if watched { Shape::Monitored } else { Shape::Direct }
 }
@@ -318,12 +349,12 @@ fn terminal(pty: Option<&Pty>) -> Result<Option<Terminal>> {
         return Ok(None);
     }
     if let Some(pty) = pty {
-        return Ok(Some(Terminal { path: pty.path.clone(), device: pty.device }));
+        return Ok(Some(Terminal { path: pty.path.clone(), identity: pty.identity }));
     }
     let path = fs::readlinkat(CWD, c"/proc/self/fd/1", Vec::new()).at(Stage::OpenProc)?;
-    let device = fs::fstat(stdout).at(Stage::OpenProc)?.st_rdev;
-    let named = fs::stat(&path).is_ok_and(|s| s.st_rdev == device);
-    Ok(named.then_some(Terminal { path, device }))
+    let own = identity(&fs::fstat(stdout).at(Stage::OpenProc)?);
+    let named = fs::stat(&path).is_ok_and(|s| identity(&s) == own);
+    Ok(named.then_some(Terminal { path, identity: own }))
 }
 
 fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {

@@ -45,8 +45,18 @@ pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
 
 /// Drops all capabilities, for processes of ours that need none. Some old containers forbid
 /// capset(2) to root; that is no reason to go on where the sandbox is there for protection.
+///
+/// One stays where somebody outside asked for this process's pid, to look at its namespaces, and so
+/// it cannot be made undumpable: CAP_AUDIT_READ, permitted only, which means nothing outside the
+/// initial user namespace. By cap_ptrace_access_check() a process may look into another only if it
+/// has all capabilities that the other is permitted; the command lacks this one. The owner of the
+/// user namespace, outside, has CAP_SYS_PTRACE over it and is not hindered.
 pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
-    match set_caps(Caps::default()) {
+    const CAP_AUDIT_READ: u64 = 1 << 37;
+    let life = &prepared.plan.lifecycle;
+    let watched = life.info_fd.is_some() || life.json_status_fd.is_some();
+    let permitted = if watched && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
+    match set_caps(Caps { permitted, ..Caps::default() }) {
         Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(()),
         other => other.at(Stage::Capabilities),
     }

@@ -1,5 +1,7 @@
 //! The monitor's loop for sandboxes whose signals or terminal are relayed.
 
+use alloc::vec::Vec;
+
 use crate::failure::{At, Message, Result, Stage};
 use crate::monitor::{Life, Sandbox};
 use crate::prepare::Shape;
@@ -52,6 +54,23 @@ impl Signals {
         self.before.set_mask().at(Stage::Wait)
     }
 
+    /// Ends this process by a signal that asks for its end.
+    fn end_by(&self, signal: i32) {
+        if matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM) {
+            let own = swathe_sys::rustix::process::getpid().as_raw_nonzero().get();
+            let _ = signal::kill(own, signal);
+            // The set-up dies with this process.
+            let _ = self.before.set_mask();
+        }
+    }
+
+    /// Ends this process if it has been asked to end while it waits for something else.
+    pub fn end_if_asked(&self) {
+        while let Some(received) = signal::receive(&self.fd) {
+            self.end_by(received.signal);
+        }
+    }
+
     /// The descriptor.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
@@ -68,6 +87,8 @@ struct Loop<'s> {
     is_ready: bool,
     channel_open: bool,
     output_open: bool,
+    /// Signals that came before the command was known.
+    early: Vec<i32>,
 }
 
 /// Waits for the sandbox, relaying meanwhile.
@@ -84,6 +105,7 @@ pub fn run(sandbox: &Sandbox<'_>, signals: &Signals) -> Life {
         is_ready: false,
         channel_open: true,
         output_open: true,
+        early: Vec::new(),
     };
     if sandbox.prepared.shape != Shape::Reaped {
         state.know(sandbox.pid);
@@ -98,26 +120,33 @@ pub fn run(sandbox: &Sandbox<'_>, signals: &Signals) -> Life {
 impl Loop<'_> {
     fn know(&mut self, pid: i32) {
         self.command = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        if self.is_ready {
+            for signal in core::mem::take(&mut self.early) {
+                self.forward(signal, false);
+            }
+        }
     }
 
     fn turn(&mut self) -> Option<Life> {
-        let [stdin, master] = self.terminal.as_ref().map_or([None, None], |t| t.fds());
+        let none = [(None, PollFlags::empty()); 3];
+        let waits = self.terminal.as_ref().map_or(none, Relay::waits);
         let fds = [
             self.channel_open.then(|| self.sandbox.channel.as_fd()),
             self.sandbox.caller.fd(),
             Some(self.signals.fd.as_fd()),
-            stdin,
-            master.filter(|_| self.output_open),
+            waits[0].0,
+            waits[1].0.filter(|_| self.output_open),
+            waits[2].0,
         ];
-        let [channel, gone, signal, input, output] = ready(fds, [PollFlags::IN; 5]);
-        if let Some(terminal) = &mut self.terminal {
-            if output && !terminal.forward_output() {
-                // Nobody in the sandbox has it open at this moment; the end is told elsewhere.
-                self.output_open = false;
-            }
-            if input {
-                terminal.forward_input();
-            }
+        let read = PollFlags::IN;
+        let flags = [read, read, read, waits[0].1, waits[1].1, waits[2].1];
+        let [channel, gone, signal, input, sandbox, output] = ready(fds, flags);
+        if (input || sandbox || output)
+            && let Some(terminal) = &mut self.terminal
+            && !terminal.turn(input)
+        {
+            // Nobody in the sandbox has it open at this moment; the end is told elsewhere.
+            self.output_open = false;
         }
         if channel && let Some(life) = self.channel() {
             return Some(life);
@@ -133,6 +162,11 @@ impl Loop<'_> {
         match heard {
             Heard::Message(Message::Ready) => {
                 self.is_ready = true;
+                if self.command.is_some() {
+                    for signal in core::mem::take(&mut self.early) {
+                        self.forward(signal, false);
+                    }
+                }
                 if self.sandbox.prepared.shape == Shape::Reaped {
                     self.know(sender);
                 }
@@ -176,7 +210,7 @@ impl Loop<'_> {
 
     /// Passes a signal on. What a terminal's key sent has reached the command too, if it shares the
     /// launcher's session.
-    fn forward(&self, signal: i32, from_terminal: bool) {
+    fn forward(&mut self, signal: i32, from_terminal: bool) {
         let life = &self.sandbox.prepared.plan.lifecycle;
         let shared = !life.new_session && !life.pty;
         if from_terminal && shared && signal != SIGCONT {
@@ -185,8 +219,17 @@ impl Loop<'_> {
             }
             return;
         }
-        if let Some(command) = &self.command {
-            let _ = signal::send_pidfd(command, signal);
+        match &self.command {
+            Some(command) if self.is_ready => {
+                let _ = signal::send_pidfd(command, signal);
+            }
+            // Nothing runs yet that could handle it.
+            _ => {
+                self.signals.end_by(signal);
+                if self.early.len() < FORWARDED.len() {
+                    self.early.push(signal);
+                }
+            }
         }
     }
 

@@ -116,7 +116,7 @@ fn source(op: Option<&FileOp>) -> Bytes {
         Some(FileOp::Bind { source: BindSource::Fd(fd), .. }) => {
             format!("/proc/self/fd/{fd}").into_bytes()
         }
-        Some(FileOp::BindData { fd, .. }) => format!("/proc/self/fd/{fd}").into_bytes(),
+        Some(FileOp::BindData { .. }) => b"tmpfile".to_vec(),
         _ => b"?".to_vec(),
     }
 }
@@ -132,7 +132,13 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
     let detail = failure.detail as usize;
     match failure.stage {
         Stage::Source => bytes(&[b"Can't find source path ", &source(op)]),
-        Stage::Bind => bytes(&[b"Can't bind mount ", &source(op), b" on ", &newroot(d)]),
+        Stage::Bind => bytes(&[
+            b"Can't bind mount ",
+            &source(op),
+            b" on ",
+            d,
+            b": Unable to mount source on destination",
+        ]),
         Stage::BindRoot => b"Can't bind mount / on /newroot/".to_vec(),
         Stage::SourceRace => b"Race condition binding dirfd".to_vec(),
         Stage::Parents => bytes(&[b"Can't mkdir parents for ", d]),
@@ -141,7 +147,13 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
         Stage::NotFile => bytes(&[b"Destination is not a file ", d]),
         Stage::SymlinkDest => bytes(&[b"Can't mount on symlink destination ", d]),
         Stage::OpenDest => bytes(&[b"Can't open ", d]),
-        Stage::RemountReadOnly => bytes(&[b"Can't remount readonly on ", d]),
+        Stage::RemountReadOnly => bytes(&[
+            b"Can't remount readonly on ",
+            d,
+            b": mount_setattr() failed at \"",
+            &newroot(d),
+            b"\"",
+        ]),
         Stage::Proc => bytes(&[b"Can't mount proc on ", &newroot(d)]),
         Stage::ProcCover => {
             let part = ["sys", "sysrq-trigger", "irq", "bus"].get(detail).copied().unwrap_or("?");
@@ -294,6 +306,7 @@ fn plain(stage: Stage) -> &'static str {
         Stage::SeccompBlob => "Invalid seccomp data, must be multiple of 8",
         Stage::JoinUser => "Joining specified user namespace failed",
         Stage::JoinPid => "Setting pidns failed",
+        Stage::BelowPid => "unshare pid ns",
         Stage::JoinNet => "Setting netns failed",
         Stage::Channel => "Can't make a socket pair",
         Stage::CallerGone => "The calling process has ended",

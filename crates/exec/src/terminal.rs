@@ -2,8 +2,10 @@
 
 use crate::failure::{At, Result, Stage};
 use alloc::ffi::CString;
+use alloc::format;
 use alloc::vec::Vec;
 use swathe_sys::process::borrow_fd;
+use swathe_sys::rustix::event::{PollFd, PollFlags};
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, OFlags};
 use swathe_sys::rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
@@ -19,8 +21,8 @@ pub struct Pty {
     slave: OwnedFd,
     /// The name of the sandbox's side on the host.
     pub path: CString,
-    /// Its device number.
-    pub device: u64,
+    /// What its file is known by.
+    pub identity: (u64, u64, u64),
 }
 
 fn is_terminal(number: i32) -> bool {
@@ -35,14 +37,14 @@ impl Pty {
         unlockpt(&master).at(Stage::Terminal)?;
         let slave = ioctl_tiocgptpeer(&master, flags).at(Stage::Terminal)?;
         let path = ptsname(&master, Vec::new()).at(Stage::Terminal)?;
-        let device = fs::fstat(&slave).at(Stage::Terminal)?.st_rdev;
+        let identity = crate::prepare::identity(&fs::fstat(&slave).at(Stage::Terminal)?);
         if let Some(own) = (0..3).find(|&n| is_terminal(n)).and_then(|n| borrow_fd(n).ok()) {
             let settings = tcgetattr(own).at(Stage::Terminal)?;
             tcsetattr(&slave, OptionalActions::Now, &settings).at(Stage::Terminal)?;
             let size = tcgetwinsize(own).at(Stage::Terminal)?;
             tcsetwinsize(&slave, size).at(Stage::Terminal)?;
         }
-        Ok(Self { master, slave, path, device })
+        Ok(Self { master, slave, path, identity })
     }
 
     /// In the sandbox's first process: puts the terminal in place of every standard stream that is
@@ -71,12 +73,22 @@ impl Pty {
     }
 }
 
+/// The most bytes that are held for a side that does not take them.
+const BUFFER: usize = 4096;
+
 /// The launcher's end of a relayed terminal: the caller's terminal in raw mode, until dropped.
+///
+/// Nothing here waits: what a side does not take is held, and the other side is not read meanwhile.
 #[derive(Debug)]
 pub struct Relay<'p> {
     pty: &'p Pty,
     saved: Option<Termios>,
+    /// Whether the caller's terminal gives input still.
     input: bool,
+    /// Where output goes: a non-blocking description of the caller's terminal.
+    output: Option<OwnedFd>,
+    to_command: Vec<u8>,
+    to_caller: Vec<u8>,
 }
 
 impl<'p> Relay<'p> {
@@ -86,50 +98,61 @@ impl<'p> Relay<'p> {
         let mut saved = None;
         if input {
             let stdin = borrow_fd(0).at(Stage::Terminal)?;
-            let settings = tcgetattr(stdin).at(Stage::Terminal)?;
-            let mut raw = settings.clone();
-            raw.make_raw();
-            tcsetattr(stdin, OptionalActions::Drain, &raw).at(Stage::Terminal)?;
-            saved = Some(settings);
+            saved = Some(tcgetattr(stdin).at(Stage::Terminal)?);
         }
         let flags = fs::fcntl_getfl(pty.master()).at(Stage::Terminal)?;
         fs::fcntl_setfl(pty.master(), flags | OFlags::NONBLOCK).at(Stage::Terminal)?;
-        Ok(Self { pty, saved, input })
+        let output = (1..3).find(|&n| is_terminal(n)).map(reopen).transpose()?;
+        let (to_command, to_caller) = (Vec::new(), Vec::new());
+        let relay = Self { pty, saved, input, output, to_command, to_caller };
+        relay.set_raw(true);
+        Ok(relay)
     }
 
-    /// What to wait for: the caller's input, and the sandbox's output.
-    pub fn fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [if self.input { borrow_fd(0).ok() } else { None }, Some(self.pty.master())]
+    /// What to wait for, and with which events: the caller's input, the sandbox's side, and the
+    /// caller's output.
+    pub fn waits(&self) -> [(Option<BorrowedFd<'_>>, PollFlags); 3] {
+        let stdin = if self.input && self.to_command.is_empty() { borrow_fd(0).ok() } else { None };
+        let mut master = PollFlags::empty();
+        master.set(PollFlags::IN, self.to_caller.is_empty());
+        master.set(PollFlags::OUT, !self.to_command.is_empty());
+        let output = self.output.as_ref().filter(|_| !self.to_caller.is_empty());
+        [
+            (stdin, PollFlags::IN),
+            (Some(self.pty.master()).filter(|_| !master.is_empty()), master),
+            (output.map(AsFd::as_fd), PollFlags::OUT),
+        ]
     }
 
-    /// Passes the caller's input on.
-    pub fn forward_input(&mut self) {
-        let mut buffer = [0; 4096];
-        let n = match borrow_fd(0).and_then(|fd| rustix::io::read(fd, &mut buffer)) {
-            Ok(n) if n > 0 => n,
-            Err(Errno::INTR | Errno::AGAIN) => return,
-            // The caller's terminal has gone.
-            _ => {
-                self.input = false;
-                return;
+    /// Moves what can be moved. Returns false when no one has the sandbox's side open.
+    pub fn turn(&mut self, input: bool) -> bool {
+        if input && self.to_command.is_empty() {
+            let mut buffer = [0; BUFFER];
+            match borrow_fd(0).and_then(|fd| rustix::io::read(fd, &mut buffer)) {
+                Ok(n) if n > 0 => self.to_command.extend_from_slice(&buffer[..n]),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                // The caller's terminal has gone.
+                _ => self.input = false,
             }
-        };
-        self.write_all(self.pty.master(), &buffer[..n]);
+        }
+        give(self.pty.master(), &mut self.to_command);
+        self.output()
     }
 
-    /// Passes the sandbox's output on; returns false when no one has the sandbox's side open.
-    pub fn forward_output(&self) -> bool {
-        let mut buffer = [0; 4096];
+    /// Moves output until a side has to be waited for.
+    fn output(&mut self) -> bool {
         loop {
+            if let Some(out) = &self.output {
+                give(out.as_fd(), &mut self.to_caller);
+            } else {
+                self.to_caller.clear();
+            }
+            if !self.to_caller.is_empty() {
+                return true;
+            }
+            let mut buffer = [0; BUFFER];
             match rustix::io::read(self.pty.master(), &mut buffer) {
-                Ok(n) if n > 0 => {
-                    let Some(out) = [1, 2].into_iter().find(|&n| is_terminal(n)) else {
-                        continue;
-                    };
-                    if let Ok(out) = borrow_fd(out) {
-                        self.write_all(out, &buffer[..n]);
-                    }
-                }
+                Ok(n) if n > 0 => self.to_caller.extend_from_slice(&buffer[..n]),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return true,
                 _ => return false,
@@ -137,32 +160,16 @@ impl<'p> Relay<'p> {
         }
     }
 
-    fn write_all(&self, fd: BorrowedFd<'_>, mut rest: &[u8]) {
-        while !rest.is_empty() {
-            match rustix::io::write(fd, rest) {
-                Ok(n) => rest = &rest[n..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    // The other side reads slowly; its output must go on flowing meanwhile.
-                    self.forward_output();
-                    let flags = [rustix::event::PollFlags::OUT, rustix::event::PollFlags::IN];
-                    crate::wait::ready([Some(fd), Some(self.pty.master())], flags);
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
     /// Adopts the size of the caller's terminal. The kernel tells the command.
     pub fn adopt_size(&self) {
-        let size =
-            (0..3).filter(|&n| is_terminal(n)).find_map(|n| tcgetwinsize(borrow_fd(n).ok()?).ok());
+        let own = (0..3).filter(|&n| is_terminal(n));
+        let size = own.into_iter().find_map(|n| tcgetwinsize(borrow_fd(n).ok()?).ok());
         if let Some(size) = size {
             let _ = tcsetwinsize(self.pty.master(), size);
         }
     }
 
-    /// Puts the caller's terminal back, or makes it raw again after a stop.
+    /// Makes the caller's terminal raw, or puts it back as it was.
     pub fn set_raw(&self, on: bool) {
         let Some(saved) = &self.saved else { return };
         let mut settings = saved.clone();
@@ -170,14 +177,43 @@ impl<'p> Relay<'p> {
             settings.make_raw();
         }
         if let Ok(stdin) = borrow_fd(0) {
-            let _ = tcsetattr(stdin, OptionalActions::Drain, &settings);
+            let _ = tcsetattr(stdin, OptionalActions::Now, &settings);
         }
     }
 }
 
 impl Drop for Relay<'_> {
     fn drop(&mut self) {
-        self.forward_output();
+        // The last output, as long as the terminal takes some within a second.
+        const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+        self.output();
+        while let Some(out) = self.output.as_ref().filter(|_| !self.to_caller.is_empty()) {
+            let mut wait = [PollFd::new(out, PollFlags::OUT)];
+            match rustix::event::poll(&mut wait, Some(&PATIENCE)) {
+                Ok(n) if n > 0 => {}
+                _ => break,
+            }
+            self.output();
+        }
         self.set_raw(false);
+    }
+}
+
+/// A non-blocking description of a terminal on a standard stream, by its own file.
+fn reopen(number: i32) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let path = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
+    fs::open(&path, flags, fs::Mode::empty()).at(Stage::Terminal)
+}
+
+/// Writes what is taken at once; what is not stays. What nobody can take any more is dropped.
+fn give(fd: BorrowedFd<'_>, held: &mut Vec<u8>) {
+    while !held.is_empty() {
+        match rustix::io::write(fd, held) {
+            Ok(n) => drop(held.drain(..n)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return,
+            Err(_) => held.clear(),
+        }
     }
 }

@@ -43,10 +43,15 @@ impl Channel {
     }
 
     /// Lets the sandbox's process go on; one that has gone is noticed by the monitor.
-    pub fn go(&self) {
+    pub fn go(&self) -> Result<()> {
         let bytes = Message::Ready.encode();
-        let flags = rustix::net::SendFlags::NOSIGNAL;
-        while rustix::net::send(&self.0, &bytes, flags) == Err(Errno::INTR) {}
+        loop {
+            match rustix::net::send(&self.0, &bytes, rustix::net::SendFlags::NOSIGNAL) {
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::PIPE) => return Ok(()),
+                Err(e) => return Err(e).at(Stage::Channel),
+            }
+        }
     }
 
     /// Waits until the launcher lets this process go on; false when it never will.
@@ -151,10 +156,11 @@ fn range(first: u32, last: u32, cloexec: bool) -> core::result::Result<(), Errno
     }
 }
 
-/// For kernels without close_range(2): up to the limit of descriptors.
+/// For kernels without close_range(2): every number that a descriptor can have had. The limit of
+/// this process says nothing, it may have been lowered; fs.nr_open is 2^20 unless it was raised.
 fn one_by_one(first: u32, last: u32, cloexec: bool) -> core::result::Result<(), Errno> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let most = limit.unwrap_or(1 << 20).min(1 << 20) as u32;
+    let most = limit.unwrap_or(0).clamp(1 << 20, 1 << 26) as u32;
     for number in first..=last.min(most) {
         let Ok(number) = RawFd::try_from(number) else { break };
         if cloexec {

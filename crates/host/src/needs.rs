@@ -10,7 +10,7 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 
 /// The most bytes of a program that are read.
-const MAX_FILE: usize = 256 << 20;
+const MAX_FILE: usize = 64 << 20;
 /// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
 const MAX_LINE: usize = 256;
 /// The most libraries, and the most directories, that are taken from a file. Whoever wrote it may

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use swathe_plan::Plan;
-use swathe_plan::model::{BindSource, FileOp};
+use swathe_plan::model::{Access, BindSource, FileOp};
 use swathe_sys::rustix::fs::FileType;
 
 /// The most links followed in one path.
@@ -56,6 +56,18 @@ impl<'p> View<'p> {
             Entry::Host(path) => Seen::Host(path),
             Entry::Made => Seen::Made,
             Entry::Link(_) | Entry::Missing => Seen::Missing(at),
+        }
+    }
+
+    /// The file of the host at `path`, if the sandbox cannot have changed it: it is shown by a
+    /// read-only bind mount.
+    pub fn look_fixed(&self, path: &[u8]) -> Option<Path> {
+        let at = self.resolve(path).ok()?;
+        let by = &self.plan.steps[self.covering(&at)?].op;
+        let fixed = matches!(by, FileOp::Bind { access: Access::ReadOnly, .. });
+        match self.at(&at) {
+            Entry::Host(path) if fixed => Some(path),
+            _ => None,
         }
     }
 

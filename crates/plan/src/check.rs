@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::model::{CapOp, EnvOp, Plan, UserNamespace};
+use crate::model::{BindSource, CapOp, EnvOp, FdNumber, FileOp, Plan, UserNamespace};
 
 /// What the checks need to know of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,31 @@ pub fn makes_user_namespace(plan: &Plan, caller: Caller) -> bool {
 /// Whether ids are mapped by newuidmap(1).
 pub fn has_ranges(plan: &Plan) -> bool {
     !plan.uid_ranges.is_empty() || !plan.gid_ranges.is_empty()
+}
+
+/// Descriptors that options name for bwrap's own use: the command does not get them.
+pub fn named_descriptors(plan: &Plan) -> Vec<FdNumber> {
+    let (ns, life) = (&plan.namespaces, &plan.lifecycle);
+    let single = [
+        ns.join_user,
+        ns.join_user_after,
+        ns.join_pid,
+        ns.join_net,
+        life.block_fd,
+        life.userns_block_fd,
+        life.info_fd,
+        life.json_status_fd,
+        plan.json_errors_fd,
+    ];
+    let files = plan.steps.iter().filter_map(|step| match step.op {
+        FileOp::Bind { source: BindSource::Fd(fd), .. }
+        | FileOp::File { fd, .. }
+        | FileOp::BindData { fd, .. } => Some(fd),
+        _ => None,
+    });
+    let filters = plan.filters.iter().map(|f| f.value);
+    let sync = life.sync_fds.iter().copied().filter(|_| !life.as_pid_1);
+    single.into_iter().flatten().chain(files).chain(filters).chain(sync).collect()
 }
 
 /// Checks the combination of options. The order of the checks is bubblewrap's.
@@ -81,6 +106,18 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             "--uid-range and --gid-range are not compatible with --userns-block-fd",
         ),
         (!life.keep_fds.is_empty() && !life.close_fds, "--keep-fd requires --close-fds"),
+        (
+            life.keep_fds.iter().any(|fd| named_descriptors(plan).contains(fd)),
+            "--keep-fd is not compatible with another option for the same descriptor",
+        ),
+        (
+            has_ranges(plan) && ns.disable_user,
+            "--uid-range and --gid-range are not compatible with --disable-userns",
+        ),
+        (
+            life.as_pid_1 && plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. })),
+            "Specifying --as-pid-1 and --mask is not permitted",
+        ),
     ];
     match rules.iter().find(|(broken, _)| *broken) {
         Some((_, text)) => Err(text),

@@ -298,6 +298,16 @@ pub fn unshare(flags: rustix::thread::UnshareFlags) -> Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
+/// getsid(2): the session of a process, 0 for the caller's own pid; the result is 0 for a session
+/// that began outside this pid namespace.
+///
+/// # Errors
+/// ESRCH: there is no such process.
+pub fn session_of(pid: i32) -> Result<i32> {
+    // SAFETY: integers only.
+    check(unsafe { libc::getsid(pid) }.into()).map(|sid| sid as i32)
+}
+
 /// The real user and group id of the process, as the kernel passed them at its start (auxv).
 pub fn start_ids() -> (u32, u32) {
     // SAFETY: getauxval only reads the auxiliary vector.

@@ -4,7 +4,7 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::mounts::{Attrs, Mounter, NewFs, Tree};
 use crate::files::root::Attach;
 use crate::files::root::{PointKind, Root, kind_of, read_link};
-use crate::files::sources::{Source, Sources};
+use crate::files::sources::{Source, Sources, open_late};
 use crate::files::tmpfs_options;
 use crate::layout::default_perms;
 use crate::prepare::Prepared;
@@ -63,7 +63,14 @@ impl Builder<'_> {
     }
 
     fn host_tree(&mut self, index: usize, op: &FileOp) -> Result<()> {
-        match (self.sources.source(index), op) {
+        let source = match self.sources.source(index) {
+            Source::Late(path, identity) => {
+                let FileOp::Bind { access, .. } = op else { return Ok(()) };
+                Source::Tree(open_late(self.mounter, &path, identity, *access)?)
+            }
+            source => source,
+        };
+        match (source, op) {
             (Source::Tree(tree), _) => self.attach_tree(index, tree, Stage::Bind),
             (Source::Layers(fds), FileOp::Overlay { layers, upper, .. }) => {
                 self.overlay(index, layers.len(), upper, fds)
@@ -136,9 +143,10 @@ impl Builder<'_> {
             return Ok(());
         }
         let (dir, name) = self.root.parent(target)?;
-        match fs::mkdirat(&dir, &name, Mode::from_raw_mode(perms)) {
+        let dir = self.root.dir(&dir);
+        match fs::mkdirat(dir, &name, Mode::from_raw_mode(perms)) {
             Err(Errno::EXIST) => {
-                match fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).at(Stage::Create) {
+                match fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).at(Stage::Create) {
                     Ok(s) if FileType::from_raw_mode(s.st_mode) == FileType::Directory => Ok(()),
                     Ok(_) => Err(Failure::found(Stage::NotDirectory)),
                     Err(e) => Err(e),
@@ -156,6 +164,7 @@ impl Builder<'_> {
     fn file(&mut self, index: usize, fd: i32, perms: u32) -> Result<()> {
         let target = &self.prepared.targets[index];
         let (dir, name) = self.root.parent(target)?;
+        let dir = self.root.dir(&dir);
         // NONBLOCK: a FIFO that lies there must not hold us.
         let flags = OFlags::WRONLY
             | OFlags::CREATE
@@ -163,8 +172,7 @@ impl Builder<'_> {
             | OFlags::NOFOLLOW
             | OFlags::NONBLOCK
             | OFlags::CLOEXEC;
-        let file =
-            fs::openat(&dir, &name, flags, Mode::from_raw_mode(perms)).at(Stage::DataFile)?;
+        let file = fs::openat(dir, &name, flags, Mode::from_raw_mode(perms)).at(Stage::DataFile)?;
         copy(fd, &file)
     }
 
@@ -190,16 +198,12 @@ impl Builder<'_> {
         let prepared = self.prepared;
         let target = &prepared.targets[index];
         let text = &prepared.sources[index];
-        let (dir, name) = if target.fresh && target.parents.is_empty() {
-            let made = fs::symlinkat(text, &self.root, &target.path);
-            return made.at(Stage::SymlinkMake);
-        } else {
-            self.root.parent(target)?
-        };
-        let made = fs::symlinkat(text, &dir, &name);
+        let (dir, name) = self.root.parent(target)?;
+        let dir = self.root.dir(&dir);
+        let made = fs::symlinkat(text, dir, &name);
         match made {
             Ok(()) => Ok(()),
-            Err(e @ (Errno::EXIST | Errno::ROFS)) => match read_link(dir.as_fd(), &name) {
+            Err(e @ (Errno::EXIST | Errno::ROFS)) => match read_link(dir, &name) {
                 Ok(old) if old == *text => Ok(()),
                 Ok(_) => Err(Failure::found(Stage::SymlinkTarget)),
                 Err(Errno::INVAL) => Err(Failure::found(Stage::SymlinkNotLink)),

@@ -1,8 +1,8 @@
-//! A minimal /dev, and masks.
+//! A minimal /dev.
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
-use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, leave_open, to_name};
+use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, to_name};
 use crate::files::root::Attach;
 use crate::files::sources::{Node, Source};
 use crate::files::tmpfs_options;
@@ -51,8 +51,13 @@ pub(super) fn open_nodes(mounter: &Mounter, tty: Option<&Terminal>) -> Result<Ve
     if let Some(tty) = tty {
         // Writable by the sandbox in any case, through standard output: a name for it gives away
         // nothing and makes ttyname(3) work.
-        let tree = open_node(mounter, &tty.path, tty.device);
-        nodes.push((c"console", tree.map_err(|f| f.about(NODES.len() as u32))?));
+        let about = |f: Failure| f.about(NODES.len() as u32);
+        let tree = open_node(mounter, &tty.path, tty.identity.2).map_err(about)?;
+        let stat = fs::fstat(tree.fd()).at(Stage::DevNode).map_err(about)?;
+        if crate::prepare::identity(&stat) != tty.identity {
+            return Err(about(Failure::found(Stage::DevNodeKind)));
+        }
+        nodes.push((c"console", tree));
     }
     Ok(nodes)
 }
@@ -97,7 +102,7 @@ impl Builder<'_> {
         match tree {
             Tree::Detached(fd) => {
                 to_name(fd.as_fd(), dev.as_fd(), name).at(Stage::DevNode)?;
-                leave_open(fd);
+                self.mounter.leave(fd);
                 Ok(())
             }
             tree @ Tree::Source(..) => {
@@ -115,54 +120,11 @@ impl Builder<'_> {
             // No path to resolve: the tmpfs is ours, and nothing but this can be called that.
             let mount = self.mounter.detached(&new).at(Stage::DevPts)?;
             to_name(mount.as_fd(), dev.as_fd(), c"pts").at(Stage::DevPts)?;
-            leave_open(mount);
+            self.mounter.leave(mount);
             return Ok(());
         }
         let at = open_path(dev.as_fd(), c"pts").at(Stage::DevPts)?;
         self.mounter.attach_new(&new, &mut self.root, Attach::Open(at), Stage::DevPts).map(drop)
-    }
-
-    /// Hides a path: what is there is covered by an empty, unreadable thing of its kind.
-    pub(super) fn mask(&mut self, index: usize) -> Result<()> {
-        let target = &self.prepared.targets[index];
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match self.root.open(&target.path, flags) {
-            Ok(fd) => fd,
-            Err(swathe_sys::Errno::NOENT) => return self.mask_missing(index),
-            Err(e) => return Err(e).at(Stage::Mask),
-        };
-        self.cover(fd)
-    }
-
-    fn cover(&mut self, at: OwnedFd) -> Result<()> {
-        let kind = crate::files::root::kind_of(at.as_fd()).at(Stage::Mask)?;
-        if kind == FileType::Symlink {
-            return Err(Failure::found(Stage::SymlinkDest));
-        }
-        let Some(scratch) = &self.scratch else {
-            return Err(Failure::found(Stage::Scratch));
-        };
-        let name = if kind == FileType::Directory { c"mask-dir" } else { c"mask-file" };
-        let mode = Mode::empty();
-        let made = if kind == FileType::Directory {
-            fs::mkdirat(scratch, name, mode)
-        } else {
-            fs::mknodat(scratch, name, FileType::RegularFile, mode, 0)
-        };
-        match made {
-            Ok(()) | Err(swathe_sys::Errno::EXIST) => {}
-            Err(e) => return Err(e).at(Stage::Mask),
-        }
-        let tree = self
-            .mounter
-            .tree(scratch.as_fd(), name, Attrs::of(Access::ReadOnly))
-            .at(Stage::Mask)?;
-        self.mounter.attach(tree, &mut self.root, Attach::Open(at), Stage::Mask)
-    }
-
-    /// A path that does not exist: nothing to hide where nothing can be created.
-    fn mask_missing(&mut self, _index: usize) -> Result<()> {
-        Ok(())
     }
 }
 

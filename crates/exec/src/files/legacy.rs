@@ -44,9 +44,12 @@ fn flags_of(attrs: u64) -> u64 {
 }
 
 /// The inode on which to mount.
-fn target(root: &Root, place: &Attach<'_>) -> Result<OwnedFd> {
+fn target(root: &Root, place: &Attach) -> Result<OwnedFd> {
     match place {
-        Attach::Fresh(path) => fs::openat(root, *path, PATH | OFlags::NOFOLLOW, Mode::empty()),
+        Attach::Name(dir, name) => {
+            root.forget();
+            fs::openat(root.dir(dir), name, PATH | OFlags::NOFOLLOW, Mode::empty())
+        }
         Attach::Open(fd) => fcntl_dupfd_cloexec(fd, 3),
         Attach::Root => fcntl_dupfd_cloexec(root, 3),
     }
@@ -73,7 +76,7 @@ pub fn bind(
     proc_fd: BorrowedFd<'_>,
     source: BorrowedFd<'_>,
     root: &Root,
-    place: &Attach<'_>,
+    place: &Attach,
     attrs: Attrs,
 ) -> Result<OwnedFd> {
     let at = target(root, place)?;
@@ -93,10 +96,11 @@ pub fn bind(
 pub fn apply(proc_fd: BorrowedFd<'_>, top: BorrowedFd<'_>, attrs: Attrs) -> Result<()> {
     fchdir(proc_fd)?;
     let top_path = fs::readlinkat(CWD, fd_path(top), Vec::new())?;
-    let tree = mountinfo::tree(proc_fd, top_path.to_bytes())?;
+    // First: what arrived after the table was read would be missed.
     if attrs.propagation == Propagation::Private {
         mount(c"none", &fd_path(top), None, MS_PRIVATE | MS_REC | MS_SILENT, None)?;
     }
+    let tree = mountinfo::tree(proc_fd, top_path.to_bytes())?;
     for (i, entry) in tree.iter().enumerate() {
         let flags = entry.flags | flags_of(attrs.set);
         if flags == entry.flags {
@@ -123,10 +127,10 @@ pub fn mount_fs(
     proc_fd: BorrowedFd<'_>,
     new: &NewFs<'_>,
     root: &Root,
-    place: &Attach<'_>,
+    place: &Attach,
 ) -> Result<OwnedFd> {
     let at = target(root, place)?;
-    let data = data(new)?;
+    let data = data(new.options)?;
     let fd = mounted(proc_fd, at.as_fd(), |path| {
         mount(new.kind, path, Some(new.kind), flags_of(new.attrs) | MS_SILENT, Some(&data))
     })?;
@@ -137,9 +141,9 @@ pub fn mount_fs(
     Ok(fd)
 }
 
-fn data(new: &NewFs<'_>) -> Result<CString> {
+fn data(options: &[(&CStr, CString)]) -> Result<CString> {
     let mut text: Vec<u8> = Vec::new();
-    for (key, value) in new.options {
+    for (key, value) in options {
         if !text.is_empty() {
             text.push(b',');
         }
@@ -179,8 +183,10 @@ pub struct Base {
 
 /// Makes the base. It is mounted over /tmp, which always exists, and made the root at once: the
 /// host's tree, now below it, would otherwise contain it wherever the host's root is bound.
-pub fn base() -> Result<Base> {
-    mount(c"tmpfs", c"/tmp", Some(c"tmpfs"), MS_NOSUID | MS_NODEV | MS_SILENT, Some(c"mode=0755"))?;
+pub fn base(options: &[(&CStr, CString)]) -> Result<Base> {
+    let data = data(options)?;
+    let flags = MS_NOSUID | MS_NODEV | MS_SILENT;
+    mount(c"tmpfs", c"/tmp", Some(c"tmpfs"), flags, Some(&data))?;
     chdir(c"/tmp")?;
     for name in [c"newroot", c"oldroot", c"scratch"] {
         fs::mkdirat(CWD, name, Mode::from_raw_mode(0o755))?;

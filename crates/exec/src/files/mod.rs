@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 pub mod build;
 pub mod devices;
 pub mod legacy;
+mod masks;
 pub mod mountinfo;
 pub mod mounts;
 pub mod overlay;
@@ -31,7 +32,7 @@ use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::rustix::mount::{UnmountFlags, unmount};
-use swathe_sys::rustix::process::{fchdir, pivot_root};
+use swathe_sys::rustix::process::{Resource, fchdir, pivot_root, setrlimit};
 
 /// A tmpfs of our own that no path of the sandbox leads to: for the files of `--bind-data` and the
 /// upper directories of `--tmp-overlay`. Attached over "/", out of reach of every path.
@@ -97,11 +98,14 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
         };
         slave.at(Stage::Slave)?;
     }
+    let limit = sources::raise_limit(prepared);
     let mut sources = sources::open(mounter, prepared)?;
     let base = match prepared.base {
         // That a user namespace could be made shows that "/" is the root of this mount namespace,
         // not of a chroot; without one nothing shows it.
         Base::InPlace(_) if !prepared.new_user_ns => Base::Bound,
+        // Sources that are opened late must not find the host's tree read-only.
+        Base::InPlace(_) if mounter.close_early.get() => Base::Bound,
         base => base,
     };
     let start = start(mounter, prepared, base, &mut sources)?;
@@ -110,7 +114,12 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     for index in first..prepared.plan.steps.len() {
         builder.step(index).map_err(|f| f.in_op(index))?;
     }
-    builder.finish(&old, in_place)
+    builder.finish(&old, in_place)?;
+    // Only now: every mount may hold a descriptor until then.
+    match limit {
+        Some(limit) => setrlimit(Resource::Nofile, limit).at(Stage::Rlimit),
+        None => Ok(()),
+    }
 }
 
 fn start(
@@ -121,7 +130,8 @@ fn start(
 ) -> Result<Start> {
     let kernel = mounter.kernel;
     if !kernel.mount_fds {
-        let base = legacy::base().at(Stage::RootTmpfs)?;
+        let options = tmpfs_options(prepared, 0o755, None, None);
+        let base = legacy::base(&options).at(Stage::RootTmpfs)?;
         let root = Root::new(base.new_root, kernel);
         let scratch = Some(base.scratch);
         return Ok(Start { root, first: 0, scratch, old: base.root, in_place: false });
@@ -129,22 +139,17 @@ fn start(
     let old = fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at(Stage::Pivot)?;
     if let Base::InPlace(access) = base {
+        // "/" is the root of a mount for certain: in a chroot no user namespace can be made.
         let attrs = Attrs::of(access);
-        match set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true) {
-            Ok(()) => {
-                // Not before: a scratch tmpfs over "/" would become read-only with it.
-                let scratch = scratch(mounter, prepared)?;
-                let root = Root::new(fcntl_dupfd_cloexec(&old, 3).at(Stage::Pivot)?, kernel);
-                return Ok(Start { root, first: 1, scratch, old, in_place: true });
-            }
-            // "/" is not the root of a mount: it has to be bound.
-            Err(swathe_sys::Errno::INVAL) => sources.reopen_root(mounter, access)?,
-            Err(e) => return Err(e).at(Stage::BindRoot).map_err(|f: Failure| f.in_op(0)),
-        }
+        set_attr(old.as_fd(), c"", attrs.set, attrs.propagation, true)
+            .at(Stage::BindRoot)
+            .map_err(|f: Failure| f.in_op(0))?;
+        let root = Root::new(fcntl_dupfd_cloexec(&old, 3).at(Stage::Pivot)?, kernel);
+        return Ok(Start { root, first: 1, scratch: None, old, in_place: true });
     }
     // Below the new root, so that it leaves with the old one.
     let scratch = scratch(mounter, prepared)?;
-    if matches!(base, Base::Bound | Base::InPlace(_)) {
+    if base == Base::Bound {
         // The first operation covers the root: no tmpfs need lie below it.
         if let Some(mounts::Tree::Detached(fd)) = sources.take(0) {
             mounts::over_root(fd.as_fd()).at(Stage::BindRoot).map_err(|f| f.in_op(0))?;
@@ -161,10 +166,6 @@ impl build::Builder<'_> {
     fn finish(self, old: &OwnedFd, in_place: bool) -> Result<()> {
         let scratch = self.scratch.as_ref().filter(|_| self.mounter.kernel.mount_fds);
         if in_place && self.root.covered() == 0 {
-            if let Some(scratch) = scratch {
-                fchdir(scratch).at(Stage::Scratch)?;
-                unmount(c".", UnmountFlags::DETACH).at(Stage::Scratch)?;
-            }
             return Ok(());
         }
         fchdir(&self.root).at(Stage::Pivot)?;

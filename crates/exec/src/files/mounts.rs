@@ -25,6 +25,8 @@ pub struct Mounter {
     /// What the kernel has.
     pub kernel: Kernel,
     tree_attr: Cell<bool>,
+    /// Whether descriptors are scarce, and have to be closed one by one.
+    pub close_early: Cell<bool>,
     /// procfs of the host, for the paths of descriptors.
     proc_fd: OwnedFd,
 }
@@ -84,7 +86,12 @@ impl Tree {
 impl Mounter {
     /// `proc_fd`: the host's procfs.
     pub fn new(kernel: Kernel, proc_fd: OwnedFd) -> Self {
-        Self { kernel, tree_attr: Cell::new(kernel.tree_attr), proc_fd }
+        Self {
+            kernel,
+            tree_attr: Cell::new(kernel.tree_attr),
+            close_early: Cell::new(false),
+            proc_fd,
+        }
     }
 
     /// The host's procfs.
@@ -123,24 +130,13 @@ impl Mounter {
     }
 
     /// Attaches a tree. Mounting over the root makes the tree the root.
-    pub fn attach(
-        &self,
-        tree: Tree,
-        root: &mut Root,
-        place: Attach<'_>,
-        stage: Stage,
-    ) -> Result<()> {
+    pub fn attach(&self, tree: Tree, root: &mut Root, place: Attach, stage: Stage) -> Result<()> {
         match tree {
             Tree::Detached(fd) => {
-                let done = match &place {
-                    Attach::Fresh(path) => to_name(fd.as_fd(), root.as_fd(), path),
-                    Attach::Open(at) => to_fd(fd.as_fd(), at.as_fd()),
-                    Attach::Root => to_fd(fd.as_fd(), root.as_fd()),
-                };
-                done.at(stage)?;
+                place_mount(fd.as_fd(), root, &place).at(stage)?;
                 match place {
                     Attach::Root => root.replace(fd),
-                    _ => leave_open(fd),
+                    _ => self.leave(fd),
                 }
                 Ok(())
             }
@@ -155,7 +151,7 @@ impl Mounter {
         &self,
         mounted: core::result::Result<OwnedFd, Errno>,
         root: &mut Root,
-        place: &Attach<'_>,
+        place: &Attach,
         stage: Stage,
     ) -> Result<()> {
         let fd = mounted.at(stage)?;
@@ -170,7 +166,7 @@ impl Mounter {
         &self,
         new: &NewFs<'_>,
         root: &mut Root,
-        place: Attach<'_>,
+        place: Attach,
         stage: Stage,
     ) -> Result<OwnedFd> {
         if !self.kernel.mount_fds {
@@ -181,12 +177,7 @@ impl Mounter {
             return Ok(fd);
         }
         let fd = self.detached(new).at(stage)?;
-        let done = match &place {
-            Attach::Fresh(path) => to_name(fd.as_fd(), root.as_fd(), path),
-            Attach::Open(at) => to_fd(fd.as_fd(), at.as_fd()),
-            Attach::Root => to_fd(fd.as_fd(), root.as_fd()),
-        };
-        done.at(stage)?;
+        place_mount(fd.as_fd(), root, &place).at(stage)?;
         if matches!(place, Attach::Root) {
             root.replace(fcntl_dupfd_cloexec(&fd, 3).at(stage)?);
         }
@@ -208,8 +199,15 @@ impl Mounter {
         fsconfig_create(context.as_fd())?;
         let attrs = MountAttrFlags::from_bits_retain(new.attrs as u32);
         let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attrs);
-        leave_open(context);
+        self.leave(context);
         mount
+    }
+
+    /// Has no more use for a descriptor.
+    pub fn leave(&self, fd: OwnedFd) {
+        if !self.close_early.get() {
+            leave_open(fd);
+        }
     }
 
     /// Makes one mount read-only, not those below it; nosuid and nodev too, as bubblewrap does.
@@ -219,6 +217,21 @@ impl Mounter {
         }
         let set = attr::RDONLY | attr::NOSUID | attr::NODEV;
         set_attr(mount, c"", set, Propagation::Keep, false)
+    }
+}
+
+fn place_mount(
+    mount: BorrowedFd<'_>,
+    root: &Root,
+    place: &Attach,
+) -> core::result::Result<(), Errno> {
+    match place {
+        Attach::Name(dir, name) => to_name(mount, root.dir(dir), name),
+        Attach::Open(at) => {
+            root.forget();
+            to_fd(mount, at.as_fd())
+        }
+        Attach::Root => to_fd(mount, root.as_fd()),
     }
 }
 

@@ -52,7 +52,7 @@ impl Builder<'_> {
         &mut self,
         mut options: Vec<(&'static CStr, CString)>,
         lower: &[CString],
-        place: Attach<'_>,
+        place: Attach,
     ) -> Result<()> {
         let joined = lower.iter().map(|l| l.to_bytes()).collect::<Vec<_>>().join(&b':');
         let joined = CString::new(joined).unwrap_or_default();

@@ -11,7 +11,9 @@ use crate::kernel::Kernel;
 use crate::layout::Target;
 use alloc::borrow::ToOwned;
 use alloc::ffi::CString;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ffi::CStr;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,13 +26,24 @@ pub struct Root {
     kernel: Kernel,
     /// How many roots lie below this one.
     covered: usize,
+    /// The directory in which something was made last: siblings need no walk.
+    last: RefCell<Option<(Vec<u8>, Rc<OwnedFd>)>>,
+}
+
+/// A directory that is held open, or the root.
+#[derive(Debug, Clone)]
+pub enum Dir {
+    /// The root.
+    Root,
+    /// Another.
+    Open(Rc<OwnedFd>),
 }
 
 /// Where to attach a mount.
 #[derive(Debug)]
-pub enum Attach<'t> {
-    /// A plain path from the root, all of our own making: there is no link to follow.
-    Fresh(&'t CStr),
+pub enum Attach {
+    /// At this name in a directory; a link there is not followed.
+    Name(Dir, CString),
     /// On this inode.
     Open(OwnedFd),
     /// Over the root.
@@ -51,13 +64,43 @@ const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 impl Root {
     /// Takes the root directory of the new tree.
     pub fn new(fd: OwnedFd, kernel: Kernel) -> Self {
-        Self { fd, kernel, covered: 0 }
+        Self { fd, kernel, covered: 0, last: RefCell::new(None) }
     }
 
     /// Replaces the root by what has been mounted over it.
     pub fn replace(&mut self, fd: OwnedFd) {
         self.fd = fd;
         self.covered += 1;
+        self.forget();
+    }
+
+    /// Forgets the directory held open: a mount may cover it now.
+    pub fn forget(&self) {
+        self.last.replace(None);
+    }
+
+    /// The descriptor of a directory.
+    pub fn dir<'d>(&'d self, dir: &'d Dir) -> BorrowedFd<'d> {
+        match dir {
+            Dir::Root => self.fd.as_fd(),
+            Dir::Open(fd) => fd.as_fd(),
+        }
+    }
+
+    /// Opens a directory on whose path there is no link at all.
+    fn plain(&self, path: &[u8]) -> core::result::Result<Dir, Errno> {
+        if path.is_empty() {
+            return Ok(Dir::Root);
+        }
+        if let Some((known, fd)) = &*self.last.borrow()
+            && known == path
+        {
+            return Ok(Dir::Open(Rc::clone(fd)));
+        }
+        let text = CString::new(path).unwrap_or_default();
+        let fd = Rc::new(open_plain(self.kernel, self.fd.as_fd(), &text)?);
+        self.last.replace(Some((path.to_vec(), Rc::clone(&fd))));
+        Ok(Dir::Open(fd))
     }
 
     /// How many times the root has been replaced.
@@ -81,17 +124,22 @@ impl Root {
     }
 
     /// Makes sure that the destination can be mounted on, creating it and what is above it.
-    pub fn point<'t>(&self, target: &'t Target, kind: PointKind) -> Result<Attach<'t>> {
+    pub fn point(&self, target: &Target, kind: PointKind) -> Result<Attach> {
         if target.path.as_c_str() == c"." {
             return match kind {
                 PointKind::Directory => Ok(Attach::Root),
                 PointKind::File => Err(Failure::found(Stage::NotFile)),
             };
         }
-        if target.fresh {
-            self.make_parents(target)?;
-            create(self.fd.as_fd(), &target.path, kind).at(Stage::Create)?;
-            return Ok(Attach::Fresh(&target.path));
+        if target.fresh
+            && let Some((dir, name)) = self.fresh(target)?
+        {
+            match create(self.dir(&dir), &name, kind) {
+                Ok(()) => return Ok(Attach::Name(dir, name)),
+                // There after all: see what it is.
+                Err(Errno::EXIST) => {}
+                Err(e) => return Err(e).at(Stage::Create),
+            }
         }
         match self.open(&target.path, PATH | OFlags::NOFOLLOW) {
             Ok(fd) => match Self::existing(fd, kind)? {
@@ -101,11 +149,12 @@ impl Root {
             },
             Err(Errno::NOENT) => {
                 let (dir, name) = self.parent(target)?;
-                match create(dir.as_fd(), &name, kind) {
+                let dir = self.dir(&dir);
+                match create(dir, &name, kind) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(e) => return Err(e).at(Stage::Create),
                 }
-                let fd = fs::openat(&dir, &name, PATH | OFlags::NOFOLLOW, Mode::empty())
+                let fd = fs::openat(dir, &name, PATH | OFlags::NOFOLLOW, Mode::empty())
                     .at(Stage::OpenDest)?;
                 Self::existing(fd, kind)
             }
@@ -113,7 +162,7 @@ impl Root {
         }
     }
 
-    fn existing(fd: OwnedFd, kind: PointKind) -> Result<Attach<'static>> {
+    fn existing(fd: OwnedFd, kind: PointKind) -> Result<Attach> {
         match (kind_of(fd.as_fd()).at(Stage::OpenDest)?, kind) {
             (FileType::Symlink, _) => Err(Failure::found(Stage::SymlinkDest)),
             (FileType::Directory, PointKind::File) => Err(Failure::found(Stage::NotFile)),
@@ -124,30 +173,45 @@ impl Root {
     }
 
     /// The directory that holds the destination, made if need be, and the destination's name in it.
-    pub fn parent(&self, target: &Target) -> Result<(OwnedFd, CString)> {
-        if target.fresh {
-            self.make_parents(target)?;
+    pub fn parent(&self, target: &Target) -> Result<(Dir, CString)> {
+        if target.fresh
+            && let Some(found) = self.fresh(target)?
+        {
+            return Ok(found);
         }
-        let bytes = trimmed(target.path.to_bytes());
-        let (dir, name) = match bytes.iter().rposition(|&b| b == b'/') {
-            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
-            None => (&b"."[..], bytes),
-        };
-        let name = CString::new(name).unwrap_or_default();
-        if matches!(name.to_bytes(), b"" | b"." | b"..") {
+        let (dir, name) = split(target.path.to_bytes());
+        if matches!(name, b"" | b"." | b"..") {
             // No name to create: it has to be there.
             let fd = self.open(&target.path, PATH).at(Stage::Parents)?;
-            return Ok((fd, c".".to_owned()));
+            return Ok((Dir::Open(Rc::new(fd)), c".".to_owned()));
         }
-        Ok((self.directory(dir, target.parent_mode)?, name))
+        let name = CString::new(name).unwrap_or_default();
+        let dir = if dir.is_empty() { &b"."[..] } else { dir };
+        Ok((Dir::Open(Rc::new(self.directory(dir, target.parent_mode)?)), name))
     }
 
-    fn make_parents(&self, target: &Target) -> Result<()> {
-        for dir in &target.parents {
-            fs::mkdirat(&self.fd, dir, Mode::from_raw_mode(target.parent_mode))
-                .at(Stage::Parents)?;
+    /// The same where nothing is expected on the way but directories of our own; `None` where
+    /// something else is.
+    fn fresh(&self, target: &Target) -> Result<Option<(Dir, CString)>> {
+        let unexpected = |e: Errno| matches!(e, Errno::LOOP | Errno::NOENT | Errno::NOTDIR);
+        for path in &target.parents {
+            let (dir, name) = split(path.to_bytes());
+            let name = CString::new(name).unwrap_or_default();
+            let dir = match self.plain(dir) {
+                Err(e) if unexpected(e) => return Ok(None),
+                other => other.at(Stage::Parents)?,
+            };
+            match fs::mkdirat(self.dir(&dir), &name, Mode::from_raw_mode(target.parent_mode)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e).at(Stage::Parents),
+            }
         }
-        Ok(())
+        let (dir, name) = split(target.path.to_bytes());
+        match self.plain(dir) {
+            Ok(dir) => Ok(Some((dir, CString::new(name).unwrap_or_default()))),
+            Err(e) if unexpected(e) => Ok(None),
+            Err(e) => Err(e).at(Stage::Parents),
+        }
     }
 
     /// Opens a directory beneath the root, making what is missing of the path.
@@ -232,6 +296,23 @@ fn is_root(fd: &OwnedFd, root: &OwnedFd) -> core::result::Result<bool, Errno> {
     }
 }
 
+/// Opens a directory beneath `dir` on whose path there is no link.
+fn open_plain(
+    kernel: Kernel,
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+) -> core::result::Result<OwnedFd, Errno> {
+    let flags = PATH | OFlags::DIRECTORY;
+    if kernel.openat2 {
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match fs::openat2(dir, path, flags, Mode::empty(), how) {
+            Err(Errno::NOSYS) => {}
+            other => return other,
+        }
+    }
+    walk::open_plain(dir, path)
+}
+
 /// The type of the file behind a descriptor.
 pub fn kind_of(fd: BorrowedFd<'_>) -> core::result::Result<FileType, Errno> {
     Ok(FileType::from_raw_mode(fs::fstat(fd)?.st_mode))
@@ -246,10 +327,14 @@ fn create(dir: BorrowedFd<'_>, name: &CStr, kind: PointKind) -> core::result::Re
     }
 }
 
-/// A path without slashes at its end.
-fn trimmed(path: &[u8]) -> &[u8] {
+/// A path from the root as the directory and the last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
     let end = path.iter().rposition(|&b| b != b'/').map_or(0, |n| n + 1);
-    &path[..end]
+    let path = &path[..end];
+    match path.iter().rposition(|&b| b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&[], path),
+    }
 }
 
 /// The link target of the link `name` in `dir`.

@@ -62,6 +62,23 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<
     finish(found, flags, wants_directory)
 }
 
+/// Opens a directory on whose path below `root` there is no link and no "..".
+///
+/// # Errors
+/// ELOOP or ENOTDIR for a link; those of openat(2).
+pub fn open_plain(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = fs::openat(root, c".", step, Mode::empty())?;
+    for name in components(path.to_bytes()).iter().rev() {
+        if name == b".." {
+            return Err(Errno::LOOP);
+        }
+        let name = CString::new(name.as_slice()).map_err(|_| Errno::INVAL)?;
+        at = fs::openat(&at, &name, step, Mode::empty())?;
+    }
+    Ok(at)
+}
+
 /// A link of procfs that leads by other means than its text.
 fn is_magic(link: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     let plain = matches!(name.to_bytes(), b"self" | b"thread-self" | b"mounts" | b"net");

@@ -146,6 +146,7 @@ fn field<'a>(status: &'a str, key: &str) -> &'a str {
 /// looks like.
 fn ancestors(out: &mut Report) {
     let mut pid = "self".to_string();
+    let mut depth = 0;
     for level in 0..12 {
         let Ok(status) = os::slurp_at(PROC_FD, &format!("{pid}/status")) else {
             break;
@@ -155,7 +156,11 @@ fn ancestors(out: &mut Report) {
         if level == 0 {
             out.add("raw", &format!("payload {}", numbers.join(" ")));
         }
-        let init = numbers.len() > 1 && numbers.last() == Some(&"1");
+        if level == 0 {
+            depth = numbers.len();
+        }
+        // Only the payload's own pid namespace: above it, who the parent is depends on who died.
+        let init = depth > 1 && numbers.len() == depth && numbers.last() == Some(&"1");
         if init {
             out.add("raw", &format!("init {}", numbers.join(" ")));
             for key in [

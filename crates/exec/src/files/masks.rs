@@ -1,0 +1,185 @@
+//! Masks: paths of which the sandbox sees nothing, now and later.
+
+use crate::failure::{At, Failure, Result, Stage};
+use crate::files::build::Builder;
+use crate::files::mounts::Attrs;
+use crate::files::root::{Attach, kind_of};
+use crate::janitor::{self, PLACEHOLDER_MODE};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use swathe_plan::model::Access;
+use swathe_sys::Errno;
+use swathe_sys::mount::Propagation;
+use swathe_sys::rustix::fd::{AsFd, OwnedFd};
+use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+
+const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How often a placeholder that somebody else removes meanwhile is made anew.
+const TRIES: usize = 100;
+
+/// What has become of a placeholder.
+enum Placeholder {
+    /// It is there, and stays as long as the sandbox.
+    Held(OwnedFd),
+    /// Somebody removes it at this moment.
+    Lost,
+    /// Nothing can be created there.
+    Impossible,
+}
+
+impl Builder<'_> {
+    /// Hides a path: what is there is covered by something empty and unreadable of its kind; what
+    /// is not there gets a placeholder, where the sandbox could create it.
+    pub(super) fn mask(&mut self, index: usize) -> Result<()> {
+        let path = self.prepared.targets[index].path.clone();
+        self.pin(&path)?;
+        for _ in 0..TRIES {
+            match self.root.open(&path, PATH) {
+                Ok(fd) => {
+                    let stat = fs::fstat(&fd).at(Stage::Mask)?;
+                    // Of another sandbox, which may end before this one.
+                    if !janitor::is_placeholder(&stat) || self.hold(&path)? {
+                        return self.cover(fd);
+                    }
+                }
+                Err(Errno::NOENT) => match self.placeholder(&path)? {
+                    Placeholder::Held(fd) => return self.cover(fd),
+                    // It cannot be created here: the sandbox has no more rights than this process.
+                    Placeholder::Impossible => return Ok(()),
+                    Placeholder::Lost => {}
+                },
+                // Below a file there is nothing.
+                Err(Errno::NOTDIR) => return Ok(()),
+                Err(e) => return Err(e).at(Stage::Mask),
+            }
+        }
+        Err(Errno::BUSY).at(Stage::Mask)
+    }
+
+    /// Mounts each directory above the path on itself: what is a mount cannot be renamed away, and
+    /// the path with it.
+    fn pin(&mut self, path: &CStr) -> Result<()> {
+        let bytes = path.to_bytes();
+        let ends = bytes.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(i, _)| i);
+        for end in ends.collect::<Vec<_>>() {
+            let above = CString::new(&bytes[..end]).unwrap_or_default();
+            let fd = match self.root.open(&above, PATH) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+                Err(e) => return Err(e).at(Stage::Mask),
+            };
+            match kind_of(fd.as_fd()).at(Stage::Mask)? {
+                FileType::Directory => {}
+                FileType::Symlink => return Err(Failure::found(Stage::SymlinkDest)),
+                _ => return Ok(()),
+            }
+            let as_it_is = Attrs { set: 0, propagation: Propagation::Keep };
+            let tree = self.mounter.tree(fd.as_fd(), c"", as_it_is).at(Stage::Mask)?;
+            self.mounter.attach(tree, &mut self.root, Attach::Open(fd), Stage::Mask)?;
+        }
+        Ok(())
+    }
+
+    /// Creates the first missing component of a path as a placeholder.
+    fn placeholder(&mut self, path: &CStr) -> Result<Placeholder> {
+        let (dir, name) = self.first_missing(path)?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        match fs::openat(&dir, &name, flags, Mode::from_raw_mode(PLACEHOLDER_MODE)) {
+            Ok(file) => {
+                // Not every file system takes the sticky bit at once.
+                fs::fchmod(&file, Mode::from_raw_mode(PLACEHOLDER_MODE)).at(Stage::Mask)?;
+            }
+            Err(Errno::EXIST) => {}
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(Placeholder::Impossible),
+            Err(e) => return Err(e).at(Stage::Mask),
+        }
+        if !self.hold_in(&dir, &name)? {
+            return Ok(Placeholder::Lost);
+        }
+        fs::openat(&dir, &name, PATH, Mode::empty()).map(Placeholder::Held).at(Stage::Mask)
+    }
+
+    /// The directory in which the first missing component of a path would be, and its name.
+    fn first_missing(&self, path: &CStr) -> Result<(OwnedFd, CString)> {
+        let mut dir = self.root.open(c".", PATH).at(Stage::Mask)?;
+        let bytes = path.to_bytes();
+        let mut start = 0;
+        loop {
+            let end = bytes[start..].iter().position(|&b| b == b'/').map(|n| start + n);
+            let name = CString::new(&bytes[start..end.unwrap_or(bytes.len())]).unwrap_or_default();
+            let Some(end) = end else { return Ok((dir, name)) };
+            let so_far = CString::new(&bytes[..end]).unwrap_or_default();
+            match self.root.open(&so_far, OFlags::PATH | OFlags::CLOEXEC) {
+                Ok(next) => dir = next,
+                Err(Errno::NOENT) => return Ok((dir, name)),
+                Err(e) => return Err(e).at(Stage::Mask),
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Keeps a placeholder that is there from being removed while this sandbox lives; false when it
+    /// has gone meanwhile.
+    fn hold(&mut self, path: &CStr) -> Result<bool> {
+        let bytes = path.to_bytes();
+        let slash = bytes.iter().rposition(|&b| b == b'/');
+        let above = slash.map_or(&b"."[..], |s| &bytes[..s]);
+        let name = CString::new(slash.map_or(bytes, |s| &bytes[s + 1..])).unwrap_or_default();
+        let above = CString::new(above).unwrap_or_default();
+        match self.root.open(&above, OFlags::PATH | OFlags::CLOEXEC) {
+            Ok(dir) => self.hold_in(&dir, &name),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e).at(Stage::Mask),
+        }
+    }
+
+    fn hold_in(&mut self, dir: &OwnedFd, name: &CStr) -> Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match fs::openat(dir, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(e) => return Err(e).at(Stage::Mask),
+        };
+        match janitor::share(&file) {
+            Ok(()) => {}
+            // Somebody is about to remove it.
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(e) => return Err(e).at(Stage::Mask),
+        }
+        let still = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let own = fs::fstat(&file).at(Stage::Mask)?;
+        if !still.is_ok_and(|s| (s.st_dev, s.st_ino) == (own.st_dev, own.st_ino)) {
+            return Ok(false);
+        }
+        match &self.prepared.janitor {
+            Some(janitor) => janitor.take(dir.as_fd(), name, file.as_fd()).map(|()| true),
+            None => Err(Failure::found(Stage::Mask)),
+        }
+    }
+
+    fn cover(&mut self, at: OwnedFd) -> Result<()> {
+        let kind = kind_of(at.as_fd()).at(Stage::Mask)?;
+        if kind == FileType::Symlink {
+            return Err(Failure::found(Stage::SymlinkDest));
+        }
+        let Some(scratch) = &self.scratch else {
+            return Err(Failure::found(Stage::Scratch));
+        };
+        let directory = kind == FileType::Directory;
+        let name = if directory { c"mask-dir" } else { c"mask-file" };
+        let made = if directory {
+            fs::mkdirat(scratch, name, Mode::empty())
+        } else {
+            fs::mknodat(scratch, name, FileType::RegularFile, Mode::empty(), 0)
+        };
+        match made {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e).at(Stage::Mask),
+        }
+        let how = Attrs::of(Access::ReadOnly);
+        let tree = self.mounter.tree(scratch.as_fd(), name, how).at(Stage::Mask)?;
+        self.mounter.attach(tree, &mut self.root, Attach::Open(at), Stage::Mask)
+    }
+}
