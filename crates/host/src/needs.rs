@@ -13,6 +13,11 @@ use object::{Endianness, FileKind};
 const MAX_FILE: usize = 64 << 20;
 /// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
 const MAX_LINE: usize = 256;
+/// The most libraries, and the most directories, that are taken from a file. Whoever wrote it may
+/// wish to keep us busy; programs need some dozens.
+pub const MAX_NAMES: usize = 512;
+/// The longest name that a file can have (`PATH_MAX`).
+const MAX_NAME: usize = 4096;
 
 /// What a file needs to start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,7 +39,8 @@ pub fn of(path: &[u8]) -> Option<Needs> {
     of_bytes(&start)
 }
 
-/// The same for the contents of a file.
+/// The same for the contents of a file, of which a script's first 256 bytes are enough. Anyone may
+/// have written them: whatever they are, the result is bounded.
 pub fn of_bytes(data: &[u8]) -> Option<Needs> {
     if data.starts_with(b"#!") {
         let line = &data[..data.len().min(MAX_LINE)];
@@ -62,7 +68,7 @@ fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
     let segments = header.program_headers(endian, data).ok()?;
     let mut needs = Needs::default();
     let interpreter = segments.iter().find_map(|s| s.interpreter(endian, data).ok().flatten());
-    needs.interpreter = interpreter.map(<[u8]>::to_vec);
+    needs.interpreter = interpreter.filter(|path| path.len() <= MAX_NAME).map(<[u8]>::to_vec);
     let Some(dynamic) = segments.iter().find_map(|s| s.dynamic(endian, data).ok().flatten()) else {
         return Some(needs);
     };
@@ -79,13 +85,14 @@ fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
     })?;
     let text = |at: u64| {
         let start = usize::try_from(offset.checked_add(at)?).ok()?;
-        let bytes = data.get(start..)?.split(|&b| b == 0).next()?;
+        let rest = data.get(start..)?;
+        let bytes = rest[..rest.len().min(MAX_NAME)].split(|&b| b == 0).next()?;
         Some(String::from_utf8_lossy(bytes).into_owned())
     };
-    needs.libraries = tags(DT_NEEDED).filter_map(text).collect();
+    needs.libraries = tags(DT_NEEDED).filter_map(text).take(MAX_NAMES).collect();
     let paths = tags(DT_RUNPATH).chain(tags(DT_RPATH)).filter_map(text);
-    needs.search =
-        paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let search = paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>());
+    needs.search = search.take(MAX_NAMES).collect();
     Some(needs)
 }
 

@@ -574,7 +574,7 @@ fn id(word: &[u8], text: &str) -> Result<u32, Fault> {
 fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
     let (inside, outside) = (id(values[0], "Invalid id: ")?, id(values[1], "Invalid id: ")?);
     let count = id(values[2], "Invalid count: ")?;
-    let fits = |start: u32| start.checked_add(count).is_some();
+    let fits = |start: u32| u64::from(start) + u64::from(count) <= 1 << 31;
     if count == 0 || !fits(inside) || !fits(outside) {
         return Err(Fault::value("Invalid count: ", values[2])
             .hint("a range holds at least one id and ends below 2147483648"));

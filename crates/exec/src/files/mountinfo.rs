@@ -25,12 +25,21 @@ pub struct Entry {
 /// # Errors
 /// EINVAL: nothing is mounted exactly there. Others as of reading the table.
 pub fn tree(proc_fd: BorrowedFd<'_>, point: &[u8]) -> Result<Vec<Entry>, Errno> {
-    let table = parse(&read(proc_fd)?);
+    beneath(&parse(&read(proc_fd)?), point)
+}
+
+/// The same for a table that was read.
+///
+/// # Errors
+/// EINVAL: nothing is mounted exactly there.
+#[doc(hidden)]
+pub fn beneath(table: &[Entry], point: &[u8]) -> Result<Vec<Entry>, Errno> {
     // Later lines lie on top of earlier ones.
     let top = table.iter().rev().find(|e| e.point == point).ok_or(Errno::INVAL)?;
     let mut found = vec![top.clone()];
     let mut at = 0;
-    while at < found.len() {
+    // The kernel's table is a tree. Were it not, this would still end.
+    while at < found.len() && found.len() <= table.len() {
         let id = found[at].id;
         found.extend(table.iter().filter(|e| e.parent == id && e.id != id).cloned());
         at += 1;
@@ -55,7 +64,9 @@ fn read(proc_fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     }
 }
 
-fn parse(table: &[u8]) -> Vec<Entry> {
+/// Reads a table; lines that are none are left out.
+#[doc(hidden)]
+pub fn parse(table: &[u8]) -> Vec<Entry> {
     table.split(|&b| b == b'\n').filter_map(entry).collect()
 }
 

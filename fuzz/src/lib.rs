@@ -1,0 +1,47 @@
+//! The bodies of the fuzz targets, as plain functions: libFuzzer calls them with what it finds, and
+//! the tests of this crate with the seeds. A body panics when something is wrong.
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[path = "../../crates/plan/tests/support/mod.rs"]
+pub mod support;
+
+// The diagnostics belong to a program, not to a library: they are compiled in from there.
+#[allow(dead_code)]
+#[path = "../../crates/bwrap/src/hints.rs"]
+mod hints;
+#[allow(dead_code)]
+#[path = "../../crates/bwrap/src/report.rs"]
+mod report;
+
+pub mod args;
+pub mod argv;
+pub mod diagnostics;
+pub mod layout;
+pub mod message;
+pub mod mountinfo;
+pub mod needs;
+pub mod round_trip;
+pub mod seccomp;
+pub mod tree;
+pub mod values;
+pub mod view;
+
+/// A target's name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 11] = [
+    ("argv", argv::run),
+    ("args", args::run),
+    ("values", values::run),
+    ("seccomp", seccomp::run),
+    ("mountinfo", mountinfo::run),
+    ("message", message::run),
+    ("diagnostics", diagnostics::run),
+    ("needs", needs::run),
+    ("view", view::run),
+    ("layout", layout::run),
+    ("round_trip", round_trip::run),
+];
