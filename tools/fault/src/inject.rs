@@ -48,7 +48,7 @@ const FORKS: [i64; 4] = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc
 
 /// Calls that cannot fail, or (brk) do not return an error: one tells nothing about the launcher.
 /// arch_prctl is the C library's first call; without it there is no thread pointer and no program.
-const NEVER_FAIL: [i64; 15] = [
+const NEVER_FAIL: [i64; 16] = [
     libc::SYS_brk,
     libc::SYS_exit,
     libc::SYS_exit_group,
