@@ -103,6 +103,10 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
             "check that the descriptor is at the start of the data, and that nothing else was written to it",
         ),
         Stage::Seccomp if errno == Errno::INVAL => seccomp(),
+        Stage::UidMap | Stage::GidMap if errno == Errno::OVERFLOW => Hint::new(
+            "the ids of the user namespace were not mapped when the set-up was let go on",
+            "write /proc/CHILD/uid_map and gid_map before --userns-block-fd is answered",
+        ),
         Stage::Clone
         | Stage::UidMap
         | Stage::GidMap

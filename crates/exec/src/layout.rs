@@ -65,7 +65,7 @@ impl Layout {
         let optional =
             matches!(op, FileOp::Bind { source: BindSource::Path { optional: true, .. }, .. });
         let Some(path) = normal(raw) else {
-            // "..": it may lead anywhere.
+            // ".." may lead anywhere.
             self.forget();
             let path = relative(&without_dots(raw));
             return Target { path, parents: Vec::new(), parent_mode, fresh: false };
@@ -113,10 +113,17 @@ impl Layout {
         let below = |known: &[u8]| {
             path.is_empty() || known.strip_prefix(path).is_some_and(|r| r.first() == Some(&b'/'))
         };
+        let covers = !matches!(
+            op,
+            FileOp::Dir { .. } | FileOp::RemountReadOnly { .. } | FileOp::Chmod { .. }
+        );
+        if !fresh && covers {
+            // What is covered is not known any more. (Below what is new there is nothing.)
+            self.nodes.retain(|known, _| !below(known));
+        }
         match op {
             FileOp::RemountReadOnly { .. } | FileOp::Chmod { .. } => return,
             FileOp::Tmpfs { .. } => {
-                self.nodes.retain(|known, _| !below(known));
                 let own =
                     path.is_empty() || fresh || self.nodes.get(parent(path)) == Some(&Node::OwnDir);
                 self.nodes.insert(path.to_vec(), if own { Node::OwnDir } else { Node::Other });
@@ -127,7 +134,6 @@ impl Layout {
                 }
             }
             _ => {
-                self.nodes.retain(|known, _| !below(known));
                 self.nodes.insert(path.to_vec(), Node::Other);
             }
         }
@@ -153,16 +159,21 @@ fn parent(path: &[u8]) -> &[u8] {
     path.iter().rposition(|&b| b == b'/').map_or(&[], |slash| &path[..slash])
 }
 
-/// The path without empty components and ".", relative to the root.
+/// The path without empty components and ".", relative to the root. A "." at the end stays: what it
+/// follows has to be a directory.
 fn without_dots(raw: &[u8]) -> Vec<u8> {
     let parts = raw.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".");
-    parts.collect::<Vec<_>>().join(&b'/')
+    let mut parts: Vec<&[u8]> = parts.collect();
+    if raw.ends_with(b"/.") && !parts.is_empty() {
+        parts.push(b".");
+    }
+    parts.join(&b'/')
 }
 
-/// The same; `None` when it holds "..", whose meaning depends on links.
+/// The same; `None` when it holds "..", whose meaning depends on links, or ends in ".".
 fn normal(raw: &[u8]) -> Option<Vec<u8>> {
     let path = without_dots(raw);
-    (!path.split(|&b| b == b'/').any(|c| c == b"..")).then_some(path)
+    (!path.split(|&b| b == b'/').any(|c| c == b".." || c == b".")).then_some(path)
 }
 
 fn relative(path: &[u8]) -> CString {

@@ -12,6 +12,7 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper, Plan, Step};
+use swathe_plan::tables;
 use swathe_sys::rustix::fd::AsFd;
 use swathe_sys::rustix::fs::{self, CWD};
 use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
@@ -156,6 +157,9 @@ pub fn prepare<'p>(
     let second_user_ns = new_user_ns && !external_maps && (first_ids != ids || ns.disable_user);
     let caps = check::grantable(plan, caller, initial_caps);
     let in_user_ns = new_user_ns || ns.join_user.is_some();
+    // Root that asks for what it does not have itself, such as ALL in a container, keeps what it has.
+    let wanted = check::capabilities(plan, initial_caps) & tables::KNOWN_CAPABILITIES;
+    let untouched = !in_user_ns && wanted & !initial_caps != 0 && caps == initial_caps;
     let base = match base(&plan.steps) {
         // An overlay's layers are looked up on the host's mounts, which must stay as they are; so
         // are the sources of very many mounts, which cannot all be opened before. A scratch tmpfs
@@ -188,8 +192,7 @@ pub fn prepare<'p>(
         needs_scratch: plan.steps.iter().any(|s| needs_scratch(&s.op)),
         tty: if needs_devpts { terminal(pty.as_ref())? } else { None },
         // Root's sandbox without a word on capabilities keeps what root has.
-        caps: (caller.uid != 0 || (!plan.caps.is_empty() && (in_user_ns || caps != initial_caps)))
-            .then_some(caps),
+        caps: (caller.uid != 0 || !(plan.caps.is_empty() || untouched)).then_some(caps),
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
         shape,

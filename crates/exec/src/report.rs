@@ -123,8 +123,15 @@ fn source(op: Option<&FileOp>) -> Bytes {
 
 /// The path of a destination below the new root, as bubblewrap names it.
 fn newroot(dest: &[u8]) -> Bytes {
-    let start = dest.iter().position(|&b| b != b'/').unwrap_or(dest.len());
-    bytes(&[b"/newroot/", &dest[start..]])
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in dest.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".") {
+        if part == b".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    bytes(&[b"/newroot/", &parts.join(&b'/')])
 }
 
 fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
@@ -268,6 +275,10 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
                 _ => ("uid", plan.uid),
             };
             format!("unable to switch to {what} {}", id.unwrap_or_default()).into_bytes()
+        }
+        // Nobody has mapped ids: bubblewrap notices at this step.
+        Stage::UidMap | Stage::GidMap if failure.error() == Some(Errno::OVERFLOW) => {
+            b"Creating newroot failed".to_vec()
         }
         Stage::Clone => clone_text(failure).into(),
         Stage::JoinUser if failure.error() == Some(Errno::INVAL) => {

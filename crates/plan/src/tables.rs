@@ -48,6 +48,9 @@ pub const CAPABILITIES: [&str; 41] = [
 /// The bit mask of every capability, those of future kernels included.
 pub const ALL_CAPABILITIES: u64 = u64::MAX;
 
+/// The bit mask of the capabilities in [`CAPABILITIES`].
+pub const KNOWN_CAPABILITIES: u64 = (1 << CAPABILITIES.len()) - 1;
+
 /// The bit mask of one capability by its name in any case, its number, or of all by `ALL`.
 pub fn capability(word: &[u8]) -> Option<u64> {
     if word.eq_ignore_ascii_case(b"ALL") {

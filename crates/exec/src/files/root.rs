@@ -180,6 +180,10 @@ impl Root {
             return Ok(found);
         }
         let (dir, name) = split(target.path.to_bytes());
+        if name == b"." && !dir.is_empty() {
+            let fd = self.directory(dir, target.parent_mode)?;
+            return Ok((Dir::Open(Rc::new(fd)), c".".to_owned()));
+        }
         if matches!(name, b"" | b"." | b"..") {
             // No name to create: it has to be there.
             let fd = self.open(&target.path, PATH).at(Stage::Parents)?;
