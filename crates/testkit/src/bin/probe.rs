@@ -2,6 +2,7 @@
 //!
 //! `swathe-probe` prints everything; `swathe-probe WORD...` only the facts whose key is a WORD or
 //! starts with `WORD.`. With `--sleep` last it then waits for end-of-file on standard input.
+//! Asked for by the word `pid1`, it first of all, as fast as it can, looks for descriptors of pid 1.
 //! Asked for by the word `tiocsti`, and only then, it tries to push a byte into the terminal on
 //! standard input. Facts that need /proc are left out where there is none. Bytes that would break a
 //! line, and bytes that are not ASCII, are printed as `\xNN`.
@@ -73,6 +74,13 @@ pub unsafe extern "C" fn main(argc: i32, argv: *const *const std::ffi::c_char) -
         only.pop();
     }
     let mut out = Lines { only, text: String::new() };
+    if out.only.iter().any(|word| word == "pid1") {
+        for fd in 0..64 {
+            if let Ok(link) = fs::read_link(format!("/proc/1/fd/{fd}")) {
+                out.put(&format!("pid1.fd.{fd}"), link.as_os_str().as_bytes());
+            }
+        }
+    }
     if out.only.iter().any(|word| word == "tiocsti") {
         // Also with high bits that the kernel ignores: a filter must compare 32 bits only.
         for (key, high) in [("tiocsti.plain", 0), ("tiocsti.high", 1 << 32)] {
