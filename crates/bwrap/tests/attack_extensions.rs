@@ -113,21 +113,6 @@ fn masks_leave_nothing(b: &Bwrap) {
     }
 }
 
-/// A path that is masked below a read-only bind mount stays hidden when the host makes it later.
-fn masked_before_the_host_makes_it(b: &Bwrap) {
-    for root in ["--ro-bind / /", "--bind / / --ro-bind $T/w $T/w"] {
-        let temp = b.temp();
-        temp.dir("w");
-        let script = format!(
-            "mkfifo $T/up $T/go; \"$BWRAP\" {root} --unshare-pid --mask $T/w/new sh -c \
-                'echo up >&4; read x <&5; cat $T/w/new' 4> $T/up 5<> $T/go &
-            read x < $T/up; echo secret > $T/w/new; cat $T/w/new >&2; echo > $T/go; wait"
-        );
-        let outcome = b.script(&script).env("T", temp.path()).go();
-        assert!(!outcome.text().contains("secret"), "{root}: {outcome}");
-    }
-}
-
 /// A masked path whose parent is a link is masked where the link leads, and the command starts.
 fn masked_through_a_link(b: &Bwrap) {
     let temp = b.temp();
@@ -315,7 +300,6 @@ ours! {
     masked_below_a_moved_directory,
     masks_hold,
     masks_leave_nothing,
-    masked_before_the_host_makes_it,
     masked_through_a_link,
     sources_with_few_descriptors,
     descriptors_above_the_limit,

@@ -242,6 +242,9 @@ fn start(
     }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
+    if prepared.is_watched() {
+        channel.send_ids(crate::documents::own_namespaces(prepared, &proc_fd)?)?;
+    }
     if go {
         if !channel.wait_for_go() {
             swathe_sys::process::exit(1);

@@ -3,10 +3,10 @@
 use crate::failure::{At, Result, Stage};
 use crate::prepare::Prepared;
 use crate::wait::ready;
-use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use core::fmt::Write as _;
 use swathe_plan::model::CgroupNamespace;
 use swathe_sys::rustix::event::PollFlags;
@@ -14,29 +14,38 @@ use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs;
 use swathe_sys::{Errno, process, rustix};
 
-/// The inode numbers of the namespaces that are the sandbox's own, in the documents' order.
-pub fn namespaces(
-    prepared: &Prepared<'_>,
-    proc_fd: &OwnedFd,
-    pid: i32,
-    cgroup: bool,
-) -> Result<Vec<(&'static str, u64)>> {
+/// How many kinds of namespaces the documents tell of.
+pub const KINDS: usize = 6;
+
+/// The kinds, in the documents' order.
+const NAMES: [&CStr; KINDS] = [
+    c"self/ns/cgroup",
+    c"self/ns/ipc",
+    c"self/ns/mnt",
+    c"self/ns/net",
+    c"self/ns/pid",
+    c"self/ns/uts",
+];
+
+/// The inode numbers of the calling process's namespaces; 0 for those that are not the sandbox's
+/// own. The process says them itself: others may not be allowed to look.
+pub fn own_namespaces(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<[u64; KINDS]> {
     let ns = &prepared.plan.namespaces;
-    let own = [
-        ("cgroup", cgroup && ns.cgroup != CgroupNamespace::Keep),
-        ("ipc", ns.ipc),
-        ("mnt", true),
-        ("net", ns.net),
-        ("pid", ns.pid),
-        ("uts", ns.uts),
-    ];
-    let mut ids = Vec::new();
-    for (name, _) in own.into_iter().filter(|&(_, own)| own) {
-        let path = CString::new(format!("{pid}/ns/{name}")).unwrap_or_default();
-        let stat = fs::statat(proc_fd, &path, fs::AtFlags::empty()).at(Stage::WriteInfo)?;
-        ids.push((name, stat.st_ino));
+    let cgroup = ns.cgroup != CgroupNamespace::Keep;
+    let own = [cgroup, ns.ipc, true, ns.net, ns.pid, ns.uts];
+    let mut ids = [0; KINDS];
+    for i in (0..KINDS).filter(|&i| own[i]) {
+        let stat = fs::statat(proc_fd, NAMES[i], fs::AtFlags::empty()).at(Stage::WriteInfo)?;
+        ids[i] = stat.st_ino;
     }
     Ok(ids)
+}
+
+/// The numbers with the names that the documents use.
+pub fn named(ids: [u64; KINDS], cgroup: bool) -> Vec<(&'static str, u64)> {
+    let names = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
+    let all = names.into_iter().zip(ids);
+    all.filter(|&(name, id)| id != 0 && (cgroup || name != "cgroup")).collect()
 }
 
 /// The text of `--info-fd`.

@@ -31,7 +31,7 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     // The command shares this user and could look into this process through /proc/1. What it could
     // find: the caller's words and environment, and the launcher's file. Someone who asked for our
     // pid in a document wants to open /proc/PID/ns and root, which needs a dumpable process.
-    let watched = life.info_fd.is_some() || life.json_status_fd.is_some();
+    let watched = prepared.is_watched();
     if !watched {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Dumpable)?;
     }
@@ -59,7 +59,15 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
         privileges::no_caps(prepared)?;
         arm(prepared)?;
         privileges::filters(prepared)?;
+        if watched && prepared.plan.namespaces.join_user.is_some() {
+            // Nothing of the host is left in this process, and who asked for its pid may look.
+            set_dumpable_behavior(DumpableBehavior::Dumpable).at(Stage::Dumpable)?;
+        }
         open_gate(&gate)?;
+        if watched {
+            // From now on its end is the command's.
+            channel.send(Message::Ready);
+        }
         pid
     };
     reap(prepared, channel, pid)

@@ -28,6 +28,11 @@ use swathe_sys::{Errno, rustix};
 /// Permission bits of a placeholder, which no other file is likely to have: nothing but sticky.
 pub const PLACEHOLDER_MODE: u32 = 0o1000;
 
+/// Nanoseconds between two looks at whether the sandbox is gone: from the first, doubling.
+const FIRST_PAUSE: i64 = 1_000_000;
+/// The longest.
+const LONGEST_PAUSE: i64 = 200_000_000;
+
 /// The longest name of a file.
 const MAX_NAME: usize = 255;
 
@@ -79,6 +84,8 @@ impl AsRawFd for Janitor {
 
 /// The process. It keeps nothing of the caller's open, so that nobody waits for it.
 fn run(socket: &OwnedFd) -> ! {
+    // Who looks for the sandbox's command among command lines must not find, and kill, this.
+    swathe_sys::entry::wipe_args();
     let _ = rustix::process::setsid();
     let _ = close_all(&[socket.as_raw_fd()], false);
     for number in 0..3 {
@@ -90,8 +97,18 @@ fn run(socket: &OwnedFd) -> ! {
     while let Some(task) = receive(socket) {
         tasks.extend(task);
     }
-    tasks.iter().for_each(remove);
-    process::exit(0)
+    // Pid 1 closes its end before what is left of the sandbox is gone. While a mask is still in
+    // force the placeholder must stay; so this waits.
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tasks.retain(|task| !remove(task));
+        if tasks.is_empty() {
+            process::exit(0)
+        }
+        let time = rustix::thread::Timespec { tv_sec: 0, tv_nsec: pause };
+        let _ = rustix::thread::nanosleep(&time);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// The next task; `None` at the end of file, `Some(None)` for a message that is none.
@@ -126,16 +143,22 @@ fn receive(socket: &OwnedFd) -> Option<Option<Task>> {
     })
 }
 
-/// Removes a placeholder, if it is still the one that was made and nobody else needs it.
-fn remove(task: &Task) {
+/// Removes a placeholder, if it is still the one that was made and nobody else needs it. Returns
+/// false when it has to be tried again: it is covered.
+fn remove(task: &Task) -> bool {
     let alone = fs::flock(&task.file, FlockOperation::NonBlockingLockExclusive).is_ok();
     let here = fs::statat(&task.dir, &task.name, AtFlags::SYMLINK_NOFOLLOW);
     let made = fs::fstat(&task.file);
-    let (Ok(here), Ok(made)) = (here, made) else { return };
+    let (Ok(here), Ok(made)) = (here, made) else { return true };
     let same = (here.st_dev, here.st_ino) == (made.st_dev, made.st_ino);
-    if alone && same && is_placeholder(&made) {
+    if !same {
+        // Covered by a mask; or replaced by something else, and then it has no name any more.
+        return made.st_nlink == 0;
+    }
+    if alone && is_placeholder(&made) {
         let _ = fs::unlinkat(&task.dir, &task.name, AtFlags::empty());
     }
+    true
 }
 
 /// Whether a file is a placeholder, of this sandbox or of another.

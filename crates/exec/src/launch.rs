@@ -11,7 +11,7 @@ use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
-use swathe_sys::rustix::process::{WaitOptions, waitpid};
+use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, waitpid};
 use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, rustix, signal};
 
@@ -136,6 +136,11 @@ fn has_cgroup_namespaces() -> bool {
 /// Joins what has to be joined before the clone.
 fn join(prepared: &Prepared<'_>) -> Result<()> {
     let namespaces = &prepared.plan.namespaces;
+    if namespaces.join_user.is_some() {
+        // Others who are in that namespace, with capabilities, must not take over a process that
+        // still has the host's root and descriptors (CVE-2016-9962). Execve ends this.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Dumpable)?;
+    }
     let joins = [
         (namespaces.join_user, LinkNameSpaceType::User, Stage::JoinUser),
         (namespaces.join_net, LinkNameSpaceType::Network, Stage::JoinNet),

@@ -8,6 +8,7 @@ use crate::relay::Signals;
 use crate::wait::{Channel, Heard, close_all, ready, status_code};
 use alloc::format;
 use alloc::vec;
+use alloc::vec::Vec;
 use swathe_sys::rustix::event::PollFlags;
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::process::{Pid, PidfdFlags, WaitOptions, getppid, pidfd_open, waitpid};
@@ -49,7 +50,7 @@ impl Caller {
         // caller's: the death signal is right too. (A directory has two links and one for each of
         // the directories in it.)
         let tasks = format!("/proc/{}/task", parent.as_raw_nonzero());
-        if rustix::fs::stat(tasks).is_ok_and(|s| s.st_nlink == 3) {
+        if is_own_procfs() && rustix::fs::stat(tasks).is_ok_and(|s| s.st_nlink == 3) {
             crate::child::die_with_parent(true)?;
         }
         if getppid() != Some(parent) {
@@ -79,12 +80,22 @@ fn is_orphan(parent: i32) -> bool {
     if ours == theirs || ours == own || ours == 0 || theirs == 0 {
         return false;
     }
+    if !is_own_procfs() {
+        return parent == 1;
+    }
     match (start_time(ours), start_time(theirs)) {
         (Some(ours), Some(theirs)) => theirs < ours,
         // The leader of our session has gone: the caller, most likely.
         (None, _) => true,
         (Some(_), None) => parent == 1,
     }
+}
+
+/// Whether /proc is that of this pid namespace, so that pids mean the same there.
+fn is_own_procfs() -> bool {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let link = rustix::fs::readlinkat(rustix::fs::CWD, c"/proc/self", Vec::new());
+    link.is_ok_and(|text| text.to_bytes() == format!("{own}").as_bytes())
 }
 
 /// When a process has started, in clock ticks (field 22 of /proc/PID/stat).
@@ -152,7 +163,7 @@ impl Sandbox<'_> {
         let life = &self.prepared.plan.lifecycle;
         if go {
             signal::ignore_sigpipe().at(Stage::WriteInfo)?;
-            self.documents(&proc_fd, cgroup)?;
+            self.documents(cgroup)?;
             if let Some(fd) = life.userns_block_fd {
                 self.wait_for_maps(fd)?;
             }
@@ -171,12 +182,12 @@ impl Sandbox<'_> {
         close_all(&keep, false).at(Stage::CloseFds)
     }
 
-    fn documents(&self, proc_fd: &OwnedFd, cgroup: bool) -> Result<()> {
+    fn documents(&self, cgroup: bool) -> Result<()> {
         let life = &self.prepared.plan.lifecycle;
         if life.info_fd.is_none() && life.json_status_fd.is_none() {
             return Ok(());
         }
-        let ids = documents::namespaces(self.prepared, proc_fd, self.pid, cgroup)?;
+        let ids = documents::named(self.channel.hear_ids()?, cgroup);
         if let Some(fd) = life.info_fd {
             let text = documents::info(self.pid, &ids);
             documents::write(fd, &text, self.caller.fd()).map_err(|f| f.about(0))?;
@@ -227,7 +238,11 @@ impl Sandbox<'_> {
                 (Some(code), true) => Outcome::Exited(code),
                 // A first process that only reaps says how the command ended before it ends: it
                 // was killed, and the sandbox with it.
-                (Some(code), false) if self.reaped() && code != 1 => Outcome::Exited(code),
+                (Some(code), false)
+                    if self.reaped() && code != 1 && !self.prepared.is_watched() =>
+                {
+                    Outcome::Exited(code)
+                }
                 _ => Outcome::failed(Failure::found(Stage::Died)),
             },
             Life::Abandoned => {

@@ -8,12 +8,14 @@ use alloc::borrow::Cow;
 use alloc::ffi::CString;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper, Plan, Step};
 use swathe_sys::rustix::fd::AsFd;
 use swathe_sys::rustix::fs::{self, CWD};
 use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
+use swathe_sys::rustix::process::Rlimit;
 use swathe_sys::rustix::termios::isatty;
 use swathe_sys::seccomp::{self, Instruction};
 use swathe_sys::{Errno, process, signal};
@@ -94,12 +96,22 @@ pub struct Prepared<'p> {
     pub shape: Shape,
     /// The command.
     pub command: Command,
+    /// The limit of descriptors to put back before the command.
+    pub limit: Cell<Option<Rlimit>>,
     /// Who removes the placeholders of masks.
     pub janitor: Option<Janitor>,
     /// The sandbox's own terminal.
     pub pty: Option<Pty>,
     /// Whether the caller ignores SIGPIPE, and so the command shall.
     pub sigpipe_ignored: bool,
+}
+
+impl Prepared<'_> {
+    /// Whether somebody outside asked for the pid of the sandbox's first process, to look at it.
+    pub fn is_watched(&self) -> bool {
+        let life = &self.plan.lifecycle;
+        life.info_fd.is_some() || life.json_status_fd.is_some()
+    }
 }
 
 /// The command as execve(2) takes it.
@@ -181,6 +193,7 @@ pub fn prepare<'p>(
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
         shape,
+        limit: Cell::new(None),
         janitor: if has_masks(plan) { Some(Janitor::start()?) } else { None },
         pty,
         command: command(plan, &env)?,

@@ -1,7 +1,7 @@
 //! Capabilities, limits, scopes, filters: what is taken away last.
 
 use crate::failure::{At, Failure, Result, Stage};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Shape};
 use core::ffi::CStr;
 use swathe_sys::process::{Caps, drop_bounding, knows_capability, raise_ambient, set_caps};
 use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
@@ -43,6 +43,9 @@ pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A capability that means nothing outside the initial user namespace.
+const CAP_AUDIT_READ: u64 = 1 << 37;
+
 /// Drops all capabilities, for processes of ours that need none. Some old containers forbid
 /// capset(2) to root; that is no reason to go on where the sandbox is there for protection.
 ///
@@ -52,18 +55,19 @@ pub fn command_caps(prepared: &Prepared<'_>) -> Result<()> {
 /// has all capabilities that the other is permitted; the command lacks this one. The owner of the
 /// user namespace, outside, has CAP_SYS_PTRACE over it and is not hindered.
 pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
-    const CAP_AUDIT_READ: u64 = 1 << 37;
-    let life = &prepared.plan.lifecycle;
-    let watched = life.info_fd.is_some() || life.json_status_fd.is_some();
-    let permitted = if watched && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
+    let permitted =
+        if prepared.is_watched() && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
     match set_caps(Caps { permitted, ..Caps::default() }) {
         Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(()),
         other => other.at(Stage::Capabilities),
     }
 }
 
-/// Sets resource limits.
+/// Puts the limit of descriptors back that the set-up raised, and sets those asked for.
 pub fn limits(prepared: &Prepared<'_>) -> Result<()> {
+    if let Some(limit) = prepared.limit.get() {
+        setrlimit(Resource::Nofile, limit).at(Stage::Rlimit).map_err(|f| f.about(7))?;
+    }
     for limit in &prepared.plan.limits {
         let Some(resource) = RESOURCES.get(limit.resource as usize) else { continue };
         let value = Rlimit { current: limit.soft, maximum: limit.hard };
@@ -103,12 +107,28 @@ pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
         scopes |= landlock::SCOPE_ABSTRACT_UNIX_SOCKET;
     }
     if scopes == 0 {
-        return Ok(());
+        return private_pid_1(prepared);
     }
     if landlock::abi() < landlock::ABI_SCOPES {
         return Err(Errno::OPNOTSUPP).at(Stage::Landlock);
     }
     landlock::restrict_scopes(scopes).at(Stage::Landlock)
+}
+
+/// Keeps a command that has capabilities from looking into a pid 1 that somebody outside wants to
+/// look at: the capability that pid 1 keeps is no hurdle then (see [`no_caps`]). A process in a
+/// Landlock domain cannot look into one outside of it, whatever its capabilities; the scope of
+/// signals concerns pid 1 alone, which takes none. Only where the kernel has it.
+fn private_pid_1(prepared: &Prepared<'_>) -> Result<()> {
+    let capable = prepared.caps.is_none_or(|caps| caps & CAP_AUDIT_READ != 0);
+    let concerned = prepared.is_watched()
+        && prepared.shape == Shape::Reaped
+        && prepared.plan.namespaces.pid
+        && prepared.bounding.is_some();
+    if !capable || !concerned || landlock::abi() < landlock::ABI_SCOPES {
+        return Ok(());
+    }
+    landlock::restrict_scopes(landlock::SCOPE_SIGNAL).at(Stage::Landlock)
 }
 
 /// Loads the filters, in order. Nothing but execve may follow.

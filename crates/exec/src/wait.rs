@@ -1,6 +1,7 @@
 //! The channel between launcher and sandbox, and small helpers of waiting and closing.
 
-use crate::failure::{At, MESSAGE_SIZE, Message, Result, Stage};
+use crate::documents::KINDS;
+use crate::failure::{At, Failure, MESSAGE_SIZE, Message, Result, Stage};
 use alloc::vec::Vec;
 use swathe_sys::rustix::event::{PollFd, PollFlags, poll};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -51,6 +52,33 @@ impl Channel {
                 Ok(_) | Err(Errno::PIPE) => return Ok(()),
                 Err(e) => return Err(e).at(Stage::Channel),
             }
+        }
+    }
+
+    /// Tells the numbers of the namespaces.
+    pub fn send_ids(&self, ids: [u64; KINDS]) -> Result<()> {
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_ne_bytes()).collect();
+        rustix::net::send(&self.0, &bytes, rustix::net::SendFlags::NOSIGNAL)
+            .map(drop)
+            .at(Stage::Channel)
+    }
+
+    /// Waits for the numbers of the namespaces, or for the failure that comes instead.
+    pub fn hear_ids(&self) -> Result<[u64; KINDS]> {
+        let mut bytes = [0; 8 * KINDS];
+        let n = loop {
+            match rustix::io::read(&self.0, &mut bytes) {
+                Err(Errno::INTR) => {}
+                other => break other.at(Stage::Channel)?,
+            }
+        };
+        if n == bytes.len() {
+            let word = |i: usize| bytes[8 * i..8 * i + 8].try_into().unwrap_or_default();
+            return Ok(core::array::from_fn(|i| u64::from_ne_bytes(word(i))));
+        }
+        match Message::decode(&bytes[..n]) {
+            Some(Message::Failed(failure)) => Err(failure),
+            _ => Err(Failure::found(Stage::Died)),
         }
     }
 

@@ -337,8 +337,8 @@ Lifecycle {
 Extensions {
     JsonErrors "--json-errors" FD, Last, "write each error as a JSON object to FD",
         "One object a line with the members message, step, option, argument, errno, cause and fix.";
-    Mask "--mask" DEST, Each, "hide a file or directory, now or created later",
-        "What exists is covered by something empty and unreadable. What does not exist cannot be created. Nothing is left behind on the host.";
+    Mask "--mask" DEST, Each, "hide a file or directory, and keep it from being created",
+        "What exists is covered by something empty and unreadable. What does not exist cannot be created by the sandbox; what the host creates there later, where the sandbox cannot write, is visible. Links are followed. The directories above cannot be renamed inside, and are file systems of their own to rename(2) and link(2). Nothing is left behind on the host. A second bind mount of the same directory shows the path again: mask it there too.";
     ForwardSignals "--forward-signals" NONE, Flag, "pass signals sent to bwrap on to the command",
         "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. When the command stops, bwrap stops too, so that a shell's job control works.";
     Pty "--pty" NONE, Flag, "give the command a terminal of its own",

@@ -4,7 +4,7 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::mounts::{Attrs, Mounter, NewFs, Tree};
 use crate::files::root::Attach;
 use crate::files::root::{PointKind, Root, kind_of, read_link};
-use crate::files::sources::{Source, Sources, open_late};
+use crate::files::sources::{Source, Sources};
 use crate::files::tmpfs_options;
 use crate::layout::default_perms;
 use crate::prepare::Prepared;
@@ -63,14 +63,7 @@ impl Builder<'_> {
     }
 
     fn host_tree(&mut self, index: usize, op: &FileOp) -> Result<()> {
-        let source = match self.sources.source(index) {
-            Source::Late(path, identity) => {
-                let FileOp::Bind { access, .. } = op else { return Ok(()) };
-                Source::Tree(open_late(self.mounter, &path, identity, *access)?)
-            }
-            source => source,
-        };
-        match (source, op) {
+        match (self.sources.source(index), op) {
             (Source::Tree(tree), _) => self.attach_tree(index, tree, Stage::Bind),
             (Source::Layers(fds), FileOp::Overlay { layers, upper, .. }) => {
                 self.overlay(index, layers.len(), upper, fds)

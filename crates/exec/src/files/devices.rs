@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
-use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, to_name};
+use crate::files::mounts::{Attrs, Mounter, NewFs, Tree, leave_open, to_name};
 use crate::files::root::Attach;
 use crate::files::sources::{Node, Source};
 use crate::files::tmpfs_options;
@@ -102,7 +102,7 @@ impl Builder<'_> {
         match tree {
             Tree::Detached(fd) => {
                 to_name(fd.as_fd(), dev.as_fd(), name).at(Stage::DevNode)?;
-                self.mounter.leave(fd);
+                leave_open(fd);
                 Ok(())
             }
             tree @ Tree::Source(..) => {
@@ -120,7 +120,7 @@ impl Builder<'_> {
             // No path to resolve: the tmpfs is ours, and nothing but this can be called that.
             let mount = self.mounter.detached(&new).at(Stage::DevPts)?;
             to_name(mount.as_fd(), dev.as_fd(), c"pts").at(Stage::DevPts)?;
-            self.mounter.leave(mount);
+            leave_open(mount);
             return Ok(());
         }
         let at = open_path(dev.as_fd(), c"pts").at(Stage::DevPts)?;

@@ -2,9 +2,10 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
-use crate::files::mounts::Attrs;
+use crate::files::mounts::{Attrs, fd_path};
 use crate::files::root::{Attach, kind_of};
 use crate::janitor::{self, PLACEHOLDER_MODE};
+use alloc::borrow::ToOwned;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -33,7 +34,7 @@ impl Builder<'_> {
     /// Hides a path: what is there is covered by something empty and unreadable of its kind; what
     /// is not there gets a placeholder, where the sandbox could create it.
     pub(super) fn mask(&mut self, index: usize) -> Result<()> {
-        let path = self.prepared.targets[index].path.clone();
+        let path = self.without_links(&self.prepared.targets[index].path)?;
         self.pin(&path)?;
         for _ in 0..TRIES {
             match self.root.open(&path, PATH) {
@@ -56,6 +57,39 @@ impl Builder<'_> {
             }
         }
         Err(Errno::BUSY).at(Stage::Mask)
+    }
+
+    /// The path that a path leads to, links followed as far as it exists.
+    fn without_links(&self, path: &CStr) -> Result<CString> {
+        let bytes = path.to_bytes();
+        let mut ends = bytes.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(i, _)| i);
+        let ends = core::iter::once(bytes.len()).chain(core::iter::from_fn(|| ends.next_back()));
+        for end in ends {
+            let so_far = CString::new(&bytes[..end]).unwrap_or_default();
+            let fd = match self.root.open(&so_far, OFlags::PATH | OFlags::CLOEXEC) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => continue,
+                Err(Errno::NOTDIR) => return Ok(path.to_owned()),
+                Err(e) => return Err(e).at(Stage::Mask),
+            };
+            let name = |fd: &OwnedFd| {
+                let link = fd_path(fd.as_fd());
+                fs::readlinkat(self.mounter.proc_fd(), &link, Vec::new()).at(Stage::Mask)
+            };
+            // Both as this process sees them: the new root is not "/" to every kernel's way.
+            let root = self.root.open(c".", PATH).at(Stage::Mask)?;
+            let (root, full) = (name(&root)?, name(&fd)?);
+            let root = root.to_bytes().strip_suffix(b"/").unwrap_or(root.to_bytes());
+            let Some(below) = full.to_bytes().strip_prefix(root) else {
+                return Err(Failure::found(Stage::Mask));
+            };
+            let below = below.strip_prefix(b"/").unwrap_or(below);
+            let rest = bytes[end..].strip_prefix(b"/").unwrap_or(&bytes[end..]);
+            let parts: Vec<&[u8]> =
+                [below, rest].into_iter().filter(|part| !part.is_empty()).collect();
+            return CString::new(parts.join(&b'/')).map_err(|_| Failure::found(Stage::Mask));
+        }
+        Ok(path.to_owned())
     }
 
     /// Mounts each directory above the path on itself: what is a mount cannot be renamed away, and

@@ -32,7 +32,7 @@ use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::rustix::mount::{UnmountFlags, unmount};
-use swathe_sys::rustix::process::{Resource, fchdir, pivot_root, setrlimit};
+use swathe_sys::rustix::process::{fchdir, pivot_root};
 
 /// A tmpfs of our own that no path of the sandbox leads to: for the files of `--bind-data` and the
 /// upper directories of `--tmp-overlay`. Attached over "/", out of reach of every path.
@@ -98,14 +98,12 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
         };
         slave.at(Stage::Slave)?;
     }
-    let limit = sources::raise_limit(prepared);
+    prepared.limit.set(sources::raise_limit(prepared));
     let mut sources = sources::open(mounter, prepared)?;
     let base = match prepared.base {
         // That a user namespace could be made shows that "/" is the root of this mount namespace,
         // not of a chroot; without one nothing shows it.
         Base::InPlace(_) if !prepared.new_user_ns => Base::Bound,
-        // Sources that are opened late must not find the host's tree read-only.
-        Base::InPlace(_) if mounter.close_early.get() => Base::Bound,
         base => base,
     };
     let start = start(mounter, prepared, base, &mut sources)?;
@@ -114,12 +112,7 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     for index in first..prepared.plan.steps.len() {
         builder.step(index).map_err(|f| f.in_op(index))?;
     }
-    builder.finish(&old, in_place)?;
-    // Only now: every mount may hold a descriptor until then.
-    match limit {
-        Some(limit) => setrlimit(Resource::Nofile, limit).at(Stage::Rlimit),
-        None => Ok(()),
-    }
+    builder.finish(&old, in_place)
 }
 
 fn start(

@@ -25,8 +25,6 @@ pub struct Mounter {
     /// What the kernel has.
     pub kernel: Kernel,
     tree_attr: Cell<bool>,
-    /// Whether descriptors are scarce, and have to be closed one by one.
-    pub close_early: Cell<bool>,
     /// procfs of the host, for the paths of descriptors.
     proc_fd: OwnedFd,
 }
@@ -86,12 +84,7 @@ impl Tree {
 impl Mounter {
     /// `proc_fd`: the host's procfs.
     pub fn new(kernel: Kernel, proc_fd: OwnedFd) -> Self {
-        Self {
-            kernel,
-            tree_attr: Cell::new(kernel.tree_attr),
-            close_early: Cell::new(false),
-            proc_fd,
-        }
+        Self { kernel, tree_attr: Cell::new(kernel.tree_attr), proc_fd }
     }
 
     /// The host's procfs.
@@ -136,7 +129,7 @@ impl Mounter {
                 place_mount(fd.as_fd(), root, &place).at(stage)?;
                 match place {
                     Attach::Root => root.replace(fd),
-                    _ => self.leave(fd),
+                    _ => leave_open(fd),
                 }
                 Ok(())
             }
@@ -199,15 +192,8 @@ impl Mounter {
         fsconfig_create(context.as_fd())?;
         let attrs = MountAttrFlags::from_bits_retain(new.attrs as u32);
         let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attrs);
-        self.leave(context);
+        leave_open(context);
         mount
-    }
-
-    /// Has no more use for a descriptor.
-    pub fn leave(&self, fd: OwnedFd) {
-        if !self.close_early.get() {
-            leave_open(fd);
-        }
     }
 
     /// Makes one mount read-only, not those below it; nosuid and nodev too, as bubblewrap does.

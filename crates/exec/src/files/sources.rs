@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
 use swathe_sys::Errno;
-use swathe_sys::rustix::fd::{AsRawFd, OwnedFd};
+use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -24,9 +24,6 @@ pub enum Source {
     Missing,
     /// A tree to mount.
     Tree(Tree),
-    /// To be opened when its turn comes: the path without links and ".." (which could lead into what
-    /// lies over the old root by then), and what it has to be.
-    Late(CString, (u64, u64)),
     /// Layers of an overlay, lowest first, then upper and work directory if it has them.
     Layers(Vec<OwnedFd>),
     /// Device nodes and their names.
@@ -56,75 +53,30 @@ impl Sources {
 }
 
 /// Raises the soft limit of descriptors for the set-up, if the plan may need more; returns what to
-/// put back.
+/// put back before the command.
 pub fn raise_limit(prepared: &Prepared<'_>) -> Option<Rlimit> {
+    // A bind mount takes one, a new file system two, a /dev twelve.
+    let needed = 128 + prepared.plan.steps.len() as u64 * 4;
     let limit = getrlimit(Resource::Nofile);
-    let short = limit.current.is_some_and(|soft| soft < needed(prepared));
+    let short = limit.current.is_some_and(|soft| soft < needed);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     (short && setrlimit(Resource::Nofile, raised).is_ok()).then_some(limit)
 }
 
-/// The most descriptors that the set-up holds at a time.
-fn needed(prepared: &Prepared<'_>) -> u64 {
-    // A bind mount takes one, a new file system two, a /dev twelve.
-    128 + prepared.plan.steps.len() as u64 * 4
-}
-
-/// Opens every source, before anything is changed. Where the limit of descriptors does not allow
-/// that, the sources of bind mounts are opened when their turn comes.
+/// Opens every source, before anything is changed.
 pub fn open(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<Sources> {
     let steps = &prepared.plan.steps;
-    let limit = getrlimit(Resource::Nofile).current;
-    // Older kernels' way leaves the host's root before: there they all have to fit.
-    let late = mounter.kernel.mount_fds && limit.is_some_and(|limit| limit < needed(prepared));
-    mounter.close_early.set(late);
-    let in_place = matches!(prepared.base, Base::InPlace(_)) && mounter.kernel.mount_fds && !late;
+    let in_place = matches!(prepared.base, Base::InPlace(_)) && mounter.kernel.mount_fds;
     let mut all = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         let source = if index == 0 && in_place && prepared.new_user_ns {
             Source::None
-        } else if late
-            && index > 0
-            && matches!(&step.op, FileOp::Bind { source: BindSource::Path { .. }, .. })
-        {
-            look(prepared, index, &step.op).map_err(|f| f.in_op(index))?
         } else {
             open_one(mounter, prepared, index, &step.op).map_err(|f| f.in_op(index))?
         };
         all.push(source);
     }
     Ok(Sources(all))
-}
-
-/// Finds the source of a bind mount, to open it later.
-fn look(prepared: &Prepared<'_>, index: usize, op: &FileOp) -> Result<Source> {
-    let FileOp::Bind { source: BindSource::Path { optional, .. }, .. } = op else {
-        return Ok(Source::None);
-    };
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let file = match fs::openat(CWD, &prepared.sources[index], flags, Mode::empty()) {
-        Err(Errno::NOENT) if *optional => return Ok(Source::Missing),
-        other => other.at(Stage::Source)?,
-    };
-    let stat = fs::fstat(&file).at(Stage::Source)?;
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let path = fs::readlinkat(CWD, link, Vec::new()).at(Stage::Source)?;
-    Ok(Source::Late(path, (stat.st_dev, stat.st_ino)))
-}
-
-/// Opens a source that was found before.
-pub fn open_late(
-    mounter: &Mounter,
-    path: &CStr,
-    identity: (u64, u64),
-    access: Access,
-) -> Result<Tree> {
-    let tree = mounter.tree(CWD, path, Attrs::of(access)).at(Stage::Source)?;
-    let stat = fs::fstat(tree.fd()).at(Stage::Source)?;
-    if (stat.st_dev, stat.st_ino) != identity {
-        return Err(Failure::found(Stage::SourceRace));
-    }
-    Ok(tree)
 }
 
 /// Opens the source of one operation.
