@@ -79,6 +79,10 @@ pub fn main() -> i32 {
             }
             code
         }
+        Outcome::Unsaid { code, failure } => {
+            reporter.failure(&plan, &failure, true);
+            code
+        }
         Outcome::Failed { failure, inside } => {
             // A process that became the sandbox cannot look at the host, and may be filtered.
             reporter.failure(&plan, &failure, !inside)

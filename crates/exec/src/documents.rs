@@ -73,7 +73,11 @@ pub fn status(pid: i32, ids: &[(&str, u64)]) -> String {
 pub fn write(number: i32, text: &str, caller: Option<BorrowedFd<'_>>) -> Result<()> {
     let fd = process::borrow_fd(number).at(Stage::WriteInfo)?;
     let mut rest = text.as_bytes();
-    let blocks = !fs::fcntl_getfl(fd).at(Stage::WriteInfo)?.contains(fs::OFlags::NONBLOCK);
+    // Only where the caller is watched meanwhile does it matter whether a write would wait.
+    let blocks = match caller {
+        Some(_) => !fs::fcntl_getfl(fd).at(Stage::WriteInfo)?.contains(fs::OFlags::NONBLOCK),
+        None => true,
+    };
     while !rest.is_empty() {
         if caller.is_some() && blocks {
             let flags = [PollFlags::OUT, PollFlags::IN];

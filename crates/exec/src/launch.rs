@@ -20,6 +20,13 @@ use swathe_sys::{Errno, rustix, signal};
 pub enum Outcome {
     /// The command was started and this is its exit status.
     Exited(i32),
+    /// The same, but the status document could not be written.
+    Unsaid {
+        /// The exit status.
+        code: i32,
+        /// What went wrong.
+        failure: Failure,
+    },
     /// It was not started, or a step after its start failed and everything was ended.
     Failed {
         /// The step.

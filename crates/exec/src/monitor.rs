@@ -153,8 +153,11 @@ impl Sandbox<'_> {
             (outcome, self.prepared.plan.lifecycle.json_status_fd)
         {
             let text = format!("{{ \"exit-code\": {code} }}\n");
-            // The command has run: its status counts, also when nobody reads about it.
-            let _ = documents::write(fd, &text, None);
+            // The command has run: its status counts, also when nobody reads about it. But that it
+            // could not be said is said.
+            if let Err(failure) = documents::write(fd, &text, None) {
+                return Outcome::Unsaid { code, failure };
+            }
         }
         outcome
     }

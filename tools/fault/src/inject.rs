@@ -47,11 +47,13 @@ const STALL: Duration = Duration::from_millis(400);
 const FORKS: [i64; 4] = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc::SYS_vfork];
 
 /// Calls that cannot fail, or (brk) do not return an error: one tells nothing about the launcher.
-const NEVER_FAIL: [i64; 15] = [
+/// arch_prctl is the C library's first call; without it there is no thread pointer and no program.
+const NEVER_FAIL: [i64; 16] = [
     libc::SYS_brk,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_rt_sigreturn,
+    libc::SYS_arch_prctl,
     libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_gettid,

@@ -212,6 +212,9 @@ pub fn judge_fault(expected: &Expected, traced: &Traced, output: &Output) -> Ver
             let documents = plain_documents(output);
             if documents == expected.documents {
                 Verdict::new(Class::Same, message)
+            } else if !message.is_empty() {
+                // What could not be written was said on standard error.
+                Verdict::new(Class::Late, message)
             } else {
                 Verdict::new(Class::Document, difference(&expected.documents, &documents))
             }
