@@ -1,11 +1,11 @@
-//! A file tree in memory on which the operations of a plan are carried out, each in the most
-//! careful way there is: the reference for what the set-up may take for granted.
+//! A file tree in memory on which the operations of a plan are carried out: each in the most careful
+//! way there is, or by the short way that the set-up takes where it expects nothing but its own.
 //!
 //! It knows directories, files, links, mounts on top of each other, and who made what. Paths are
 //! resolved as openat2(2) does with `RESOLVE_IN_ROOT`.
 
 use std::collections::{BTreeMap, HashMap};
-use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
+use swathe_exec::layout::Target;
 
 /// Why something cannot be done, as far as the operations tell one from the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Error {
     Other,
 }
 
+mod operations;
+
 type Result<T> = std::result::Result<T, Error>;
 type Inode = usize;
 type Mount = usize;
@@ -23,23 +25,23 @@ type Mount = usize;
 /// The most links in one path.
 const MAX_LINKS: usize = 40;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Directory(BTreeMap<Vec<u8>, Inode>),
     File,
     Link(Vec<u8>),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Node {
     kind: Kind,
     /// The directory that holds it; itself for the root of a file system.
     above: Inode,
-    /// Whether it is plain and lies in a file system that only the set-up can write to.
+    /// Whether it lies in a file system that only the set-up can write to.
     own: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct MountPoint {
     root: Inode,
     /// What it covers; nothing for the first one, and for each that has become the root.
@@ -55,13 +57,17 @@ pub struct Place {
 }
 
 /// The host's files and the sandbox's mounts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
     nodes: Vec<Node>,
     mounts: Vec<MountPoint>,
     covered: HashMap<Place, Mount>,
     host: Place,
     root: Place,
+    /// The short way of the operation that is being carried out.
+    hint: Option<Target>,
+    /// The directory that the short way has walked to last.
+    last: Option<(Vec<u8>, Place)>,
 }
 
 impl Default for Tree {
@@ -79,6 +85,8 @@ impl Tree {
             covered: HashMap::new(),
             host: Place { mount: 0, inode: 0 },
             root: Place { mount: 1, inode: 1 },
+            hint: None,
+            last: None,
         };
         for own in [false, true] {
             let root = tree.file_system(own);
@@ -254,8 +262,49 @@ impl Tree {
         Ok(dir)
     }
 
+    /// Walks to a directory by its plain path, on which there may be no link.
+    fn plain(&mut self, path: &[u8]) -> Result<Place> {
+        if path.is_empty() {
+            return Ok(self.root);
+        }
+        if let Some((known, place)) = &self.last
+            && known == path
+        {
+            return Ok(*place);
+        }
+        let mut at = self.root;
+        for name in path.split(|&b| b == b'/') {
+            at = self.child(at, name)?;
+        }
+        if !self.is_directory(at) {
+            return Err(Error::Other);
+        }
+        self.last = Some((path.to_vec(), at));
+        Ok(at)
+    }
+
+    /// The short way: the parents that are thought to be missing are made at once, and nothing on
+    /// the way is followed. Nothing when something unexpected is there.
+    fn short(&mut self) -> Option<(Place, Vec<u8>)> {
+        let target = self.hint.clone().filter(|t| t.fresh)?;
+        let split = |path: &[u8]| match path.iter().rposition(|&b| b == b'/') {
+            Some(slash) => (path[..slash].to_vec(), path[slash + 1..].to_vec()),
+            None => (Vec::new(), path.to_vec()),
+        };
+        for parent in &target.parents {
+            let (dir, name) = split(parent.to_bytes());
+            let dir = self.plain(&dir).ok()?;
+            let _ = self.create(dir, &name, Kind::Directory(BTreeMap::new()));
+        }
+        let (dir, name) = split(target.path.to_bytes());
+        Some((self.plain(&dir).ok()?, name))
+    }
+
     /// The directory of a destination, and the name in it; no name when it has none.
     fn parent(&mut self, dest: &[u8]) -> Result<(Place, Vec<u8>)> {
+        if let Some(found) = self.short() {
+            return Ok(found);
+        }
         let mut names: Vec<Vec<u8>> = reversed(dest).into_iter().rev().collect();
         match names.pop() {
             Some(last) if last != b"." && last != b".." => {
@@ -267,6 +316,14 @@ impl Tree {
 
     /// Where to mount, created if need be.
     fn point(&mut self, dest: &[u8], directory: bool) -> Result<Place> {
+        let kind = if directory { Kind::Directory(BTreeMap::new()) } else { Kind::File };
+        if let Some((dir, name)) = self.short()
+            && let Ok(at) = self.create(dir, &name, kind)
+        {
+            // A new name covers nothing: the directory walked to last is still the right one.
+            return Ok(at);
+        }
+        self.last = None;
         let at = match self.resolve(dest, false) {
             Err(Error::Missing) => {
                 let (dir, name) = self.parent(dest)?;
@@ -293,198 +350,18 @@ impl Tree {
         if at == self.root {
             self.mounts.push(MountPoint { root, on: None, read_only });
             self.root = Place { mount, inode: root };
+            self.last = None;
         } else {
             self.mounts.push(MountPoint { root, on: Some(at), read_only });
             self.covered.insert(at, mount);
         }
     }
-
-    /// What an operation shows of the host; nothing when it is optional and missing.
-    ///
-    /// # Errors
-    /// The host has nothing there.
-    pub fn source(&self, op: &FileOp) -> Result<Option<Place>> {
-        match op {
-            FileOp::Bind { source: BindSource::Path { path, optional }, .. } => {
-                match self.resolve_in(self.host, &path.0, true) {
-                    Err(Error::Missing) if *optional => Ok(None),
-                    other => other.map(Some),
-                }
-            }
-            FileOp::Bind { source: BindSource::Fd(fd), .. } => {
-                let theirs: Vec<Inode> =
-                    (0..self.nodes.len()).filter(|&i| !self.nodes[i].own).collect();
-                let inode = theirs[*fd as usize % theirs.len()];
-                if matches!(self.nodes[inode].kind, Kind::Link(_)) {
-                    return Err(Error::Other);
-                }
-                Ok(Some(Place { inode, ..self.host }))
-            }
-            FileOp::Overlay { layers, .. } => {
-                let top = layers.last().ok_or(Error::Other)?;
-                let place = self.resolve_in(self.host, &top.0, true)?;
-                if self.is_directory(place) { Ok(Some(place)) } else { Err(Error::Other) }
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Carries out an operation, whose source was found before the first one.
-    ///
-    /// # Errors
-    /// It fails; the tree may have changed.
-    pub fn execute(&mut self, op: &FileOp, source: Option<Place>) -> Result<()> {
-        let dest = named(&op.dest().0);
-        match op {
-            FileOp::Bind { access, .. } => match source {
-                Some(source) => self.mount(dest, source.inode, *access == Access::ReadOnly),
-                None => Ok(()),
-            },
-            // What lies in an overlay comes from its layers: here, from the topmost.
-            FileOp::Overlay { upper, .. } => {
-                let source = source.ok_or(Error::Other)?;
-                let copy = self.copy(source.inode);
-                self.mount(dest, copy, *upper == OverlayUpper::None)
-            }
-            FileOp::Tmpfs { .. } => {
-                let root = self.file_system(true);
-                self.mount(dest, root, false)
-            }
-            FileOp::Proc { .. } | FileOp::Mqueue { .. } => {
-                let root = self.file_system(false);
-                self.add(root, b"a", Kind::Link(b"b".to_vec()))?;
-                self.add(root, b"b", Kind::Directory(BTreeMap::new()))?;
-                self.mount(dest, root, false)
-            }
-            FileOp::Dev { .. } => {
-                let root = self.file_system(true);
-                self.add(root, b"a", Kind::File)?;
-                self.add(root, b"b", Kind::Directory(BTreeMap::new()))?;
-                self.add(root, b"c", Kind::Link(b"/a".to_vec()))?;
-                self.mount(dest, root, false)
-            }
-            FileOp::BindData { read_only, .. } => {
-                let file = self.node(Kind::File, 0, true);
-                self.mount(dest, file, *read_only)
-            }
-            FileOp::Dir { .. } => self.make(dest, Kind::Directory(BTreeMap::new())),
-            FileOp::File { .. } => self.make(dest, Kind::File),
-            FileOp::Symlink { target, .. } => self.make(dest, Kind::Link(target.clone())),
-            FileOp::Chmod { .. } => {
-                let at = self.resolve(dest, false)?;
-                if self.is_link(at) { Err(Error::Other) } else { Ok(()) }
-            }
-            FileOp::RemountReadOnly { .. } => {
-                let at = self.resolve(dest, false)?;
-                if self.mounts[at.mount].root != at.inode {
-                    return Err(Error::Other);
-                }
-                self.mounts[at.mount].read_only = true;
-                Ok(())
-            }
-            FileOp::Mask { .. } => self.mask(dest),
-        }
-    }
-
-    /// Creates something by its name, or finds the same there already.
-    fn make(&mut self, dest: &[u8], kind: Kind) -> Result<()> {
-        let (dir, name) = self.parent(dest)?;
-        let old = if name.is_empty() { Ok(dir) } else { self.child(dir, &name) };
-        match (old, kind) {
-            (Err(Error::Missing), kind) => self.create(dir, &name, kind).map(drop),
-            (Err(e), _) => Err(e),
-            (Ok(old), Kind::Directory(_)) if self.is_directory(old) => Ok(()),
-            (Ok(old), Kind::File) if matches!(self.nodes[old.inode].kind, Kind::File) => {
-                if self.mounts[old.mount].read_only { Err(Error::Other) } else { Ok(()) }
-            }
-            (Ok(old), Kind::Link(new)) => match &self.nodes[old.inode].kind {
-                Kind::Link(target) if *target == new => Ok(()),
-                _ => Err(Error::Other),
-            },
-            _ => Err(Error::Other),
-        }
-    }
-
-    fn mask(&mut self, dest: &[u8]) -> Result<()> {
-        let at = match self.resolve(dest, false) {
-            Err(Error::Missing) => return Ok(()),
-            other => other?,
-        };
-        let cover = match self.nodes[at.inode].kind {
-            Kind::Link(_) => return Err(Error::Other),
-            Kind::Directory(_) => self.file_system(false),
-            Kind::File => self.node(Kind::File, 0, false),
-        };
-        self.mount_on(at, cover, true);
-        Ok(())
-    }
-
-    fn copy(&mut self, inode: Inode) -> Inode {
-        let kind = self.nodes[inode].kind.clone();
-        let new = self.nodes.len();
-        self.node(kind.clone(), new, false);
-        if let Kind::Directory(entries) = kind {
-            let mut copies = BTreeMap::new();
-            for (name, entry) in entries {
-                let copy = self.copy(entry);
-                self.nodes[copy].above = new;
-                copies.insert(name, copy);
-            }
-            self.nodes[new].kind = Kind::Directory(copies);
-        }
-        new
-    }
-
-    /// Whether a path, taken literally from the root, is missing and every directory above it is a
-    /// plain one in a file system of our own; directories in `made` may be missing too.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn is_fresh(&self, path: &[u8], made: &[Vec<u8>]) -> std::result::Result<(), String> {
-        let show = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-        if path.is_empty() || path.starts_with(b"/") {
-            return Err(format!("{:?} is no relative path", show(path)));
-        }
-        let names: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
-        let mut at = Ok(self.root);
-        let mut missing = 0;
-        for (i, name) in names.iter().enumerate() {
-            let here = names[..i].join(&b'/');
-            match at {
-                Ok(dir) if !self.is_directory(dir) => {
-                    return Err(format!("{:?} is no directory", show(&here)));
-                }
-                Ok(dir) if !self.nodes[dir.inode].own => {
-                    return Err(format!("{:?} is not of our own making", show(&here)));
-                }
-                Ok(dir) => at = self.child(dir, name),
-                Err(_) => {
-                    if made.get(missing) != Some(&here) {
-                        return Err(format!("{:?} is missing", show(&here)));
-                    }
-                    missing += 1;
-                }
-            }
-            if matches!(*name, b"" | b"." | b"..") {
-                return Err(format!("{:?} is not plain", show(path)));
-            }
-        }
-        match at {
-            Ok(_) => Err(format!("{:?} exists", show(path))),
-            Err(_) if missing != made.len() => Err(format!("{:?} exist already", &made[missing..])),
-            Err(_) => Ok(()),
-        }
-    }
 }
 
-/// What a destination names: slashes at its end say nothing, unless its components have to be
-/// taken one by one.
-fn named(dest: &[u8]) -> &[u8] {
-    if dest.split(|&b| b == b'/').any(|name| matches!(name, b"." | b"..")) {
-        return dest;
-    }
-    let end = dest.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
-    &dest[..end]
+/// What a destination names: "." and empty components say nothing.
+fn named(dest: &[u8]) -> Vec<u8> {
+    let names = dest.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".");
+    names.collect::<Vec<_>>().join(&b'/')
 }
 
 fn reversed(path: &[u8]) -> Vec<Vec<u8>> {

@@ -47,6 +47,9 @@ pub fn run(data: &[u8]) {
         }
         let detour: Bytes = [b"/.//", path.as_slice()].concat();
         assert_eq!(view.look(&detour), seen);
+        if let Some(file) = view.look_fixed(path) {
+            assert_eq!(seen, Seen::Host(file));
+        }
         let _ = view.link(path);
         if let Some(at) = view.covering(path) {
             assert!(view.covers(at, path));
