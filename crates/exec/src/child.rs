@@ -17,7 +17,7 @@ use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, net, rustix};
 
 /// Where the command starts: an index into the prepared directories.
-pub type Directory = usize;
+type Directory = usize;
 
 /// Unshares namespaces from the calling process (unshare(2)); one thread, so nothing else changes.
 pub fn unshare(flags: u32) -> core::result::Result<(), Errno> {
@@ -27,7 +27,7 @@ pub fn unshare(flags: u32) -> core::result::Result<(), Errno> {
 }
 
 /// The set-up of a process that is in its new namespaces. `umask` is the caller's.
-pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Result<Directory> {
+pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Result<()> {
     let plan = prepared.plan;
     let mounter = Mounter::new(kernel, proc_fd);
     map_ids(prepared, &mounter)?;
@@ -60,11 +60,10 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
     if let Some(fd) = plan.lifecycle.block_fd {
         block(fd)?;
     }
-    let directory = enter_directory(prepared)?;
     if plan.lifecycle.new_session && !plan.lifecycle.pty {
         setsid().at(Stage::Setsid)?;
     }
-    Ok(directory)
+    Ok(())
 }
 
 fn map_ids(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
@@ -142,20 +141,22 @@ pub fn die_with_parent(on: bool) -> Result<()> {
 
 /// The last steps of the process that becomes the command, then the command.
 /// Returns only what failed.
-pub fn run_command(prepared: &Prepared<'_>, directory: Directory, caps_done: bool) -> Failure {
+pub fn run_command(prepared: &Prepared<'_>, caps_done: bool) -> Failure {
     match last_steps(prepared, caps_done) {
-        Ok(()) => exec(prepared, directory),
+        Ok(directory) => exec(prepared, directory),
         Err(failure) => failure,
     }
 }
 
-fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<()> {
+fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<Directory> {
     if let Some(label) = &prepared.plan.exec_label {
         crate::privileges::exec_label(label)?;
     }
     if !caps_done {
         privileges::command_caps(prepared)?;
     }
+    // Not before: a directory that the command may not enter is not one to start it in.
+    let directory = enter_directory(prepared)?;
     if prepared.plan.lifecycle.close_fds {
         let keep = &prepared.plan.lifecycle.keep_fds;
         crate::wait::close_all(keep, true).at(Stage::CloseFds)?;
@@ -163,7 +164,8 @@ fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<()> {
     privileges::scopes(prepared)?;
     // Not before: a limit of descriptors must not hinder the steps above.
     privileges::limits(prepared)?;
-    privileges::filters(prepared)
+    privileges::filters(prepared)?;
+    Ok(directory)
 }
 
 /// execvp(3), with the strings prepared: each candidate in turn, a file of unknown format by the
@@ -217,21 +219,16 @@ pub fn main(
         relayed.and_then(|()| terminal()).and_then(|()| start(prepared, &channel, proc_fd, go));
     let failure = match done {
         Err(failure) => failure,
-        Ok(directory) => match prepared.shape {
-            Shape::Reaped => crate::init::main(prepared, &channel, directory),
-            _ => become_command(prepared, &channel, directory),
+        Ok(()) => match prepared.shape {
+            Shape::Reaped => crate::init::main(prepared, &channel),
+            _ => become_command(prepared, &channel),
         },
     };
     channel.send(Message::Failed(failure));
     swathe_sys::process::exit(1)
 }
 
-fn start(
-    prepared: &Prepared<'_>,
-    channel: &Channel,
-    proc_fd: OwnedFd,
-    go: bool,
-) -> Result<Directory> {
+fn start(prepared: &Prepared<'_>, channel: &Channel, proc_fd: OwnedFd, go: bool) -> Result<()> {
     // Readers of the documents wait for the end of file.
     let life = &prepared.plan.lifecycle;
     for number in [life.info_fd, life.json_status_fd].into_iter().flatten() {
@@ -252,11 +249,11 @@ fn start(
     } else {
         leave_if_alone(channel);
     }
-    let directory = set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))?;
+    set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))?;
     // A change of user ids disarms the signal.
     die_with_parent(true)?;
     leave_if_alone(channel);
-    Ok(directory)
+    Ok(())
 }
 
 /// Ends this process if the launcher has gone: the death signal is only sent for a parent that
@@ -267,7 +264,7 @@ pub fn leave_if_alone(channel: &Channel) {
     }
 }
 
-fn become_command(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Failure {
+fn become_command(prepared: &Prepared<'_>, channel: &Channel) -> Failure {
     let life = &prepared.plan.lifecycle;
     if life.pty
         && let Err(failure) = own_terminal()
@@ -278,7 +275,7 @@ fn become_command(prepared: &Prepared<'_>, channel: &Channel, directory: Directo
         return failure;
     }
     channel.send(Message::Ready);
-    run_command(prepared, directory, false)
+    run_command(prepared, false)
 }
 
 /// Makes the terminal on standard input, output or error the controlling one of a new session.

@@ -1,7 +1,7 @@
 //! Pid 1 of a sandbox: starts the command, reaps everything, tells the launcher how the command
 //! ended, and ends when nothing is left.
 
-use crate::child::{self, Directory};
+use crate::child;
 use crate::failure::{At, Failure, Message, Result, Stage};
 use crate::prepare::Prepared;
 use crate::privileges;
@@ -18,14 +18,14 @@ use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_be
 use swathe_sys::{Errno, process, rustix};
 
 /// Runs pid 1. Returns only a failure before the command was started; otherwise the process ends.
-pub fn main(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Failure {
-    match run(prepared, channel, directory) {
+pub fn main(prepared: &Prepared<'_>, channel: &Channel) -> Failure {
+    match run(prepared, channel) {
         Ok(code) => process::exit(code),
         Err(failure) => failure,
     }
 }
 
-fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Result<i32> {
+fn run(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
     let life = &prepared.plan.lifecycle;
     let locks = lock_files(prepared)?;
     // The command shares this user and could look into this process through /proc/1. What it could
@@ -47,11 +47,11 @@ fn run(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Resu
     let pid = if simple {
         privileges::no_caps(prepared)?;
         arm(prepared)?;
-        let pid = start(prepared, channel, directory)?;
+        let pid = start(prepared, channel)?;
         close_others(prepared, channel, &locks, None)?;
         pid
     } else {
-        let (pid, gate) = start_behind_gate(prepared, channel, directory)?;
+        let (pid, gate) = start_behind_gate(prepared, channel)?;
         close_others(prepared, channel, &locks, Some(&gate))?;
         for (i, file) in locks.iter().enumerate() {
             process::read_lock(file.as_fd()).at(Stage::Lock).map_err(|f| f.about(i as u32))?;
@@ -116,11 +116,11 @@ fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
 }
 
 /// Starts the command in a process that shares this memory until it is the command.
-fn start(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Result<i32> {
+fn start(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
     let failed = Cell::new(None);
     let pid = process::vfork(&mut || {
         let failure = match before_command(prepared, channel) {
-            Ok(()) => child::run_command(prepared, directory, true),
+            Ok(()) => child::run_command(prepared, true),
             Err(failure) => failure,
         };
         failed.set(Some(failure));
@@ -135,11 +135,7 @@ fn start(prepared: &Prepared<'_>, channel: &Channel, directory: Directory) -> Re
 
 /// Starts a process that becomes the command when the gate opens: not before this one has lost its
 /// privileges and is under the command's filters. It ends if the gate closes instead.
-fn start_behind_gate(
-    prepared: &Prepared<'_>,
-    channel: &Channel,
-    directory: Directory,
-) -> Result<(i32, OwnedFd)> {
+fn start_behind_gate(prepared: &Prepared<'_>, channel: &Channel) -> Result<(i32, OwnedFd)> {
     let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
     match process::fork(0, false).at(Stage::Fork)? {
         Fork::Parent(pid) => Ok((pid, ours)),
@@ -161,7 +157,7 @@ fn start_behind_gate(
                 }
             }
             let failure = match before_command(prepared, channel) {
-                Ok(()) => child::run_command(prepared, directory, false),
+                Ok(()) => child::run_command(prepared, false),
                 Err(failure) => failure,
             };
             channel.send(Message::Failed(failure));

@@ -169,7 +169,7 @@ fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
     match run() {
-        Ok(directory) => child::run_command(prepared, directory, false),
+        Ok(()) => child::run_command(prepared, false),
         Err(failure) => failure,
     }
 }

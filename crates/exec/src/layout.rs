@@ -57,6 +57,11 @@ struct Layout {
 impl Layout {
     fn target(&mut self, op: &FileOp) -> Target {
         let raw = &op.dest().0;
+        if let FileOp::Chmod { .. } = op {
+            // It has to exist: its path means what it means to the kernel, a slash at the end too.
+            let (parents, parent_mode) = (Vec::new(), 0o700);
+            return Target { path: relative(raw), parents, parent_mode, fresh: false };
+        }
         // What a class may not use at all, it need not reach either. Mount points and links get
         // parents for their owner only, as bubblewrap has it.
         let perms = default_perms(op).unwrap_or(0o700);

@@ -26,7 +26,7 @@ pub struct Case<'a> {
 }
 
 /// The whole list.
-pub const RULES: [Rule; 26] = [
+pub const RULES: [Rule; 27] = [
     Rule {
         letter: "a",
         what: "a payload killed by signal N: exit status 128+N there, killed by N here",
@@ -178,6 +178,12 @@ pub const RULES: [Rule; 26] = [
         what: "a mount on a file that has no name any more is not found again there",
         why: "there the path is looked up once more; here the descriptor is used",
         remove: more::deleted_destination,
+    },
+    Rule {
+        letter: "x2",
+        what: "--remount-ro of the root by a path with \"..\"",
+        why: "there it makes a covered mount read-only and leaves the visible one writable",
+        remove: more::remounted_root,
     },
     Rule {
         letter: "y",

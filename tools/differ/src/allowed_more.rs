@@ -52,7 +52,9 @@ pub(crate) fn kept_capability(differences: &mut [Difference], _: &Case) -> bool 
 }
 
 pub(crate) fn bounded_after_userns2(differences: &mut [Difference], case: &Case) -> bool {
-    option_with(case, b"--userns2", |_| true) && filter(differences, "cap", clear)
+    option_with(case, b"--userns2", |_| true)
+        && (["cap", "init"].iter())
+            .fold(false, |any, label| filter(differences, label, clear) | any)
 }
 
 pub(crate) fn relative_try(differences: &mut [Difference], case: &Case) -> bool {
@@ -70,6 +72,11 @@ pub(crate) fn pidns_from_outside(differences: &mut [Difference], case: &Case) ->
 pub(crate) fn deleted_destination(differences: &mut [Difference], case: &Case) -> bool {
     let there = says(case.oracle, "(deleted)\"") || says(case.oracle, "Can't reopen");
     there && all(differences)
+}
+
+pub(crate) fn remounted_root(differences: &mut [Difference], case: &Case) -> bool {
+    let above = |path: &[u8]| path.windows(2).any(|w| w == b"..");
+    option_with(case, b"--remount-ro", above) && all(differences)
 }
 
 pub(crate) fn strict_numbers(differences: &mut [Difference], case: &Case) -> bool {

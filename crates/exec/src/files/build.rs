@@ -38,7 +38,14 @@ impl Builder<'_> {
         match &step.op {
             FileOp::Bind { .. } | FileOp::Overlay { .. } => self.host_tree(index, &step.op),
             FileOp::RemountReadOnly { .. } => {
-                let fd = self.root.open_dest(target, Stage::Create)?;
+                let fd = match self.root.open_dest(target, Stage::Create) {
+                    // bubblewrap makes the directories above, which matters to "..".
+                    Err(f) if f.error() == Some(Errno::NOENT) => {
+                        self.root.parent(target)?;
+                        self.root.open_dest(target, Stage::Create)?
+                    }
+                    other => other?,
+                };
                 self.mounter.read_only(fd.as_fd()).at(Stage::RemountReadOnly)
             }
             FileOp::Proc { .. } => self.proc(index),
