@@ -31,6 +31,7 @@ pub fn main() -> i32 {
     let parsed = match parse::parse(&words, &mut read_args) {
         Ok(parsed) => parsed,
         Err(error) => {
+            error.warnings.iter().for_each(|warning| reporter.warning(warning));
             return match refuse_labels(&error.labels) {
                 Some(text) => {
                     reporter.level(error.level_prefix);

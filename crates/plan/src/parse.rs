@@ -35,6 +35,8 @@ pub struct ParseError {
     pub json_errors_fd: Option<FdNumber>,
     /// Labels that were asked for before it: a system that has none refuses those first.
     pub labels: Vec<Bytes>,
+    /// Remarks on what came before it, in order.
+    pub warnings: Vec<Warning>,
 }
 
 /// A remark on a command line that can be used.
@@ -140,6 +142,7 @@ impl Parser {
             hint: fault.hint,
             level_prefix: self.plan.level_prefix,
             json_errors_fd: self.plan.json_errors_fd,
+            warnings: self.warnings.clone(),
             labels: self.plan.exec_label.iter().chain(&self.plan.file_label).cloned().collect(),
         }
     }

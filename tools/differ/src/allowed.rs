@@ -26,7 +26,7 @@ pub struct Case<'a> {
 }
 
 /// The whole list.
-pub const RULES: [Rule; 27] = [
+pub const RULES: [Rule; 29] = [
     Rule {
         letter: "a",
         what: "a payload killed by signal N: exit status 128+N there, killed by N here",
@@ -154,6 +154,19 @@ pub const RULES: [Rule; 27] = [
         why: "it means nothing in a user namespace, and a payload that lacks it cannot look into \
               pid 1, which has to stay dumpable for who asked",
         remove: more::kept_capability,
+    },
+    Rule {
+        letter: "t2",
+        what: "the working directory of pid 1",
+        why: "the payload enters its directory itself, with no more rights than it has; pid 1 stays \
+              at the root",
+        remove: more::init_directory,
+    },
+    Rule {
+        letter: "t3",
+        what: "what --cap-drop takes after --cap-add ALL from root that has not all capabilities",
+        why: "there the whole change is refused by the kernel and ignored; here the drop counts",
+        remove: more::dropped_of_all,
     },
     Rule {
         letter: "u",

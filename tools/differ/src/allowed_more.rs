@@ -51,6 +51,18 @@ pub(crate) fn kept_capability(differences: &mut [Difference], _: &Case) -> bool 
     })
 }
 
+pub(crate) fn init_directory(differences: &mut [Difference], _: &Case) -> bool {
+    filter(differences, "init-link", |d| {
+        let only = |lines: &[String]| lines.iter().all(|l| l.starts_with("cwd"));
+        only(&d.oracle) && only(&d.ours) && clear(d)
+    })
+}
+
+pub(crate) fn dropped_of_all(differences: &mut [Difference], case: &Case) -> bool {
+    let everything = option_with(case, b"--cap-add", |cap| cap.eq_ignore_ascii_case(b"all"));
+    everything && option_with(case, b"--cap-drop", |_| true) && all(differences)
+}
+
 pub(crate) fn bounded_after_userns2(differences: &mut [Difference], case: &Case) -> bool {
     option_with(case, b"--userns2", |_| true)
         && (["cap", "init"].iter())
