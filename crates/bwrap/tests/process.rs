@@ -204,9 +204,9 @@ fn inherited_descriptors(b: &Bwrap) {
     let (read, _hold) = pipe();
     drop(_hold);
     let words = format!(
-        "--ro-bind / / --proc /proc --tmpfs /tmp --args 10 --file 11 /tmp/a --bind-data 12 \
-            /tmp/b --ro-bind-data 13 /tmp/c \
-        --bind-fd 14 /tmp/d --ro-bind-fd 15 /tmp/e --info-fd 16 --block-fd 18 --sync-fd 19 \
+        "--ro-bind / / --proc /proc --tmpfs /mnt --args 10 --file 11 /mnt/a --bind-data 12 \
+            /mnt/b --ro-bind-data 13 /mnt/c \
+        --bind-fd 14 /mnt/d --ro-bind-fd 15 /mnt/e --info-fd 16 --block-fd 18 --sync-fd 19 \
         --seccomp 20 {} fd",
         probe().display()
     );

@@ -233,6 +233,18 @@ fn filter(fd: usize) {
 #[link(name = "c")]
 unsafe extern "C" {}
 
+// A debug build links a core library that was made with unwinding and names these two.
+#[cfg(panic = "abort")]
+// SAFETY: the program has no other symbols of these names, and nothing in it unwinds.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() -> ! {
+    die(c"unwinding", 0)
+}
+#[cfg(panic = "abort")]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
 /// Nothing here panics knowingly; if it does, the measurement is void.
 #[cfg(panic = "abort")]
 #[panic_handler]
