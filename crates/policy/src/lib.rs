@@ -1,0 +1,7 @@
+//! Profiles, intents and grants, and what follows from them. Nothing here does I/O: texts come in,
+//! and a plan comes out.
+#![forbid(unsafe_code)]
+
+pub mod model;
+
+pub use model::{Access, Declared, Intent, Limits, Policy, Source};

@@ -1,0 +1,2 @@
+//! Start sandboxes.
+#![forbid(unsafe_code)]
