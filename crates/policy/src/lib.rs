@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod resolve;
 
 pub use model::{Access, Declared, Intent, Limits, Policy, Source};
