@@ -178,6 +178,15 @@ impl Command {
         self
     }
 
+    /// Gives the engine a descriptor of this number from which `data` can be read.
+    ///
+    /// # Errors
+    /// No memory file can be made.
+    pub fn data_at(self, number: FdNumber, data: &[u8]) -> Result<Self, Error> {
+        let file = memory_file(data)?;
+        Ok(self.fd(number, file))
+    }
+
     /// Gives the engine a descriptor from which `data` can be read; returns its number.
     ///
     /// # Errors

@@ -27,7 +27,11 @@ impl Engine {
     pub fn find() -> Result<Self, Error> {
         if let Some(named) = std::env::var_os("SWATHE_BWRAP").filter(|v| !v.is_empty()) {
             let path = PathBuf::from(named);
-            return if is_program(&path) { Ok(Self(path)) } else { Err(Error::NoEngine(vec![path])) };
+            return if is_program(&path) {
+                Ok(Self(path))
+            } else {
+                Err(Error::NoEngine(vec![path]))
+            };
         }
         let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("bwrap"));
         let mut looked: Vec<PathBuf> = beside.into_iter().collect();

@@ -149,6 +149,13 @@ impl<'a> Build<'a> {
         self.visible.iter().any(|shown| path.starts_with(shown))
     }
 
+    /// Whether a path can be followed inside as it can on the host: it is visible, or its directory
+    /// is, by whatever links.
+    pub fn is_reachable(&self, path: &Path) -> bool {
+        let beside = || Some(self.files.real(path.parent()?)?.join(path.file_name()?));
+        self.is_visible(path) || beside().is_some_and(|path| self.is_visible(&path))
+    }
+
     pub fn finish(mut self, program: Option<PathBuf>) -> Result<Sandbox, Refusal> {
         self.plan.command =
             self.request.command.iter().map(|word| word.as_bytes().to_vec()).collect();

@@ -73,7 +73,7 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
         // Only the file: what lies beside it is nobody's business.
         build.show(&real, &Source::Default);
     }
-    if real != path && !build.is_visible(path) {
+    if real != path && !build.is_reachable(path) {
         build.symlink(&real, path);
         build.visible.push(path.to_owned());
     }
@@ -105,7 +105,7 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
 /// A library beside the program may need others from there.
 fn library(build: &mut Build<'_>, real: &Path, path: &Path, depth: usize) {
     build.show(real, &Source::Default);
-    if real != path && !build.is_visible(path) {
+    if real != path && !build.is_reachable(path) {
         build.symlink(real, path);
         build.visible.push(path.to_owned());
     }

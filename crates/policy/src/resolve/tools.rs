@@ -120,7 +120,7 @@ pub(super) fn show_path(build: &mut Build<'_>, path: &Path) {
     }
     if build.files.kind(path) == Some(Kind::Link)
         && let Some(target) = build.files.link(path)
-        && !build.is_visible(path)
+        && !build.is_reachable(path)
     {
         build.symlink(&target, path);
     }
