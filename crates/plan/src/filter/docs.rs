@@ -1,0 +1,1 @@
+//! The table of rules as text, for people.
