@@ -438,7 +438,6 @@ pub(super) static CALLS: &[(&str, [u32; 4])] = &[
     ("symlinkat", [266, 304, 36, 331]),
     ("sync", [162, 36, 81, 36]),
     ("sync_file_range", [277, 314, 84, NO]),
-    ("sync_file_range2", [NO, NO, NO, 341]),
     ("syncfs", [306, 344, 267, 373]),
     ("sysfs", [139, 135, NO, 135]),
     ("sysinfo", [99, 116, 179, 116]),

@@ -18,7 +18,7 @@ pub struct Data {
 impl Data {
     /// The 32 bits at this offset.
     fn word(&self, offset: u32) -> Option<u32> {
-        if offset % 4 != 0 {
+        if !offset.is_multiple_of(4) {
             return None;
         }
         let wide = match offset {
@@ -28,7 +28,7 @@ impl Data {
             _ => *self.args.get((offset as usize / 8).checked_sub(2)?)?,
         };
         #[allow(clippy::cast_possible_truncation)] // one half
-        Some(if offset % 8 == 0 { wide as u32 } else { (wide >> 32) as u32 })
+        Some(if offset.is_multiple_of(8) { wide as u32 } else { (wide >> 32) as u32 })
     }
 }
 

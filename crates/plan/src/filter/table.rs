@@ -180,7 +180,7 @@ pub static ALL: &[Rule] = &[
     row("set-user-ID files", &["openat"], ("O_CREAT or O_TMPFILE, and mode has set-user-ID or set-group-ID", &[Test::any(2, O_CREATE), Test::any(3, SET_ID)]), REFUSED, When::Always,
         "as chmod"),
     row("set-user-ID files", &["openat2"], NO_CONDITION, ABSENT, When::Always,
-        "its mode is in memory, where a filter cannot see it; programs fall back to openat"),
+        "its mode is in memory, where a filter cannot see it; programs fall back to openat. Also with nested sandboxes: their programs run as the same user"),
     row("set-user-ID files", &["mkdir", "mkdirat"], NO_CONDITION, Action::Allow, When::Always,
         "the kernel ignores these bits in mkdir"),
     row("device nodes", &["mknod"], ("a character device 0:0", &[Test::bits(1, S_IFMT, S_IFCHR), Test::int(2, 0)]), Action::Allow, When::With(Switch::NestedSandbox),
