@@ -8,6 +8,7 @@ mod out;
 mod processes;
 mod run;
 mod rundir;
+mod store;
 mod wanted;
 
 use clap::Parser;

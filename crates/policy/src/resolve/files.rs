@@ -72,7 +72,7 @@ struct Shown {
 }
 
 pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
-    let mut shown = Vec::new();
+    let mut shown: Vec<Shown> = Vec::new();
     let policy = build.policy;
     for declared in &policy.intents {
         match &declared.intent {

@@ -7,6 +7,7 @@ mod devices;
 mod environ;
 mod etc;
 mod files;
+mod home;
 mod limits;
 mod needs;
 mod protect;
@@ -14,14 +15,16 @@ mod system;
 mod tools;
 
 pub use build::{Data, Note, Sandbox};
-pub use protect::NAMES as PROTECTED;
+pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
 
 use crate::model::{Access, Intent, Policy, Source};
 use build::Build;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use swathe_plan::model::{BoxPath, CapOp, CgroupNamespace, UserNamespace};
+use swathe_plan::filter::{self, FilterOptions};
+use swathe_plan::model::{BoxPath, CapOp, CgroupNamespace, Given, Origin, UserNamespace};
+use swathe_plan::options::Opt;
 
 /// What a path of the host is, links not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +174,7 @@ pub fn resolve(
     tools::add(&mut build);
     devices::session(&mut build);
     files::add(&mut build)?;
+    home::add(&mut build);
     let program = needs::add(&mut build)?;
     files::hidden(&mut build);
     limits::add(&mut build)?;
@@ -197,8 +201,9 @@ fn namespaces(build: &mut Build<'_>) {
     life.end_with_command = true;
 }
 
-/// The layers beyond namespaces. The filter is added by whoever starts the sandbox, as data.
+/// The layers beyond namespaces.
 fn layers(build: &mut Build<'_>) -> Result<(), Refusal> {
+    filter(build)?;
     let terminal = build.request.terminal && !build.wants(&Intent::Tty);
     build.plan.lifecycle.pty = terminal;
     // Without a terminal of its own nothing but a session of its own keeps the program from the
@@ -219,6 +224,23 @@ fn layers(build: &mut Build<'_>) -> Result<(), Refusal> {
     Err(Refusal::new("this kernel has no Landlock scopes (Linux 6.12, ABI 6)", &Source::Default)
         .hint("swathe doctor says whether it can be switched on")
         .hint(format!("--allow-degraded {LANDLOCK} runs without: /proc/1 is then readable inside")))
+}
+
+/// The system calls that the program can make.
+fn filter(build: &mut Build<'_>) -> Result<(), Refusal> {
+    let options = FilterOptions {
+        nested_sandbox: build.wants(&Intent::NestedSandbox),
+        ptrace: build.wants(&Intent::Ptrace),
+        bits32: build.wants(&Intent::Bits32),
+        ..FilterOptions::default()
+    };
+    let program = filter::base(&options).map_err(|e| {
+        Refusal::new(format!("no filter of system calls can be made: {e}"), &Source::Default)
+    })?;
+    let fd = build.data_fd(program);
+    let origin = Origin { opt: Opt::AddSeccompFd, index: 0, args_fd: None };
+    build.plan.filters.push(Given { value: fd, origin });
+    Ok(())
 }
 
 /// Where a path of the sandbox is.

@@ -10,13 +10,41 @@ use std::path::{Path, PathBuf};
 use swathe_plan::model::{Access, FileOp};
 use swathe_plan::options::Opt;
 
-/// The names by which a profile or `--unprotect` lifts a protection, and what each protects in a
-/// writable directory.
-pub const NAMES: &[(&str, &[&str])] = &[
-    ("git-hooks", &[".git/hooks"]),
-    ("git-config", &[".git/config", ".git/config.worktree", ".git/info/attributes"]),
-    (
+/// Where the paths of a protection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// In every writable directory.
+    Writable,
+    /// In the home directory: only there do they mean anything.
+    Home,
+}
+
+/// A protection that a profile or `--unprotect` can lift.
+#[derive(Debug, Clone, Copy)]
+pub struct Protection {
+    /// Its name.
+    pub name: &'static str,
+    /// Where its paths are.
+    pub base: Base,
+    /// The paths.
+    pub paths: &'static [&'static str],
+}
+
+const fn protection(name: &'static str, base: Base, paths: &'static [&'static str]) -> Protection {
+    Protection { name, base, paths }
+}
+
+/// All protections. Each path that does not exist is a placeholder for the time of the run, which
+/// people see: only what makes another program run something is listed.
+pub const PROTECTIONS: &[Protection] = &[
+    protection("git-hooks", Base::Writable, &[".git/hooks"]),
+    protection("git-config", Base::Writable, &[".git/config"]),
+    protection("direnv", Base::Writable, &[".envrc"]),
+    protection("editor", Base::Writable, &[".idea", ".vscode", ".zed"]),
+    protection("agent", Base::Writable, &[".claude", ".codex", ".cursor", ".gemini", ".mcp.json"]),
+    protection(
         "shell",
+        Base::Home,
         &[
             ".bash_aliases",
             ".bash_login",
@@ -25,10 +53,7 @@ pub const NAMES: &[(&str, &[&str])] = &[
             ".bashrc",
             ".config/fish",
             ".inputrc",
-            ".kshrc",
-            ".login",
             ".profile",
-            ".tcshrc",
             ".zlogin",
             ".zlogout",
             ".zprofile",
@@ -36,41 +61,11 @@ pub const NAMES: &[(&str, &[&str])] = &[
             ".zshrc",
         ],
     ),
-    ("direnv", &[".envrc", ".direnv"]),
-    ("mise", &["mise.toml", ".mise.toml", ".tool-versions"]),
-    (
-        "editor",
-        &[
-            ".vscode",
-            ".idea",
-            ".zed",
-            ".fleet",
-            ".exrc",
-            ".nvimrc",
-            ".nvim.lua",
-            ".dir-locals.el",
-            ".editorconfig",
-        ],
+    protection(
+        "autostart",
+        Base::Home,
+        &[".config/autostart", ".config/systemd/user", ".local/share/applications"],
     ),
-    (
-        "agent",
-        &[
-            ".aider.conf.yml",
-            ".claude",
-            ".codex",
-            ".cursor",
-            ".cursorrules",
-            ".gemini",
-            ".mcp.json",
-            ".roo",
-            ".windsurf",
-            ".github/copilot-instructions.md",
-            "AGENTS.md",
-            "CLAUDE.md",
-            "GEMINI.md",
-        ],
-    ),
-    ("pre-commit", &[".husky", ".pre-commit-config.yaml", "lefthook.yml"]),
 ];
 
 /// The longest `.git` file or `commondir` that is read.
@@ -85,20 +80,30 @@ pub(super) fn add(build: &mut Build<'_>, root: &Path, named: &[PathBuf]) -> Resu
     }
     let lifted = |name: &str| build.policy.unprotect.iter().any(|n| n == name || n == "all");
     let mut paths: Vec<PathBuf> = Vec::new();
-    for (name, relative) in NAMES {
-        if lifted(name) {
-            continue;
-        }
-        paths.extend(relative.iter().map(|path| root.join(path)));
+    for protection in PROTECTIONS.iter().filter(|protection| !lifted(protection.name)) {
+        let base = match protection.base {
+            Base::Writable => root,
+            Base::Home => &build.host.home,
+        };
+        let below = protection.paths.iter().map(|path| base.join(path));
+        paths.extend(below.filter(|path| path.starts_with(root)));
     }
     let hooks = !lifted("git-hooks");
     let config = !lifted("git-config");
     for directory in git_directories(build, root) {
         paths.extend(hooks.then(|| directory.join("hooks")));
         paths.extend(config.then(|| directory.join("config")));
-        paths.extend(config.then(|| directory.join("config.worktree")));
-        // Names the repository whose configuration counts.
-        paths.extend(config.then(|| directory.join("commondir")));
+        // Git fails when these two are there and cannot be read: protected where they exist, and
+        // looked for when the run is over where they do not. The first counts only where the
+        // configuration, which is protected, says so; the second names another repository.
+        for name in ["config.worktree", "commondir"].map(|name| directory.join(name)) {
+            match build.files.kind(&name) {
+                _ if !config => {}
+                Some(_) => paths.push(name),
+                None if is_inside(build, &name) => build.unwanted.push(name),
+                None => {}
+            }
+        }
     }
     if hooks || config {
         // In a worktree or submodule the file leads to the repository.
@@ -168,6 +173,7 @@ fn missing_top(build: &Build<'_>, path: &Path) -> Option<PathBuf> {
 }
 
 fn mask(build: &mut Build<'_>, path: &Path) {
+    build.masked.push(path.to_owned());
     let op = FileOp::Mask { dest: super::boxed(path) };
     build.step(op, Opt::Mask, &Source::Default);
 }
