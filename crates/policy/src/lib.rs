@@ -2,18 +2,22 @@
 //! and a plan comes out.
 #![forbid(unsafe_code)]
 
+pub mod describe;
 pub mod diagnostic;
+pub mod grants;
 pub mod intent;
 pub mod load;
 pub mod merge;
 pub mod model;
 pub mod paths;
 pub mod profile;
+pub mod schema;
 pub mod value;
 pub mod vocabulary;
 pub mod words;
 
 pub use diagnostic::{Diagnostic, SourceText};
+pub use grants::{Grants, Manifest};
 pub use load::{Loaded, Loader, load};
 pub use model::{Access, Declared, Intent, Limits, Policy, Source, State};
 pub use paths::Environment;

@@ -305,3 +305,9 @@ pub fn app_id(id: &str) -> bool {
     };
     id.len() <= 200 && id.contains('.') && id.split('.').all(name)
 }
+
+/// Whether a text is a manifest rather than a profile. One that cannot be read is a profile.
+pub fn is_manifest(text: &str) -> bool {
+    text.len() <= LONGEST_FILE
+        && DeTable::parse(text).is_ok_and(|table| table.get_ref().contains_key("app"))
+}
