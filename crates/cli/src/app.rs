@@ -3,7 +3,8 @@
 use crate::out::{Failure, Printer, Style, shown};
 use crate::profile::print_json;
 use crate::prompt;
-use crate::store::{Apps, environment, failure, now, read};
+use crate::store::{Apps, environment, now, read};
+use crate::wanted::refused;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -90,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 
 fn add(apps: &Apps, env: &Environment, file: &Path, replace: bool) -> Result<(), Failure> {
     let source = Arc::new(read(file).map_err(|e| Failure::new(shown(&e)))?);
-    let manifest = Manifest::read(&source, env).map_err(|errors| failure(&errors))?;
+    let manifest = Manifest::read(&source, env).map_err(|errors| refused(&errors))?;
     let id = &manifest.app.id;
     // Whoever takes an id takes what was granted to it.
     if let Some(old) = apps.manifest_text(id)?

@@ -3,10 +3,16 @@
 
 mod app;
 mod doctor;
+mod explain;
+mod host;
 mod out;
+mod processes;
 mod profile;
 mod prompt;
+mod run;
+mod rundir;
 mod store;
+mod wanted;
 
 use clap::Parser;
 use out::Failure;
@@ -22,6 +28,16 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Run a program in a sandbox
+    Run(run::Arguments),
+    /// Run your shell in a sandbox
+    Shell(run::ShellArguments),
+    /// Say what a sandbox would see, and what enforces it; runs nothing
+    Explain(explain::Arguments),
+    /// List running sandboxes
+    Ps(processes::PsArguments),
+    /// End a running sandbox
+    Kill(processes::KillArguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
@@ -33,6 +49,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result: Result<u8, Failure> = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Shell(arguments) => run::shell(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Ps(arguments) => processes::ps(&arguments),
+        Command::Kill(arguments) => processes::kill(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::App(arguments) => app::run(&arguments),

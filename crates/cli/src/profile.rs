@@ -1,7 +1,8 @@
 //! `swathe profile`.
 
 use crate::out::{Failure, Printer, shown};
-use crate::store::{Profiles, environment, failure, read};
+use crate::store::{Profiles, environment, read};
+use crate::wanted::refused;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -69,7 +70,7 @@ fn check(file: &Path, json: bool) -> Result<u8, Failure> {
     if json {
         return check_json(file, &found);
     }
-    let warnings = found.result.map_err(|errors| failure(&errors))?;
+    let warnings = found.result.map_err(|errors| refused(&errors))?;
     let mut printer = Printer::stdout();
     let name = shown(&file.to_string_lossy());
     printer.line(&format!("{name}: {} is fine, {} intents", found.kind, found.intents));

@@ -194,7 +194,7 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             // Nobody can be told.
-            drop(tcsetattr(&self.file, OptionalActions::Now, before));
+            let _ = tcsetattr(&self.file, OptionalActions::Now, before);
         }
     }
 }

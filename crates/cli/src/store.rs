@@ -1,6 +1,7 @@
 //! Where profiles, manifests and grants lie, and how they are read and written.
 
-use crate::out::Failure;
+use crate::out::{Failure, shown};
+use crate::wanted::refused;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -8,9 +9,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use swathe_policy::diagnostic::render_all;
 use swathe_policy::profile::LONGEST_FILE;
-use swathe_policy::{Diagnostic, Environment, Grants, Loader, Manifest, SourceText};
+use swathe_policy::{Environment, Grants, Loader, Manifest, SourceText};
 
 /// Directories of profiles that come with the system, first match wins.
 const SYSTEM: [&str; 3] =
@@ -19,46 +19,9 @@ const SYSTEM: [&str; 3] =
 /// What paths are made of for this user, here.
 ///
 /// # Errors
-/// The working directory is gone.
+/// The host cannot be asked.
 pub fn environment() -> Result<Environment, Failure> {
-    let cwd = std::env::current_dir()
-        .map_err(|e| Failure::new(format!("cannot tell the working directory: {e}")))?;
-    let mut env = Environment::usual(home(), cwd);
-    let variables = [
-        ("XDG_CONFIG_HOME", &mut env.config),
-        ("XDG_DATA_HOME", &mut env.data),
-        ("XDG_CACHE_HOME", &mut env.cache),
-        ("XDG_STATE_HOME", &mut env.state),
-    ];
-    for (name, place) in variables {
-        if let Some(value) = directory(name) {
-            *place = value;
-        }
-    }
-    env.runtime = directory("XDG_RUNTIME_DIR");
-    Ok(env)
-}
-
-/// A variable that holds an absolute path without `..`; others are ignored, as the base directory
-/// specification says.
-fn directory(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os(name)?);
-    let plain = !path.components().any(|part| part == std::path::Component::ParentDir);
-    (path.is_absolute() && plain).then(|| path.components().collect())
-}
-
-/// The home directory: the variable's, else the account's, else `/`, below which nothing of a user
-/// lies.
-fn home() -> PathBuf {
-    directory("HOME").or_else(account_home).unwrap_or_else(|| PathBuf::from("/"))
-}
-
-fn account_home() -> Option<PathBuf> {
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let text = read_bounded(Path::new("/etc/passwd"), 16 << 20).ok()?;
-    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-    let line = text.lines().map(fields).find(|fields| fields.get(2) == Some(&uid))?;
-    line.get(5).map(PathBuf::from).filter(|home| home.is_absolute())
+    Ok(crate::wanted::environment(&crate::host::probe()?))
 }
 
 /// A regular file of at most so many bytes.
@@ -130,12 +93,6 @@ impl Loader for Profiles {
     }
 }
 
-/// Errors of policies as an error of the program, drawn.
-pub fn failure(diagnostics: &[Diagnostic]) -> Failure {
-    let message = diagnostics.first().map_or("", |d| d.message.as_str()).to_owned();
-    Failure { drawn: Some(render_all(diagnostics)), ..Failure::new(message) }
-}
-
 /// The apps of a user: their manifests, and what was decided about them.
 #[derive(Debug)]
 pub struct Apps {
@@ -164,7 +121,9 @@ impl Apps {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<String>, Failure> {
-        let failed = |e| Failure::new(format!("cannot read {}: {e}", self.manifests.display()));
+        let failed = |e| {
+            Failure::new(format!("cannot read {}: {e}", shown(&self.manifests.to_string_lossy())))
+        };
         let entries = match std::fs::read_dir(&self.manifests) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed)?,
@@ -193,16 +152,19 @@ impl Apps {
     /// The app was not added, or its manifest is wrong.
     pub fn manifest(&self, id: &str, env: &Environment) -> Result<Manifest, Failure> {
         if !swathe_policy::grants::valid_id(id) {
-            return Err(Failure::new(format!("`{}` is no id of an app", crate::out::shown(id))));
+            return Err(Failure::new(format!("`{}` is no id of an app", shown(id))));
         }
         let source = self.manifest_text(id)?.ok_or_else(|| {
             Failure::new(format!("no app {id}")).hint("`swathe app add FILE` adds one")
         })?;
-        let manifest = Manifest::read(&Arc::new(source), env).map_err(|d| failure(&d))?;
+        let manifest = Manifest::read(&Arc::new(source), env).map_err(|d| refused(&d))?;
         if manifest.app.id != id {
             let path = self.manifest_path(id);
             let other = manifest.app.id;
-            return Err(Failure::new(format!("{} is the manifest of {other}", path.display())));
+            return Err(Failure::new(format!(
+                "{} is the manifest of {other}",
+                shown(&path.to_string_lossy())
+            )));
         }
         Ok(manifest)
     }
@@ -214,7 +176,7 @@ impl Apps {
     pub fn grants(&self, id: &str) -> Result<Grants, Failure> {
         match optional(&self.grants_path(id))? {
             None => Ok(Grants::none(id)),
-            Some(source) => Grants::read(&Arc::new(source), id).map_err(|d| failure(&d)),
+            Some(source) => Grants::read(&Arc::new(source), id).map_err(|d| refused(&d)),
         }
     }
 
@@ -225,8 +187,9 @@ impl Apps {
     pub fn change(&self, id: &str, change: impl FnOnce(&mut Grants)) -> Result<Grants, Failure> {
         private_directory(&self.grants)?;
         let lock = self.grants.join(".lock");
-        let failed =
-            |e: std::io::Error| Failure::new(format!("cannot lock {}: {e}", lock.display()));
+        let failed = |e: std::io::Error| {
+            Failure::new(format!("cannot lock {}: {e}", shown(&lock.to_string_lossy())))
+        };
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
         let held: File = options.open(&lock).map_err(failed)?;
@@ -260,7 +223,10 @@ impl Apps {
                 Ok(()) => found = true,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => {
-                    return Err(Failure::new(format!("cannot remove {}: {e}", path.display())));
+                    return Err(Failure::new(format!(
+                        "cannot remove {}: {e}",
+                        shown(&path.to_string_lossy())
+                    )));
                 }
             }
         }
@@ -280,7 +246,7 @@ fn private_directory(path: &Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|e| Failure::new(format!("cannot make {}: {e}", path.display())))
+        .map_err(|e| Failure::new(format!("cannot make {}: {e}", shown(&path.to_string_lossy()))))
 }
 
 /// Writes a file of the user's own so that others see the old or the new text, whatever happens.
@@ -306,7 +272,7 @@ fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     };
     write().map_err(|e| {
         drop(std::fs::remove_file(&temporary));
-        Failure::new(format!("cannot write {}: {e}", path.display()))
+        Failure::new(format!("cannot write {}: {e}", shown(&path.to_string_lossy())))
     })
 }
 

@@ -11,6 +11,7 @@ pub mod merge;
 pub mod model;
 pub mod paths;
 pub mod profile;
+pub mod resolve;
 pub mod schema;
 pub mod value;
 pub mod vocabulary;

@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::intent::{Context, quoted};
 use crate::model::Policy;
 use crate::paths::{Asker, Environment};
+use crate::resolve::PROTECTIONS;
 use crate::value::nearest;
-use crate::vocabulary::PROTECTED;
 use std::ops::Range;
 use std::sync::Arc;
 use toml::Spanned;
@@ -252,18 +252,23 @@ fn command(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<String>
 fn unprotect(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<String> {
     let names = reader.strings(value, "unprotect", 64);
     for (name, span) in &names {
-        if PROTECTED.iter().any(|(known, _)| known == name) {
+        if protections().any(|known| known == name) {
             continue;
         }
-        let known = PROTECTED.map(|(known, _)| known);
+        let known: Vec<&str> = protections().collect();
         let error = Diagnostic::error(format!("unknown protected path {}", quoted(name)));
         let error = error.at(reader.source, span.clone(), "not in the list");
-        reader.push(match nearest(name, known) {
+        reader.push(match nearest(name, known.iter().copied()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("known are {}", known.join(", "))),
         });
     }
     names.into_iter().map(|(name, _)| name).collect()
+}
+
+/// What `unprotect` takes.
+pub fn protections() -> impl Iterator<Item = &'static str> {
+    PROTECTIONS.iter().map(|protection| protection.name).chain(["all"])
 }
 
 fn app(reader: &mut Reader<'_>, key: Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<App> {

@@ -1,8 +1,9 @@
 //! The JSON schema of profiles and manifests, and the tables of the reference, from the vocabulary.
 
 use crate::paths::Asker;
-use crate::profile::MOST_INTENTS;
-use crate::vocabulary::{ACCESS, Key, Kind, LIMITS, Measure, PROTECTED, STATES, WORDS, Word};
+use crate::profile::{MOST_INTENTS, protections};
+use crate::resolve::{PROTECTIONS, ProtectedBase};
+use crate::vocabulary::{ACCESS, Key, Kind, LIMITS, Measure, STATES, WORDS, Word};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of a user's profile or of a manifest. Words that cannot be enforced
@@ -155,7 +156,7 @@ fn unprotect() -> Value {
     json!({
         "description": "protected paths that may be written to",
         "type": "array",
-        "items": { "enum": PROTECTED.map(|(name, _)| name) },
+        "items": { "enum": protections().collect::<Vec<_>>() },
     })
 }
 
@@ -203,9 +204,15 @@ pub fn reference() -> String {
         };
         text.push_str(&format!("| `{name}` | {value} | {about} |\n"));
     }
-    text.push_str("\nProtected paths:\n\n| Name | Protects |\n|---|---|\n");
-    for (name, about) in PROTECTED {
-        text.push_str(&format!("| `{name}` | {about} |\n"));
+    text.push_str("\nProtected paths:\n\n| Name | Where | Protects |\n|---|---|---|\n");
+    for protection in PROTECTIONS {
+        let place = match protection.base {
+            ProtectedBase::Writable => "every writable directory",
+            ProtectedBase::Home => "the home directory",
+        };
+        let paths: Vec<String> = protection.paths.iter().map(|path| format!("`{path}`")).collect();
+        let paths = paths.join(", ");
+        text.push_str(&format!("| `{}` | {place} | {paths} |\n", protection.name));
     }
     text
 }

@@ -29,20 +29,42 @@ macro_rules! entry {
                 $crate::entry::start(argc, argv, $run)
             }
 
-            // The precompiled alloc crate was built with unwinding and names these two. Nothing
-            // unwinds here: a panic ends the process in its handler.
-            #[unsafe(no_mangle)]
-            extern "C" fn _Unwind_Resume() -> ! {
-                $crate::process::exit(1)
-            }
-            #[unsafe(no_mangle)]
-            extern "C" fn rust_eh_personality() {}
-
-            #[panic_handler]
-            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
-                $crate::entry::panicked(info)
-            }
+            $crate::on_panic!();
         };
+    };
+}
+
+/// What [`entry!`](crate::entry!) needs to end the process after a panic.
+#[cfg(not(feature = "std"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_panic {
+    () => {
+        // The precompiled alloc crate was built with unwinding and names these two. Nothing
+        // unwinds here: a panic ends the process in its handler.
+        #[unsafe(no_mangle)]
+        extern "C" fn _Unwind_Resume() -> ! {
+            $crate::process::exit(1)
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn rust_eh_personality() {}
+
+        #[panic_handler]
+        fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::entry::panicked(info)
+        }
+    };
+}
+
+/// Cargo builds a dependency once for all programs of one build. When one of them has the standard
+/// library, the others are linked with it too, and it brings these definitions itself. That is how
+/// `cargo build --workspace` works; a release is built alone.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_panic {
+    () => {
+        extern crate std as _;
     };
 }
 

@@ -16,6 +16,7 @@ pub mod entry;
 pub mod landlock;
 pub mod mount;
 pub mod net;
+pub mod presence;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
