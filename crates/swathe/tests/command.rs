@@ -29,8 +29,7 @@ fn system(program: &str) -> Command {
 /// The documented example: output, status, and the end as an event.
 #[test]
 fn output_and_status() {
-    let mut child =
-        system("/usr/bin/id").arg("-u").stdout(Stdio::piped()).spawn().expect("spawn");
+    let mut child = system("/usr/bin/id").arg("-u").stdout(Stdio::piped()).spawn().expect("spawn");
     let mut text = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
     assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
