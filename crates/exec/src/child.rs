@@ -94,6 +94,11 @@ fn last_user_namespace(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()>
         ids::write_proc(mounter.proc_fd(), c"sys/user/max_user_namespaces", b"1")
             .at(Stage::UserLimit)?;
     }
+    for (i, (path, text)) in prepared.user_limits.iter().enumerate() {
+        ids::write_proc(mounter.proc_fd(), path, text)
+            .at(Stage::UserLimit)
+            .map_err(|f| f.about(i as u32 + 1))?;
+    }
     unshare(ns::USER).at(Stage::UnshareUser)?;
     // setgroups is denied in the namespace above already, which is inherited.
     ids::map_self(mounter.proc_fd(), prepared.ids, prepared.first_ids, false)
@@ -239,6 +244,9 @@ fn start(prepared: &Prepared<'_>, channel: &Channel, proc_fd: OwnedFd, go: bool)
     }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
+    if prepared.late_cgroup_ns {
+        unshare(ns::CGROUP).at(Stage::Clone)?;
+    }
     if prepared.is_watched() {
         channel.send_ids(crate::documents::own_namespaces(prepared, &proc_fd)?)?;
     }

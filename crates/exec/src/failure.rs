@@ -70,6 +70,8 @@ pub enum Stage {
     OldRootLeft,
     JoinUserAfter,
     UserLimit,
+    CgroupKind,
+    Cgroup,
     UnshareUser,
     UserNotDisabled,
     Bounding,
@@ -120,7 +122,7 @@ stages! {
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
     OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pivot
-    UnmountOld OldRootLeft JoinUserAfter UserLimit UnshareUser UserNotDisabled Bounding Capabilities Ambient
+    UnmountOld OldRootLeft JoinUserAfter UserLimit CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
     Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
     DeathSignal Dumpable Wait Died Block
 }

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::model::{BindSource, CapOp, EnvOp, FdNumber, FileOp, Plan, UserNamespace};
+use crate::tables;
 
 /// What the checks need to know of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub fn named_descriptors(plan: &Plan) -> Vec<FdNumber> {
         ns.join_user_after,
         ns.join_pid,
         ns.join_net,
+        ns.start_cgroup,
         life.block_fd,
         life.userns_block_fd,
         life.info_fd,
@@ -115,6 +117,18 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             "--uid-range and --gid-range are not compatible with --disable-userns",
         ),
         (
+            !ns.user_limits.is_empty() && !makes_user_namespace(plan, caller),
+            "--user-limit requires --unshare-user",
+        ),
+        (
+            !ns.user_limits.is_empty() && (has_ranges(plan) || life.userns_block_fd.is_some()),
+            "--user-limit is not compatible with --uid-range, --gid-range and --userns-block-fd",
+        ),
+        (
+            ns.disable_user && limits_user_namespaces(plan),
+            "--user-limit max_user_namespaces is not compatible with --disable-userns",
+        ),
+        (
             life.as_pid_1 && plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. })),
             "Specifying --as-pid-1 and --mask is not permitted",
         ),
@@ -123,6 +137,11 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
         Some((_, text)) => Err(text),
         None => Ok(()),
     }
+}
+
+fn limits_user_namespaces(plan: &Plan) -> bool {
+    let kind = tables::user_limit(b"max_user_namespaces");
+    plan.namespaces.user_limits.iter().any(|limit| Some(limit.kind) == kind)
 }
 
 /// The capabilities that the command gets, from those that it starts with (none for an ordinary

@@ -80,6 +80,19 @@ pub struct Namespaces {
     pub disable_user: bool,
     /// Check that further user namespaces are forbidden.
     pub assert_user_disabled: bool,
+    /// Limits of what the sandbox's users can have (namespaces(7), `/proc/sys/user`).
+    pub user_limits: Vec<UserLimit>,
+    /// The cgroup to start in.
+    pub start_cgroup: Option<FdNumber>,
+}
+
+/// How much of something that is counted per user the sandbox can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserLimit {
+    /// What is counted: an index into [`crate::tables::USER_LIMITS`].
+    pub kind: u32,
+    /// How many, beside the sandbox's own namespaces; at most [`crate::tables::MAX_USER_LIMIT`].
+    pub count: u32,
 }
 
 /// A range of ids for newuidmap(1).

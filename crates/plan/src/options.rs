@@ -90,6 +90,8 @@ pub enum Opt {
     GidRange,
     Netns,
     EndWithCommand,
+    UserLimit,
+    Cgroup,
     AssumeKernel,
 }
 
@@ -357,6 +359,10 @@ Extensions {
     GidRange "--gid-range" RANGE, Each, "map COUNT group ids by newgidmap(1)", "OUTSIDE must be delegated in /etc/subgid.";
     Netns "--netns" FD, Last, "join the network namespace behind FD", "Not with a new network namespace.";
     EndWithCommand "--end-with-command" NONE, Flag, "end all processes of the sandbox when the command ends", "Needs --unshare-pid.";
+    UserLimit "--user-limit" &[arg("NAME", Kind::Text), arg("N", Kind::Number)], Each, "limit namespaces, watches and the like inside",
+        "NAME is a file of /proc/sys/user: max_cgroup_namespaces, max_fanotify_groups, max_fanotify_marks, max_inotify_instances, max_inotify_watches, max_ipc_namespaces, max_mnt_namespaces, max_net_namespaces, max_pid_namespaces, max_time_namespaces, max_user_namespaces, max_uts_namespaces (see namespaces(7)). N, at most 2147483646, is how many each user inside can have beside the sandbox's own namespaces. The limit is set in an outer user namespace, which the sandbox cannot undo. Needs a new user namespace.";
+    Cgroup "--cgroup" FD, Last, "start the sandbox in the cgroup behind FD",
+        "A directory of a cgroup v2 file system, which the caller may move processes to. No process of the sandbox ever is elsewhere, and a new cgroup namespace starts there. Needs Linux 5.7 (CLONE_INTO_CGROUP); refused where it is not possible.";
     AssumeKernel "--assume-kernel" &[arg("VERSION", Kind::Text)], Last, "do as on an older kernel, for tests",
         "System calls that are newer than VERSION (such as 4.18 or 5.4) are not used. The result is as strict.";
 }
