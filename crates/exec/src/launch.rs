@@ -220,7 +220,7 @@ fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
     match run() {
-        Ok(()) => child::run_command(prepared, false),
+        Ok(()) => child::run_command(prepared, child::Inherited::Nothing),
         Err(failure) => failure,
     }
 }
@@ -229,6 +229,7 @@ fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     let life = &prepared.plan.lifecycle;
     let caller = if life.die_with_parent { CallerProcess::find()? } else { CallerProcess::none() };
     check_cgroup(prepared.plan)?;
+    crate::serve::check(prepared.plan)?;
     let (ours, theirs) = Channel::pair()?;
     // The sandbox's first process waits where somebody has to act, or read, before it goes on.
     let go = life.info_fd.is_some()

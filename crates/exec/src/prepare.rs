@@ -121,6 +121,12 @@ impl Prepared<'_> {
         let life = &self.plan.lifecycle;
         life.info_fd.is_some() || life.json_status_fd.is_some()
     }
+
+    /// Whether the sandbox's first process has to let itself be looked at. Not where it runs
+    /// commands for others: it has what they have then, and nothing is to be got from it.
+    pub fn is_open(&self) -> bool {
+        self.is_watched() && self.plan.lifecycle.serve.is_none()
+    }
 }
 
 /// The command as execve(2) takes it.
@@ -136,7 +142,8 @@ pub struct Command {
     pub directories: Vec<(CString, CString)>,
 }
 
-fn c_string(bytes: &[u8]) -> CString {
+/// Bytes as a C string.
+pub fn c_string(bytes: &[u8]) -> CString {
     // Everything from argv, the environment and --args is free of NUL.
     CString::new(bytes).unwrap_or_default()
 }
@@ -312,6 +319,7 @@ fn named(plan: &Plan) -> Vec<(i32, Failure)> {
         (life.userns_block_fd, Stage::Descriptor),
         (life.info_fd, Stage::WriteInfo),
         (life.json_status_fd, Stage::WriteInfo),
+        (life.serve, Stage::Descriptor),
         (plan.json_errors_fd, Stage::Descriptor),
     ];
     let mut all: Vec<(i32, Failure)> = Vec::new();
@@ -412,17 +420,7 @@ fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {
     if let (Some(first), Some(argv0)) = (argv.first_mut(), &plan.argv0) {
         *first = c_string(argv0);
     }
-    let candidates = if name.contains(&b'/') || name.is_empty() {
-        vec![c_string(name)]
-    } else {
-        // The default is glibc's.
-        let path = check::variable(env, "PATH").unwrap_or(b"/bin:/usr/bin");
-        let join = |dir: &[u8]| match dir {
-            b"" => c_string(name),
-            dir => c_string(&[dir, b"/", name].concat()),
-        };
-        path.split(|&b| b == b':').map(join).collect()
-    };
+    let candidates = candidates(name, check::variable(env, "PATH"));
     let mut directories = Vec::new();
     let mut add = |dir: &[u8]| {
         directories.push((c_string(dir), c_string(&[b"PWD=", dir].concat())));
@@ -441,6 +439,20 @@ fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {
     }
     let env = env.iter().filter(|e| !e.starts_with(b"PWD=")).map(|e| c_string(e)).collect();
     Ok(Command { candidates, argv, env, directories })
+}
+
+/// The file names that a command's name stands for, as execvp(3) has it.
+pub fn candidates(name: &[u8], path: Option<&[u8]>) -> Vec<CString> {
+    if name.contains(&b'/') || name.is_empty() {
+        return vec![c_string(name)];
+    }
+    // The default is glibc's.
+    let path = path.unwrap_or(b"/bin:/usr/bin");
+    let join = |dir: &[u8]| match dir {
+        b"" => c_string(name),
+        dir => c_string(&[dir, b"/", name].concat()),
+    };
+    path.split(|&b| b == b':').map(join).collect()
 }
 
 /// The caller's working directory, by the name that PWD gives it if that is right (so that links

@@ -345,6 +345,11 @@ fn plain(stage: Stage) -> &'static str {
         Stage::OldRootLeft => "the old root is still mounted",
         Stage::JoinUserAfter => "Setting userns2 failed",
         Stage::UserLimit => "sysctl user.max_user_namespaces = 1",
+        Stage::ServeSocket => {
+            "the descriptor of --serve is no listening UNIX socket of type SOCK_SEQPACKET"
+        }
+        Stage::Serve => "Can't serve the socket",
+        Stage::Request => "Can't understand the request",
         Stage::Cgroup => "Can't start a process in the cgroup",
         Stage::UnshareUser => "unshare user ns",
         Stage::UserNotDisabled => "creation of new user namespaces was not disabled as requested",

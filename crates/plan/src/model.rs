@@ -307,6 +307,9 @@ pub struct Lifecycle {
     pub close_fds: bool,
     /// Exceptions of `close_fds`.
     pub keep_fds: Vec<FdNumber>,
+    /// Listening socket over which further commands are asked for. With it there may be no first
+    /// one.
+    pub serve: Option<FdNumber>,
 }
 
 /// A version of Linux.
@@ -368,7 +371,7 @@ pub struct Plan {
     pub chdir: Option<BoxPath>,
     /// What the command gets as argv\[0\].
     pub argv0: Option<Bytes>,
-    /// The command and its arguments.
+    /// The command and its arguments; empty only with [`Lifecycle::serve`].
     pub command: Vec<Bytes>,
     /// Use no system calls that came after this version.
     pub assume_kernel: Option<KernelVersion>,

@@ -91,7 +91,7 @@ pub fn parse(words: &[&[u8]], read_args: &mut ReadArgs<'_>) -> Result<Parsed, Pa
     if !parser.layers.is_empty() {
         return Err(parser.error(Fault::new(LONE_OVERLAY_SRC)));
     }
-    if rest.is_empty() {
+    if rest.is_empty() && parser.plan.lifecycle.serve.is_none() {
         return Ok(Parsed { request: Request::Usage, warnings: parser.warnings });
     }
     parser.plan.command = rest.iter().map(|w| w.to_vec()).collect();
@@ -438,6 +438,7 @@ impl Parser {
             Opt::Pty => life.pty = true,
             Opt::EndWithCommand => life.end_with_command = true,
             Opt::CloseFds => life.close_fds = true,
+            Opt::Serve => life.serve = Some(fd_number(values[0])?),
             Opt::KeepFd => life.keep_fds.push(fd_number(values[0])?),
             _ => return Ok(false),
         }

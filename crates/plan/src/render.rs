@@ -240,4 +240,5 @@ fn lifecycle(plan: &Plan, w: &mut Words) {
     w.flag(Opt::Pty, life.pty);
     w.flag(Opt::CloseFds, life.close_fds);
     w.numbers(Opt::KeepFd, &life.keep_fds);
+    w.number(Opt::Serve, life.serve);
 }

@@ -19,6 +19,7 @@ pub mod net;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 
 // Without the standard library nobody else asks for the C library.

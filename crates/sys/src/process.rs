@@ -207,6 +207,16 @@ pub fn close_fd(fd: RawFd) {
     unsafe { libc::close(fd) };
 }
 
+/// dup2(2) to a number: what was open there is closed, and the copy stays open over execve(2). The
+/// caller makes sure that nothing of this process owns the number.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    // SAFETY: integers only; by the caller's word no owner loses its descriptor.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
+}
+
 /// close_range(2): closes, or with `cloexec` only marks, every descriptor in `first..=last`.
 ///
 /// # Errors

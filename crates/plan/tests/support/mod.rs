@@ -315,6 +315,7 @@ fn lifecycle(s: &mut Source<'_>) -> Lifecycle {
         json_status_fd: s.option(Source::fd),
         close_fds: s.flag(),
         keep_fds: s.list(2, Source::fd),
+        serve: s.option(Source::fd),
     }
 }
 
