@@ -70,3 +70,29 @@ macro_rules! contract {
         }
     )*};
 }
+
+/// Makes two tests of each named function over a [`Bwrap`]: the binary of this workspace, as root
+/// and as an ordinary user. For what the original does not have.
+#[macro_export]
+macro_rules! ours {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            fn with(who: $crate::Who) {
+                let built = option_env!("CARGO_BIN_EXE_bwrap");
+                if let Some(b) = $crate::Bwrap::find($crate::Side::Ours, who, built) {
+                    super::$name(&b);
+                }
+            }
+
+            #[test]
+            fn root() {
+                with($crate::Who::Root);
+            }
+
+            #[test]
+            fn user() {
+                with($crate::Who::User);
+            }
+        }
+    )*};
+}
