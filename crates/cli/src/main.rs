@@ -2,7 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod doctor;
+mod explain;
+mod host;
 mod out;
+mod processes;
+mod run;
+mod rundir;
+mod wanted;
 
 use clap::Parser;
 use out::Failure;
@@ -18,6 +24,16 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Run a program in a sandbox
+    Run(run::Arguments),
+    /// Run your shell in a sandbox
+    Shell(run::ShellArguments),
+    /// Say what a sandbox would see, and what enforces it; runs nothing
+    Explain(explain::Arguments),
+    /// List running sandboxes
+    Ps(processes::PsArguments),
+    /// End a running sandbox
+    Kill(processes::KillArguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
 }
@@ -25,6 +41,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result: Result<u8, Failure> = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Shell(arguments) => run::shell(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Ps(arguments) => processes::ps(&arguments),
+        Command::Kill(arguments) => processes::kill(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

@@ -45,6 +45,12 @@ impl Failure {
     }
 }
 
+/// Says something on standard error that is no error.
+pub fn note(text: &str) {
+    // As with errors.
+    drop(std::io::stderr().write_all(format!("swathe: note: {}\n", shown(text)).as_bytes()));
+}
+
 /// A stream that text is written to, with or without colour.
 #[derive(Debug)]
 pub struct Printer {

@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod check;
 pub mod docs;
+pub mod filter;
 pub mod model;
 pub mod options;
 pub mod parse;

@@ -2,6 +2,19 @@
 //! and a plan comes out.
 #![forbid(unsafe_code)]
 
+pub mod diagnostic;
+pub mod intent;
+pub mod load;
+pub mod merge;
 pub mod model;
+pub mod paths;
+pub mod profile;
+pub mod resolve;
+pub mod value;
+pub mod vocabulary;
+pub mod words;
 
-pub use model::{Access, Declared, Intent, Limits, Policy, Source};
+pub use diagnostic::{Diagnostic, SourceText};
+pub use load::{Loaded, Loader, load};
+pub use model::{Access, Declared, Intent, Limits, Policy, Source, State};
+pub use paths::Environment;

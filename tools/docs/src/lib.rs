@@ -1,9 +1,10 @@
-//! The files of the repository that are made from the option table.
+//! The files of the repository that are made from the option table and the table of the filter.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::path::{Path, PathBuf};
 use swathe_plan::docs;
+use swathe_plan::filter;
 
 /// Where the list of differences is, below the root of the repository.
 pub const DIFFERENCES: &str = "docs/known-differences.md";
@@ -34,6 +35,7 @@ pub fn all(root: &Path) -> io::Result<Vec<Generated>> {
         Generated { path: "completions/bwrap.bash", text: docs::bash() },
         Generated { path: "completions/_bwrap", text: docs::zsh() },
         Generated { path: "completions/bwrap.fish", text: docs::fish() },
+        Generated { path: "docs/filter.md", text: filter::docs::page() },
     ])
 }
 

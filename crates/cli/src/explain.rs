@@ -1,0 +1,259 @@
+//! `swathe explain`: what a sandbox would see, and what enforces it.
+
+use crate::out::{Failure, Printer, Style, shown};
+use crate::wanted::{self, Options};
+use serde_json::json;
+use std::ffi::OsString;
+use swathe::plan::model::{Access, BindSource, FileOp, Plan};
+use swathe::plan::{render, tables};
+use swathe_policy::Source;
+use swathe_policy::resolve::Sandbox;
+
+/// Options of `swathe explain`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// How it is shown
+    #[arg(long, value_enum, default_value = "tree")]
+    format: Format,
+    /// The same as --format json
+    #[arg(long)]
+    json: bool,
+    /// The program and its arguments; a shell if left out
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Forms of an explanation.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Tree,
+    /// The words of a bwrap command.
+    Bwrap,
+    /// For programs.
+    Json,
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let shell = [OsString::from("/bin/sh")];
+    let command: &[OsString] =
+        if arguments.command.is_empty() { &shell } else { &arguments.command };
+    let wanted = wanted::resolve(&arguments.options, command, "explain")?;
+    let mut out = Printer::stdout();
+    match arguments.format {
+        _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,
+        Format::Json => json_document(&mut out, &wanted.sandbox)?,
+        Format::Tree => tree(&mut out, &wanted.sandbox),
+        Format::Bwrap => bwrap(&mut out, &wanted.sandbox),
+    }
+    out.finish()?;
+    Ok(0)
+}
+
+/// Who asked for something, in words.
+pub fn source_text(source: &Source) -> String {
+    match source {
+        Source::Default => "the defaults".to_owned(),
+        Source::CommandLine(words) => shown(words),
+        Source::File { path, line, .. } => {
+            format!("{}:{line}", shown(&path.display().to_string()))
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(bytes))
+}
+
+/// What an operation shows, and how.
+fn describe(op: &FileOp) -> (&'static str, String) {
+    match op {
+        FileOp::Bind { source, dest, access } => {
+            let level = match access {
+                Access::ReadOnly => "read",
+                Access::ReadWrite => "write",
+                Access::Device => "device",
+            };
+            let from = match source {
+                BindSource::Path { path, .. } if path.0 != dest.0 => {
+                    format!(" (the host's {})", text(&path.0))
+                }
+                _ => String::new(),
+            };
+            (level, format!("{}{from}", text(&dest.0)))
+        }
+        FileOp::Symlink { target, dest } => {
+            ("link", format!("{} -> {}", text(&dest.0), text(target)))
+        }
+        FileOp::Mask { dest } => ("hidden", text(&dest.0)),
+        FileOp::Tmpfs { dest, .. } => ("empty", text(&dest.0)),
+        FileOp::Proc { dest } => ("own", format!("{} (processes of the sandbox)", text(&dest.0))),
+        FileOp::Dev { dest } => {
+            ("own", format!("{} (null, zero, random, tty, shm)", text(&dest.0)))
+        }
+        FileOp::File { dest, .. } | FileOp::BindData { dest, .. } => ("made", text(&dest.0)),
+        FileOp::Dir { dest, .. } => ("made", text(&dest.0)),
+        FileOp::RemountReadOnly { dest } => ("read", format!("{} (from here on)", text(&dest.0))),
+        FileOp::Overlay { dest, .. } => ("overlay", text(&dest.0)),
+        FileOp::Mqueue { dest } => ("own", text(&dest.0)),
+        FileOp::Chmod { path, mode } => ("mode", format!("{} {mode:o}", text(&path.0))),
+    }
+}
+
+fn tree(out: &mut Printer, sandbox: &Sandbox) {
+    out.styled(Style::Bold, "files").plain("\n");
+    let mut rows: Vec<(&str, String, String)> = Vec::new();
+    for (step, source) in sandbox.plan.steps.iter().zip(&sandbox.sources) {
+        let (level, what) = describe(&step.op);
+        // The small files of /etc are listed together.
+        if what.starts_with("/etc/") && *source == Source::Default {
+            continue;
+        }
+        let from = match source {
+            Source::Default => String::new(),
+            source => format!("  ({})", source_text(source)),
+        };
+        rows.push((level, what, from));
+    }
+    for (level, what, from) in rows {
+        let style = match level {
+            "write" => Style::Yellow,
+            "device" => Style::Red,
+            _ => Style::Dim,
+        };
+        out.plain("  ").styled(style, &format!("{level:8}")).plain(&what).line(&from);
+    }
+    let etc = sandbox.plan.steps.iter().filter(|s| s.op.dest().0.starts_with(b"/etc/")).count();
+    out.plain("  ").styled(Style::Dim, "read    ");
+    out.line(&format!("/etc ({etc} entries: users, hosts, certificates, loader, zone, fonts)"));
+    layers(out, &sandbox.plan);
+    if let Some(program) = &sandbox.program {
+        out.styled(Style::Bold, "program").plain("\n");
+        out.line(&format!("  {}", shown(&program.display().to_string())));
+    }
+    for note in &sandbox.notes {
+        out.paragraph(0, &format!("note: {}", shown(&note.0)));
+    }
+}
+
+fn layers(out: &mut Printer, plan: &Plan) {
+    out.styled(Style::Bold, "layers").plain("\n");
+    let network = if plan.namespaces.net { "none but a loopback of its own" } else { "the host's" };
+    let nested = if plan.namespaces.disable_user { "none can be made" } else { "allowed" };
+    let landlock = if plan.scope_signals {
+        "signals and abstract sockets stay inside"
+    } else {
+        "not enforced"
+    };
+    let terminal = match (plan.lifecycle.pty, plan.lifecycle.new_session) {
+        (true, _) => "one of its own",
+        (false, true) => "none",
+        (false, false) => "the caller's",
+    };
+    let filter = match plan.filters.len() {
+        0 => "none",
+        _ => "refuses dangerous system calls",
+    };
+    for (name, value) in [
+        ("processes", "a pid namespace of its own; all end with the command"),
+        ("network", network),
+        ("namespaces", nested),
+        ("capabilities", "none"),
+        ("filter", filter),
+        ("landlock", landlock),
+        ("terminal", terminal),
+    ] {
+        out.line(&format!("  {name:14}{value}"));
+    }
+    let mut limits: Vec<String> = plan
+        .limits
+        .iter()
+        .filter_map(|limit| {
+            let name = tables::RESOURCES.get(limit.resource as usize)?;
+            let value = limit.soft.map_or_else(|| "unlimited".to_owned(), |v| v.to_string());
+            Some(format!("{name} {value}"))
+        })
+        .collect();
+    if let Some(size) = plan.default_tmpfs_size {
+        limits.push(format!("each tmpfs {} MiB", size >> 20));
+    }
+    out.paragraph(2, &format!("limits        {}", limits.join(", ")));
+    let names: Vec<String> = plan
+        .env
+        .iter()
+        .filter_map(|op| match op {
+            swathe::plan::model::EnvOp::Set { name, .. } => Some(text(name)),
+            _ => None,
+        })
+        .collect();
+    out.paragraph(2, &format!("environment   {}", names.join(" ")));
+}
+
+/// A command that a shell can run. Made files are given as here-documents would be: by process
+/// substitution of printf.
+fn bwrap(out: &mut Printer, sandbox: &Sandbox) {
+    let mut line = String::from("bwrap");
+    for word in render::render(&sandbox.plan) {
+        let word = quoted(&word);
+        if word.starts_with("--") {
+            line.push_str(" \\\n ");
+        }
+        line.push(' ');
+        line.push_str(&word);
+    }
+    out.line(&line);
+    for data in &sandbox.data {
+        out.line(&format!("# descriptor {}: {}", data.fd, quoted(&data.bytes)));
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &[u8]) -> String {
+    let safe = |b: &u8| b.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(b);
+    if !word.is_empty() && word.iter().all(safe) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    let printable = word.iter().all(|b| (b' '..0x7f).contains(b));
+    if printable && !word.contains(&b'\'') {
+        return format!("'{}'", String::from_utf8_lossy(word));
+    }
+    let escaped: String = word.escape_ascii().to_string();
+    format!("$'{escaped}'")
+}
+
+fn json_document(out: &mut Printer, sandbox: &Sandbox) -> Result<(), Failure> {
+    let files: Vec<_> = sandbox
+        .plan
+        .steps
+        .iter()
+        .zip(&sandbox.sources)
+        .map(|(step, source)| {
+            let (level, _) = describe(&step.op);
+            json!({
+                "path": String::from_utf8_lossy(&step.op.dest().0),
+                "access": level,
+                "words": render::operation(&step.op).iter()
+                    .map(|w| String::from_utf8_lossy(w).into_owned()).collect::<Vec<_>>(),
+                "source": source_text(source),
+            })
+        })
+        .collect();
+    let words: Vec<_> = render::render(&sandbox.plan)
+        .iter()
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let document = json!({
+        "files": files,
+        "bwrap": words,
+        "network": if sandbox.plan.namespaces.net { "none" } else { "host" },
+        "writable": sandbox.writable,
+        "program": sandbox.program,
+        "notes": sandbox.notes.iter().map(|note| note.0.clone()).collect::<Vec<_>>(),
+    });
+    let text = serde_json::to_string_pretty(&document).map_err(|e| Failure::new(e.to_string()))?;
+    out.line(&text);
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What the host is like, for the resolver.
+
+use crate::out::Failure;
+use rustix::fs::{Access, FileType};
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use swathe_policy::resolve::{Files, Host, Kind, Layers, Needs};
+
+/// The largest account database that is read.
+const MAX_ACCOUNTS: u64 = 4 << 20;
+
+/// The host's files as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct HostFiles;
+
+impl Files for HostFiles {
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let stat = rustix::fs::lstat(path).ok()?;
+        Some(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Link,
+            FileType::RegularFile => Kind::File,
+            _ => Kind::Other,
+        })
+    }
+
+    fn link(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::read_link(path).ok()
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::canonicalize(path).ok()
+    }
+
+    fn read(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
+        // Not `std::fs::read`: a FIFO would hold us, and nobody says how much there is.
+        swathe_host::files::read(path.as_os_str().as_bytes(), most).ok()
+    }
+
+    fn list(&self, path: &Path, most: usize) -> Vec<OsString> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.take(most).map(|entry| entry.file_name()).collect()
+    }
+
+    fn executable(&self, path: &Path) -> bool {
+        rustix::fs::access(path, Access::EXEC_OK).is_ok()
+    }
+
+    fn needs(&self, path: &Path) -> Option<Needs> {
+        let needs = swathe_host::needs::of(path.as_os_str().as_bytes())?;
+        Some(Needs {
+            interpreter: needs.interpreter.map(|path| OsString::from_vec(path).into()),
+            libraries: needs.libraries,
+            search: needs.search.into_iter().map(PathBuf::from).collect(),
+        })
+    }
+}
+
+/// Asks for everything that a plan depends on.
+pub fn probe() -> Result<Host, Failure> {
+    let uid = rustix::process::getuid().as_raw();
+    let gid = rustix::process::getgid().as_raw();
+    let account = account(uid);
+    let user = account.as_ref().map_or_else(|| "user".to_owned(), |account| account.0.clone());
+    let cwd = std::env::current_dir().and_then(|cwd| cwd.canonicalize()).map_err(|e| {
+        Failure::new(format!("the working directory cannot be used: {e}"))
+            .hint("change to a directory that exists, such as: cd ~")
+    })?;
+    Ok(Host {
+        uid,
+        gid,
+        home: home(account.map(|account| account.1), &user),
+        user,
+        cwd,
+        env: std::env::vars_os().collect(),
+        memory: memory(),
+        layers: Layers { landlock_scopes: swathe_sys::landlock::abi() >= 6 },
+    })
+}
+
+/// Name and home directory of a user in the account database.
+fn account(uid: u32) -> Option<(String, PathBuf)> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open("/etc/passwd").ok()?;
+    file.take(MAX_ACCOUNTS).read_to_end(&mut text).ok()?;
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+        let number = std::str::from_utf8(fields.get(2)?).ok()?;
+        if number.parse() != Ok(uid) {
+            return None;
+        }
+        let home = PathBuf::from(OsStr::from_bytes(fields.get(5)?));
+        Some((String::from_utf8_lossy(fields.first()?).into_owned(), home))
+    })
+}
+
+/// The home directory, without links. One that is a directory of the system, as services have it,
+/// is replaced by a made-up one: it must be possible to cover it.
+fn home(account: Option<PathBuf>, user: &str) -> PathBuf {
+    const SYSTEM: [&str; 9] =
+        ["/usr", "/bin", "/sbin", "/lib", "/etc", "/dev", "/proc", "/sys", "/run"];
+    let named = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let usable = |home: &PathBuf| {
+        home.parent().is_some() && !SYSTEM.iter().any(|system| home.starts_with(system))
+    };
+    named
+        .into_iter()
+        .chain(account)
+        .filter_map(|home| home.canonicalize().ok())
+        .find(usable)
+        .unwrap_or_else(|| Path::new("/home").join(user))
+}
+
+/// Bytes of memory of the machine.
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
+}

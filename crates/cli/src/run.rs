@@ -1,0 +1,111 @@
+//! `swathe run` and `swathe shell`.
+
+use crate::out::{Failure, shown};
+use crate::rundir::Record;
+use crate::wanted::{self, Options};
+use std::ffi::OsString;
+use swathe::{Command, Event, ExitStatus, SetupError};
+use swathe_policy::resolve::Sandbox;
+
+/// Options of `swathe run`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// The program and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    command: Vec<OsString>,
+}
+
+/// Options of `swathe shell`.
+#[derive(clap::Args)]
+pub struct ShellArguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Runs a program.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    start(&arguments.options, &arguments.command)
+}
+
+/// Runs the user's shell.
+pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
+    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+    start(&arguments.options, &[shell.unwrap_or_else(|| OsString::from("/bin/sh"))])
+}
+
+fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
+    let record = Record::new(command)?;
+    let wanted = wanted::resolve(options, command, record.id())?;
+    for note in &wanted.sandbox.notes {
+        crate::out::note(&note.0);
+    }
+    let command = with_data(&wanted.sandbox)?;
+    // The engine says what fails only to us: we know what asked for it.
+    let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
+    record.started(child.id(), &wanted.sandbox)?;
+    let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
+    drop(record);
+    let failed = child.events().find_map(|event| match event {
+        Event::Failed(error) => Some(error),
+        Event::Ended(_) => None,
+    });
+    match (status, failed) {
+        (_, Some(error)) => Err(set_up_failure(&wanted.sandbox, &error)),
+        (ExitStatus::Exited(code), None) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        (ExitStatus::NotStarted, None) => {
+            Err(Failure::new("the sandbox could not be started, and nothing says why"))
+        }
+    }
+}
+
+/// A command with the descriptors that its plan names.
+pub fn with_data(sandbox: &Sandbox) -> Result<Command, Failure> {
+    let mut command = Command::from_plan(sandbox.plan.clone());
+    for data in &sandbox.data {
+        command = command.data_at(data.fd, &data.bytes).map_err(|e| Failure::new(e.to_string()))?;
+    }
+    Ok(command)
+}
+
+/// The library cannot start the engine.
+pub fn engine_failure(error: &swathe::Error) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        swathe::Error::NoEngine(_) => {
+            failure.hint("install it beside swathe, or name it: SWATHE_BWRAP=/path/to/bwrap")
+        }
+        _ => failure,
+    }
+}
+
+/// A step of the set-up failed: what asked for it, why, and what to do.
+pub fn set_up_failure(sandbox: &Sandbox, error: &SetupError) -> Failure {
+    let mut failure = Failure::new(shown(&error.message));
+    let asked = error.argument.and_then(|argument| source_of(sandbox, argument, error));
+    if let Some(asked) = asked {
+        failure = failure.hint(format!("asked for by {asked}"));
+    }
+    for text in [&error.cause, &error.fix].into_iter().flatten() {
+        failure = failure.hint(shown(text));
+    }
+    failure
+}
+
+/// Which of the plan's steps the engine speaks of: by the words, since it counts them.
+fn source_of(sandbox: &Sandbox, _argument: u32, error: &SetupError) -> Option<String> {
+    let words: Vec<Vec<u8>> = error.words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let at = sandbox
+        .plan
+        .steps
+        .iter()
+        .position(|step| swathe::plan::render::operation(&step.op) == words)?;
+    Some(crate::explain::source_text(sandbox.sources.get(at)?))
+}

@@ -1,0 +1,160 @@
+//! Records of what runs: one file a sandbox, in the user's runtime directory.
+//!
+//! Each is locked by the process that runs the sandbox. A record that can be locked is one of a
+//! process that died, and is removed by whoever sees it.
+
+use crate::out::Failure;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use swathe_policy::resolve::Sandbox;
+
+/// The largest record that is read.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// What is known of a running sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The name by which `enter` and `kill` know it.
+    pub id: String,
+    /// The session's name where it is one.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// The pid of the engine.
+    pub pid: u32,
+    /// When it started, in seconds since 1970.
+    pub started: u64,
+    /// The working directory it was started in.
+    pub cwd: String,
+    /// The command.
+    pub command: Vec<String>,
+    /// Directories that it can write to.
+    #[serde(default)]
+    pub writable: Vec<String>,
+}
+
+/// The record of a sandbox of this process; removed when dropped.
+#[derive(Debug)]
+pub struct Record {
+    file: File,
+    path: PathBuf,
+    id: String,
+    command: Vec<String>,
+}
+
+/// The directory of records: made if need be, and the user's alone.
+pub fn directory() -> Result<PathBuf, Failure> {
+    let uid = rustix::process::getuid().as_raw();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let standard = PathBuf::from(format!("/run/user/{uid}"));
+    let path = runtime
+        .filter(|path| path.is_absolute())
+        .into_iter()
+        .chain([standard])
+        .find(|path| is_own(path))
+        .map_or_else(|| PathBuf::from(format!("/tmp/swathe-{uid}")), |path| path.join("swathe"));
+    let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+    match made {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::new(format!("cannot make {}: {e}", path.display())))
+        }
+        // Anyone can make a directory in /tmp.
+        _ if !is_own(&path) => {
+            Err(Failure::new(format!("{} is not a directory of this user alone", path.display()))
+                .hint("set XDG_RUNTIME_DIR to a directory of mode 0700"))
+        }
+        _ => Ok(path),
+    }
+}
+
+fn is_own(path: &Path) -> bool {
+    let uid = rustix::process::getuid().as_raw();
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|m| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0)
+}
+
+impl Record {
+    /// A record with a name of its own, before the sandbox is started.
+    pub fn new(command: &[OsString]) -> Result<Self, Failure> {
+        let directory = directory()?;
+        let name: String = command
+            .first()
+            .map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy())
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            .take(24)
+            .collect();
+        let name = if name.trim_matches('.').is_empty() { "run".to_owned() } else { name };
+        let id = format!("{name}-{}", std::process::id());
+        let path = directory.join(format!("{id}.json"));
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let cannot = |e| Failure::new(format!("cannot write {}: {e}", path.display()));
+        let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(cannot)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot)?;
+        let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        Ok(Self { file: file.into(), path, id, command })
+    }
+
+    /// The name of the run.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Writes what is known now that the engine runs.
+    pub fn started(&self, pid: u32, sandbox: &Sandbox) -> Result<(), Failure> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let state = State {
+            id: self.id.clone(),
+            session: None,
+            pid,
+            started: now.map_or(0, |now| now.as_secs()),
+            cwd: std::env::current_dir().unwrap_or_default().display().to_string(),
+            command: self.command.clone(),
+            writable: sandbox.writable.iter().map(|path| path.display().to_string()).collect(),
+        };
+        let text = serde_json::to_vec(&state).map_err(|e| Failure::new(e.to_string()))?;
+        let mut file = &self.file;
+        file.rewind()
+            .and_then(|()| file.write_all(&text))
+            .map_err(|e| Failure::new(format!("cannot write {}: {e}", self.path.display())))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // It may be gone already, with the runtime directory.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// All sandboxes of this user that run, the oldest first.
+pub fn running() -> Result<Vec<State>, Failure> {
+    let directory = directory()?;
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(&directory)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", directory.display())))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(fd) = rustix::fs::open(&path, flags, Mode::empty()) else { continue };
+        if flock(&fd, FlockOperation::NonBlockingLockShared).is_ok() {
+            drop(std::fs::remove_file(&path));
+            continue;
+        }
+        let mut text = Vec::new();
+        if File::from(fd).take(MAX_RECORD).read_to_end(&mut text).is_ok() {
+            // Empty between its making and its start.
+            found.extend(serde_json::from_slice::<State>(&text).ok());
+        }
+    }
+    found.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
+    Ok(found)
+}

@@ -1,0 +1,145 @@
+//! Values of TOML with their places, and what is wrong with them.
+
+use crate::diagnostic::{Diagnostic, Severity, SourceText};
+use crate::intent::{Context, quoted};
+use crate::model::Source;
+use crate::profile::LONGEST_STRING;
+use crate::value::{Complaint, nearest};
+use std::ops::Range;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Findings that are kept before the rest is only counted as one.
+const KEPT: usize = 2000;
+
+/// Reads values and gathers what is wrong with them.
+pub struct Reader<'r> {
+    /// The text.
+    pub source: &'r Arc<SourceText>,
+    /// Who asks.
+    pub context: Context<'r>,
+    found: Vec<Diagnostic>,
+    lines: Vec<usize>,
+}
+
+impl<'r> Reader<'r> {
+    pub fn new(source: &'r Arc<SourceText>, context: Context<'r>) -> Self {
+        let breaks = source.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+        let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        Self { source, context, found: Vec::new(), lines }
+    }
+
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.found.len() < KEPT {
+            self.found.push(diagnostic);
+        }
+    }
+
+    pub fn complain(&mut self, complaint: Complaint, span: Range<usize>) {
+        let error = Diagnostic::error(complaint.message).at(self.source, span, complaint.label);
+        self.push(Diagnostic { help: complaint.help, ..error });
+    }
+
+    pub fn warn(&mut self, message: String, span: Range<usize>) {
+        let warning = Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) };
+        self.push(warning.at(self.source, span, ""));
+    }
+
+    pub fn finish(self) -> Vec<Diagnostic> {
+        self.found
+    }
+
+    /// The line of the text that asked.
+    pub fn origin(&self, offset: usize) -> Source {
+        let line = self.lines.partition_point(|start| *start <= offset).max(1);
+        let start = self.lines[line - 1];
+        let before = self.source.text.get(start..offset).unwrap_or_default();
+        Source::File {
+            path: self.source.path.clone().unwrap_or_default(),
+            line,
+            column: before.chars().count() + 1,
+        }
+    }
+
+    fn mistyped(&mut self, value: &Spanned<DeValue<'_>>, key: &str, expected: &str) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        let message = format!("{} must be {expected}, not {found}", quoted(key));
+        let error = Diagnostic::error(message);
+        self.push(error.at(self.source, value.span(), format!("expected {expected}")));
+    }
+
+    pub fn wrong(&mut self, value: &Spanned<DeValue<'_>>, key: &str, expected: &str) {
+        self.mistyped(value, key, expected);
+    }
+
+    pub fn string<'v>(&mut self, value: &'v Spanned<DeValue<'_>>, key: &str) -> Option<&'v str> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.mistyped(value, key, "a string");
+            return None;
+        };
+        if text.len() > LONGEST_STRING {
+            let error = Diagnostic::error(format!("{} is longer than 64 KiB", quoted(key)));
+            self.push(error.at(self.source, value.span(), "too long"));
+            return None;
+        }
+        Some(text)
+    }
+
+    pub fn strings(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+        most: usize,
+    ) -> Vec<(String, Range<usize>)> {
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistyped(value, key, "an array of strings");
+            return Vec::new();
+        };
+        if array.len() > most {
+            let error = Diagnostic::error(format!("{} has more than {most} entries", quoted(key)));
+            self.push(error.at(self.source, value.span(), "too many"));
+            return Vec::new();
+        }
+        let mut result = Vec::new();
+        for value in array {
+            if let Some(text) = self.string(value, key) {
+                result.push((text.to_owned(), value.span()));
+            }
+        }
+        result
+    }
+
+    pub fn table<'v, 'i>(
+        &mut self,
+        value: &'v Spanned<DeValue<'i>>,
+        key: &str,
+    ) -> Option<&'v DeTable<'i>> {
+        if let DeValue::Table(table) = value.get_ref() {
+            return Some(table);
+        }
+        self.mistyped(value, key, "a table");
+        None
+    }
+
+    pub fn unknown(&mut self, key: &str, span: Range<usize>, of: &str, known: &[&str]) {
+        let error = Diagnostic::error(format!("`{of}` takes no key {}", quoted(key)));
+        let label = match known {
+            [] => "takes no keys".to_owned(),
+            _ => format!("expected {}", known.join(", ")),
+        };
+        let error = error.at(self.source, span, label);
+        self.push(match nearest(key, known.iter().copied()) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
+}

@@ -1,0 +1,191 @@
+//! The user's files: the working directory, and what was asked for by name.
+
+use super::build::Build;
+use super::{Kind, Refusal, protect, writes};
+use crate::model::{Access, Declared, Intent, Source};
+use std::path::{Path, PathBuf};
+use swathe_plan::model::{self as plan, FileOp};
+use swathe_plan::options::Opt;
+
+/// Never shown as a whole, and not the working directory of a run: too much is below them.
+const BROAD: &[&str] = &[
+    "/",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/media",
+    "/mnt",
+    "/proc",
+    "/root",
+    "/run",
+    "/run/user",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/var",
+    "/var/lib",
+    "/var/log",
+    "/var/run",
+    "/var/tmp",
+];
+
+/// Below the home directory: programs keep credentials right there.
+const PRIVATE: &[&str] = &[
+    ".aws",
+    ".azure",
+    ".cache",
+    ".config",
+    ".docker",
+    ".gcloud",
+    ".gnupg",
+    ".kube",
+    ".local",
+    ".local/share",
+    ".local/state",
+    ".mozilla",
+    ".password-store",
+    ".ssh",
+    ".thunderbird",
+];
+
+/// Why a path is never shown as a whole.
+pub(super) fn too_broad(path: &Path, host: &super::Host) -> Option<&'static str> {
+    let runtime = PathBuf::from(format!("/run/user/{}", host.uid));
+    if host.home.starts_with(path) {
+        return Some("it is, or holds, the home directory");
+    }
+    if BROAD.iter().any(|broad| Path::new(broad) == path) || runtime == path {
+        return Some("it holds what belongs to the system and to other programs");
+    }
+    if PRIVATE.iter().any(|name| host.home.join(name) == path) {
+        return Some("programs keep credentials there");
+    }
+    None
+}
+
+/// One directory or file to show, and how.
+struct Shown {
+    path: PathBuf,
+    access: Access,
+    source: Source,
+}
+
+pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
+    let mut shown = Vec::new();
+    let policy = build.policy;
+    for declared in &policy.intents {
+        match &declared.intent {
+            Intent::FilesCwd(access) => shown.extend(cwd(build, *access, declared)?),
+            Intent::FilesArgs(access) => arguments(build, *access, declared, &mut shown),
+            Intent::FilesDir { path, access } => shown.push(named(build, path, *access, declared)?),
+            _ => {}
+        }
+    }
+    // What is below another comes after it, so that the most specific path wins; of the same path
+    // the strictest, which is the first of the accesses.
+    shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
+    shown.dedup_by(|later, first| later.path == first.path);
+    for entry in &shown {
+        let access = match entry.access {
+            Access::Hide => continue,
+            Access::ReadOnly => plan::Access::ReadOnly,
+            Access::ReadWrite => plan::Access::ReadWrite,
+            access => return Err(unsupported(access, &entry.source)),
+        };
+        build.bind(&entry.path, &entry.path, access, &entry.source);
+        build.visible.push(entry.path.clone());
+        if writes(entry.access) && build.files.kind(&entry.path) == Some(Kind::Directory) {
+            build.writable.push(entry.path.clone());
+        }
+    }
+    for entry in shown.iter().filter(|entry| writes(entry.access)) {
+        protect::add(build, &entry.path, &shown_below(&shown, &entry.path))?;
+    }
+    Ok(())
+}
+
+/// What was asked for by name below a path; it is not protected there.
+fn shown_below(shown: &[Shown], path: &Path) -> Vec<PathBuf> {
+    let below = shown.iter().filter(|s| s.path != path && s.path.starts_with(path));
+    below.map(|s| s.path.clone()).collect()
+}
+
+fn unsupported(access: Access, source: &Source) -> Refusal {
+    let (name, layer) = match access {
+        Access::Append => ("append", "the notification supervisor"),
+        Access::NoDelete => ("no-delete", "the notification supervisor"),
+        Access::Trash => ("trash", "the notification supervisor"),
+        _ => ("cow", "copy-on-write workspaces"),
+    };
+    Refusal::new(format!("access {name:?} needs {layer}, which this version does not have"), source)
+}
+
+/// The working directory, or nothing with a note where it is too much to show.
+fn cwd(
+    build: &mut Build<'_>,
+    access: Access,
+    declared: &Declared,
+) -> Result<Option<Shown>, Refusal> {
+    let path = build.host.cwd.clone();
+    let source = declared.source.clone();
+    match too_broad(&path, build.host) {
+        None => Ok(Some(Shown { path, access, source })),
+        Some(why) if writes(access) => {
+            let text = format!("{} cannot be made writable as a whole: {why}", path.display());
+            Err(Refusal::new(text, &source).hint("start in a directory of the project"))
+        }
+        Some(why) => {
+            build.note(format!(
+                "{} is not shown: {why}; the run starts in an empty home",
+                path.display()
+            ));
+            Ok(None)
+        }
+    }
+}
+
+/// The words of the command that name something of the user's: only what exists is shown.
+fn arguments(build: &Build<'_>, access: Access, declared: &Declared, shown: &mut Vec<Shown>) {
+    for word in build.request.command.iter().skip(1) {
+        let path = build.host.cwd.join(word);
+        let Some(real) = build.files.real(&path) else { continue };
+        if too_broad(&real, build.host).is_none() && !build.is_visible(&real) {
+            shown.push(Shown { path: real, access, source: declared.source.clone() });
+        }
+    }
+}
+
+fn named(
+    build: &Build<'_>,
+    path: &Path,
+    access: Access,
+    declared: &Declared,
+) -> Result<Shown, Refusal> {
+    let source = &declared.source;
+    let Some(real) = build.files.real(path) else {
+        return Err(Refusal::new(format!("{} does not exist", path.display()), source)
+            .hint(format!("mkdir {} makes it", path.display())));
+    };
+    match too_broad(&real, build.host) {
+        // A person who names a directory of credentials means it.
+        Some(why) if !why.contains("credentials") => {
+            let text = format!("{} is never shown as a whole: {why}", real.display());
+            Err(Refusal::new(text, source).hint("name the directories that are needed"))
+        }
+        _ => Ok(Shown { path: real, access, source: source.clone() }),
+    }
+}
+
+/// Paths that were asked to be hidden; after everything that could show them.
+pub(super) fn hidden(build: &mut Build<'_>) {
+    let policy = build.policy;
+    for declared in &policy.intents {
+        let path = match &declared.intent {
+            Intent::FilesHide(path) | Intent::FilesDir { path, access: Access::Hide } => path,
+            _ => continue,
+        };
+        let op = FileOp::Mask { dest: super::boxed(path) };
+        build.step(op, Opt::Mask, &declared.source);
+    }
+}

@@ -1,0 +1,62 @@
+//! The system's directories, read-only, and the places that every program expects to write to.
+
+use super::Kind;
+use super::build::Build;
+use crate::model::{Intent, Source};
+use std::path::Path;
+use swathe_plan::model::FileOp;
+use swathe_plan::options::Opt;
+
+/// Directories of programs, at the root. On most systems all but `/usr` are links into it.
+const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"];
+
+/// Directories of package managers that have a tree of their own.
+const STORES: [&str; 3] = ["/nix/store", "/gnu/store", "/home/linuxbrew/.linuxbrew"];
+
+/// Links in which a system may name its programs beside `/usr`.
+const PROFILES: [&str; 2] = ["/run/current-system", "/nix/var/nix/profiles"];
+
+pub(super) fn add(build: &mut Build<'_>) {
+    // Before what is shown below them.
+    build.tmpfs(Path::new("/tmp"), 0o1777);
+    build.tmpfs(Path::new("/var/tmp"), 0o1777);
+    build.tmpfs(Path::new("/run"), 0o755);
+    build.symlink(Path::new("../run"), Path::new("/var/run"));
+    for path in SYSTEM.map(Path::new) {
+        match build.files.kind(path) {
+            Some(Kind::Directory) => build.show(path, &Source::Default),
+            Some(Kind::Link) => {
+                if let Some(target) = build.files.link(path) {
+                    build.symlink(&target, path);
+                    if let Some(real) = build.files.real(path) {
+                        build.show(&real, &Source::Default);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    for path in STORES.iter().chain(&PROFILES).map(Path::new) {
+        // Read-only, and without the daemon's socket.
+        if build.files.kind(path).is_some() {
+            build.show(path, &Source::Default);
+        }
+    }
+    let proc = FileOp::Proc { dest: super::boxed(Path::new("/proc")) };
+    build.step(proc, Opt::Proc, &Source::Default);
+    let dev = FileOp::Dev { dest: super::boxed(Path::new("/dev")) };
+    build.step(dev, Opt::Dev, &Source::Default);
+    if build.wants(&Intent::Gpu) || build.wants(&Intent::Camera) || build.wants(&Intent::Usb) {
+        // Device libraries look their devices up there.
+        build.show(Path::new("/sys"), &Source::Default);
+    }
+}
+
+/// The user's own places: a home and a runtime directory, empty.
+pub(super) fn home(build: &mut Build<'_>) {
+    let home = build.host.home.clone();
+    build.tmpfs(&home, 0o700);
+    let runtime = format!("/run/user/{}", build.host.uid);
+    build.directory(Path::new("/run/user"), 0o755);
+    build.directory(Path::new(&runtime), 0o700);
+}

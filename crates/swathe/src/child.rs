@@ -1,0 +1,168 @@
+//! A sandbox that was started.
+
+use crate::error::{Error, SetupError, io};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use std::io::{PipeReader, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use swathe_plan::Plan;
+
+/// The most that the engine may say about errors.
+const MAX_ERRORS: u64 = 1 << 20;
+
+/// How a sandbox ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// The program ended by itself with this code. One that a signal killed counts as 128 and the
+    /// signal's number.
+    Exited(i32),
+    /// The sandbox was killed from outside by this signal.
+    Killed(i32),
+    /// The set-up failed, and the program was not started.
+    NotStarted,
+}
+
+impl ExitStatus {
+    /// Whether the program ended with 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Exited(0)
+    }
+}
+
+/// What happened to a sandbox, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A step of the set-up failed.
+    Failed(SetupError),
+    /// It ended.
+    Ended(ExitStatus),
+}
+
+/// A running sandbox. Dropping it does not end it; the end of the calling process does.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    pidfd: Option<OwnedFd>,
+    errors: Option<PipeReader>,
+    failed: Vec<SetupError>,
+    status: Option<ExitStatus>,
+    plan: Plan,
+    /// The program's standard input, if it was piped.
+    pub stdin: Option<ChildStdin>,
+    /// The program's standard output, if it was piped.
+    pub stdout: Option<ChildStdout>,
+    /// The program's standard error, if it was piped.
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Child {
+    pub(crate) fn new(mut process: std::process::Child, errors: PipeReader, plan: Plan) -> Self {
+        let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+        // Kernels before 5.3 have none.
+        let pidfd = pid.and_then(|pid| {
+            rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+        });
+        Self {
+            stdin: process.stdin.take(),
+            stdout: process.stdout.take(),
+            stderr: process.stderr.take(),
+            process,
+            pidfd,
+            errors: Some(errors),
+            failed: Vec::new(),
+            status: None,
+            plan,
+        }
+    }
+
+    /// The pid of the engine's process, which stands for the sandbox.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A descriptor that becomes readable when the sandbox ends (`pidfd_open(2)`); `None` before
+    /// Linux 5.3.
+    #[must_use]
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The plan that is executed.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Ends every process of the sandbox.
+    ///
+    /// # Errors
+    /// The signal cannot be sent; that the sandbox has ended is no error.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        // The engine's end is the end of all: with die_with_parent by the kernel.
+        self.process.kill().map_err(io("kill the sandbox"))
+    }
+
+    /// Sends a signal to the engine, which passes it on where the plan says so.
+    ///
+    /// # Errors
+    /// There is no such signal, or the sandbox has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
+        match &self.pidfd {
+            Some(pidfd) => pidfd_send_signal(pidfd, signal).map_err(io("send a signal")),
+            None => {
+                let ended = std::io::Error::other("the sandbox has no pid");
+                let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+                let pid = pid.ok_or(Error::Io("send a signal", ended))?;
+                rustix::process::kill_process(pid, signal).map_err(io("send a signal"))
+            }
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        drop(self.stdin.take());
+        let status = self.process.wait().map_err(io("wait for the sandbox"))?;
+        self.read_errors();
+        let status = match (status.code(), status.signal()) {
+            _ if !self.failed.is_empty() => ExitStatus::NotStarted,
+            (Some(code), _) => ExitStatus::Exited(code),
+            (None, Some(signal)) => ExitStatus::Killed(signal),
+            (None, None) => ExitStatus::NotStarted,
+        };
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// What happened so far; the end is among it once [`Self::wait`] has returned.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.failed
+            .iter()
+            .cloned()
+            .map(Event::Failed)
+            .chain(self.status.into_iter().map(Event::Ended))
+    }
+
+    fn read_errors(&mut self) {
+        let Some(errors) = self.errors.take() else { return };
+        let mut text = Vec::new();
+        // The engine said all before it ended. Pid 1 of a sandbox that lives on may hold the other
+        // end: there is no end of file to wait for.
+        if rustix::fs::fcntl_setfl(&errors, rustix::fs::OFlags::NONBLOCK).is_err() {
+            return;
+        }
+        // What cannot be read cannot be told; the exit status still is.
+        drop(errors.take(MAX_ERRORS).read_to_end(&mut text));
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.failed.extend(serde_json::from_slice::<SetupError>(line).ok());
+        }
+    }
+}
