@@ -12,9 +12,9 @@ use swathe_policy::resolve::Sandbox;
 pub struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// The program and its arguments
+    /// The program and its arguments; a profile or app may name one
     #[arg(
-        required = true,
+        required_unless_present_any = ["profile", "app"],
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "CMD"
