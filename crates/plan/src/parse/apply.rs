@@ -179,8 +179,7 @@ impl Parser {
             Opt::CapAdd => plan.caps.push(CapOp::Add(capability(values[0])?)),
             Opt::CapDrop => plan.caps.push(CapOp::Drop(capability(values[0])?)),
             Opt::Seccomp | Opt::AddSeccompFd => self.filter(opt, values[0])?,
-            Opt::ExecLabel => plan.exec_label = Some(values[0].to_vec()),
-            Opt::FileLabel => plan.file_label = Some(values[0].to_vec()),
+            Opt::ExecLabel | Opt::FileLabel => self.label(opt, values[0]),
             Opt::ScopeSignals => plan.scope_signals = true,
             Opt::ScopeAbstractSockets => plan.scope_abstract_sockets = true,
             Opt::Rlimit => plan.limits.push(limit(values[0], values[1])?),
@@ -196,6 +195,19 @@ impl Parser {
             _ => {}
         }
         Ok(())
+    }
+
+    fn label(&mut self, opt: Opt, word: &[u8]) {
+        if self.labels.given.is_empty() {
+            self.labels.level_prefix = self.plan.level_prefix;
+            self.labels.warnings = self.warnings.len();
+        }
+        self.labels.given.push(word.to_vec());
+        let label = match opt {
+            Opt::ExecLabel => &mut self.plan.exec_label,
+            _ => &mut self.plan.file_label,
+        };
+        *label = Some(word.to_vec());
     }
 
     fn filter(&mut self, opt: Opt, word: &[u8]) -> Result<(), Fault> {

@@ -36,7 +36,7 @@ pub struct ParseError {
     /// Where errors were to be written as JSON, if that came before it.
     pub json_errors_fd: Option<FdNumber>,
     /// Labels that were asked for before it: a system that has none refuses those first.
-    pub labels: Vec<Bytes>,
+    pub labels: Labels,
     /// Remarks on what came before it, in order.
     pub warnings: Vec<Warning>,
 }
@@ -48,6 +48,18 @@ pub struct Warning {
     pub message: String,
     /// Whether `--level-prefix` came before it.
     pub level_prefix: bool,
+}
+
+/// The SELinux labels asked for. Whether there can be any is not for the parser to know, but a
+/// refusal counts from the place of the first: nothing that comes after it is said any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// All of them, in order.
+    pub given: Vec<Bytes>,
+    /// Whether `--level-prefix` came before the first.
+    pub level_prefix: bool,
+    /// How many remarks concern what came before the first.
+    pub warnings: usize,
 }
 
 /// What a command line asks for.
@@ -70,6 +82,8 @@ pub struct Parsed {
     pub request: Request,
     /// Remarks, in order.
     pub warnings: Vec<Warning>,
+    /// Labels that were asked for.
+    pub labels: Labels,
 }
 
 /// Reads a descriptor named by `--args` to its end, at most [`MAX_ARGS_BYTES`], and closes it.
@@ -87,16 +101,17 @@ pub fn parse(words: &[&[u8]], read_args: &mut ReadArgs<'_>) -> Result<Parsed, Pa
         Err(fault) => return Err(parser.error(fault)),
     };
     if let Some(request) = parser.early.take() {
-        return Ok(Parsed { request, warnings: parser.warnings });
+        return Ok(parser.parsed(request));
     }
     if !parser.layers.is_empty() {
         return Err(parser.error(Fault::new(LONE_OVERLAY_SRC)));
     }
     if rest.is_empty() {
-        return Ok(Parsed { request: Request::Usage, warnings: parser.warnings });
+        return Ok(parser.parsed(Request::Usage));
     }
     parser.plan.command = rest.iter().map(|w| w.to_vec()).collect();
-    Ok(Parsed { request: Request::Run(Box::new(parser.plan)), warnings: parser.warnings })
+    let plan = core::mem::take(&mut parser.plan);
+    Ok(parser.parsed(Request::Run(Box::new(plan))))
 }
 
 const LONE_OVERLAY_SRC: &str = "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
@@ -132,6 +147,7 @@ struct Parser {
     size: Option<u64>,
     inodes: Option<u64>,
     layers: Vec<HostPath>,
+    labels: Labels,
     seen: Vec<Opt>,
     early: Option<Request>,
 }
@@ -145,8 +161,12 @@ impl Parser {
             level_prefix: self.plan.level_prefix,
             json_errors_fd: self.plan.json_errors_fd,
             warnings: self.warnings.clone(),
-            labels: self.plan.exec_label.iter().chain(&self.plan.file_label).cloned().collect(),
+            labels: self.labels.clone(),
         }
+    }
+
+    fn parsed(self, request: Request) -> Parsed {
+        Parsed { request, warnings: self.warnings, labels: self.labels }
     }
 
     /// Parses options up to the first word that is none; returns the words from there on.
