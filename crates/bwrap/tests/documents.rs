@@ -219,6 +219,26 @@ fn userns_block_fd_without_maps(b: &Bwrap) {
         .go();
     assert_eq!(outcome.ended.shell(), 1, "{outcome}");
     assert!(outcome.message().starts_with("bwrap: "), "{outcome}");
+    // What is wrong with a source is found before.
+    b.run("--bind /nowhere / --unshare-user --info-fd 8 --userns-block-fd 9 true")
+        .fd(8, data(""))
+        .fd(9, data(""))
+        .fails("Can't find source path /nowhere: No such file or directory");
+}
+
+/// What is no user namespace is refused before a document says that there is a sandbox.
+fn bad_userns2_before_documents(b: &Bwrap) {
+    let (info, info_write) = pipe();
+    let outcome = b
+        .run("--ro-bind / / --info-fd 8 --userns2 9 true")
+        .fd(8, info_write)
+        .fd(9, data(""))
+        .may_leave(Duration::from_millis(1000))
+        .exits(1);
+    assert_eq!(outcome.message(), "bwrap: Setting userns2 failed: Invalid argument", "{outcome}");
+    let mut text = String::new();
+    (&info).read_to_string(&mut text).expect("the document");
+    assert_eq!(text, "");
 }
 
 /// The child-pid is of the caller's pid namespace.
@@ -253,5 +273,6 @@ contract! {
     block_fd,
     userns_block_fd,
     userns_block_fd_without_maps,
+    bad_userns2_before_documents,
     child_pid_of_the_caller,
 }

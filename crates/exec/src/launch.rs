@@ -7,6 +7,9 @@ use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec::Vec;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
@@ -141,7 +144,7 @@ fn has_cgroup_namespaces() -> bool {
 }
 
 /// Joins what has to be joined before the clone.
-fn join(prepared: &Prepared<'_>) -> Result<()> {
+fn join(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
     let namespaces = &prepared.plan.namespaces;
     if namespaces.join_user.is_some() {
         // Others who are in that namespace, with capabilities, must not take over a process that
@@ -159,12 +162,21 @@ fn join(prepared: &Prepared<'_>) -> Result<()> {
             move_into_link_name_space(fd, Some(kind)).at(stage)?;
         }
     }
+    // It is joined last, from inside; but one that cannot be is refused before anything is changed
+    // or said in a document.
+    if let Some(number) = namespaces.join_user_after {
+        let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
+        let name = rustix::fs::readlinkat(proc_fd, &link, Vec::new()).at(Stage::JoinUserAfter)?;
+        if !name.to_bytes().starts_with(b"user:[") {
+            return Err(Errno::INVAL).at(Stage::JoinUserAfter);
+        }
+    }
     Ok(())
 }
 
 fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
     let run = || {
-        join(prepared)?;
+        join(prepared, &proc_fd)?;
         with_namespaces(prepared, child::unshare)?;
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
@@ -188,7 +200,7 @@ fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     if relayed {
         ours.tell_senders()?;
     }
-    join(prepared)?;
+    join(prepared, &proc_fd)?;
     let nested = prepared.plan.namespaces.join_pid.is_some() && prepared.plan.namespaces.pid;
     let (made, cgroup) = if nested {
         clone_below(prepared)?

@@ -113,6 +113,12 @@ impl Prepared<'_> {
         let life = &self.plan.lifecycle;
         life.info_fd.is_some() || life.json_status_fd.is_some()
     }
+
+    /// Whether the ids of the user namespace are mapped from outside.
+    pub fn maps_are_external(&self) -> bool {
+        self.new_user_ns
+            && (self.plan.lifecycle.userns_block_fd.is_some() || check::has_ranges(self.plan))
+    }
 }
 
 /// The command as execve(2) takes it.
