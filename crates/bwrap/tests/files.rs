@@ -143,6 +143,11 @@ fn bind_data(b: &Bwrap) {
             .fails(&format!("Destination is not a file {}", temp.path().display()));
         b.run(&format!("--bind / / --{option} 987 {old} true"))
             .fails(&format!("Can't write data to file {old}: Bad file descriptor"));
+        // The destination is looked at before the data.
+        let root = std::fs::File::open("/").expect("a descriptor that yields no data");
+        b.run(&format!("--bind / / --{option} 9 {} true", temp.path().display()))
+            .fd(9, root)
+            .fails(&format!("Destination is not a file {}", temp.path().display()));
     }
 }
 
