@@ -14,6 +14,7 @@ use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fs;
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, waitpid};
 use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, rustix, signal};
@@ -162,14 +163,22 @@ fn join(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
             move_into_link_name_space(fd, Some(kind)).at(stage)?;
         }
     }
-    // It is joined last, from inside; but one that cannot be is refused before anything is changed
-    // or said in a document.
-    if let Some(number) = namespaces.join_user_after {
-        let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
-        let name = rustix::fs::readlinkat(proc_fd, &link, Vec::new()).at(Stage::JoinUserAfter)?;
-        if !name.to_bytes().starts_with(b"user:[") {
-            return Err(Errno::INVAL).at(Stage::JoinUserAfter);
-        }
+    check_last(prepared, proc_fd)
+}
+
+/// The last user namespace is joined from inside, when all else is done. A descriptor that is none
+/// is refused here, before anything is changed or said in a document.
+fn check_last(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
+    let Some(number) = prepared.plan.namespaces.join_user_after else { return Ok(()) };
+    let fd = process::borrow_fd(number).at(Stage::JoinUserAfter)?;
+    // The errors are those of setns(2).
+    if fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(fs::OFlags::PATH)) {
+        return Err(Errno::BADF).at(Stage::JoinUserAfter);
+    }
+    let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
+    let name = fs::readlinkat(proc_fd, &link, Vec::new()).at(Stage::JoinUserAfter)?;
+    if !name.to_bytes().starts_with(b"user:[") {
+        return Err(Errno::INVAL).at(Stage::JoinUserAfter);
     }
     Ok(())
 }
