@@ -127,14 +127,17 @@ impl<'p> View<'p> {
     fn at(&self, path: &[u8]) -> Entry {
         let mount = self.covering(path);
         let after = mount.map_or(0, |m| m + 1);
-        for i in (after..self.dests.len()).rev() {
-            match &self.plan.steps[i].op {
-                FileOp::Symlink { target, .. } if self.dests[i] == path => {
-                    return Entry::Link(target.clone());
-                }
-                _ if is_below(&self.dests[i], path) => return Entry::Made,
-                _ => {}
+        let later = || (after..self.dests.len()).map(|i| (&self.plan.steps[i].op, &self.dests[i]));
+        // A link stays one: what is made below its name later is made where it leads.
+        for (op, dest) in later() {
+            if let FileOp::Symlink { target, .. } = op
+                && dest == path
+            {
+                return Entry::Link(target.clone());
             }
+        }
+        if later().any(|(_, dest)| is_below(dest, path)) {
+            return Entry::Made;
         }
         let Some(mount) = mount else {
             return if path == b"/" { Entry::Made } else { Entry::Missing };
@@ -217,8 +220,22 @@ mod tests {
         std::fs::write(dir.join("lib/a"), "").expect("file");
         std::os::unix::fs::symlink("/u/lib/a", dir.join("l")).expect("link");
         let d = dir.to_str().expect("utf-8");
-        let plan =
-            plan(&["--ro-bind", d, "/u", "--symlink", "u/lib", "/lib", "--tmpfs", "/u/x", "t"]);
+        let plan = plan(&[
+            "--ro-bind",
+            d,
+            "/u",
+            "--symlink",
+            "u/lib",
+            "/lib",
+            "--tmpfs",
+            "/u/x",
+            "--symlink",
+            "u",
+            "/w",
+            "--dir",
+            "/w/x/y",
+            "t",
+        ]);
         let view = View::new(&plan);
         let real = dir.canonicalize().expect("dir");
         let host = |p: &str| Seen::Host(real.join(p).into_os_string().into_encoded_bytes());
@@ -227,6 +244,8 @@ mod tests {
         assert_eq!(view.look(b"/u/l"), host("lib/a"));
         assert_eq!(view.look(b"/u/x"), Seen::Made);
         assert_eq!(view.look(b"/lib/b/c"), Seen::Missing(b"/u/lib/b/c".to_vec()));
+        assert_eq!(view.link(b"/w").as_deref(), Some(&b"u"[..]));
+        assert_eq!(view.look(b"/w/lib/a"), host("lib/a"));
         assert_eq!(view.look(b"/v"), Seen::Missing(b"/v".to_vec()));
         std::fs::remove_dir_all(&dir).expect("clean");
     }
