@@ -166,6 +166,10 @@ fn symlink(b: &Bwrap) {
     link("f", "link").exits(0);
     link("g", "link")
         .fails(&format!("Can't make symlink at {}: existing destination is f", temp.at("link")));
+    // Also where other links lead there, and something was made below it.
+    b.run("--dir /run --symlink run /v --symlink ../n /v/a/l --dir /run/n/x --tmpfs /v/a/l/y")
+        .words("--symlink other /v/a/../a/l true")
+        .fails("Can't make symlink at /v/a/../a/l: existing destination is ../n");
     for name in ["f", "d"] {
         let reason = "destination exists and is not a symlink";
         link("x", name).fails(&format!("Can't make symlink at {}: {reason}", temp.at(name)));
@@ -240,6 +244,9 @@ fn mqueue(b: &Bwrap) {
         b.run(&format!("{} --mqueue /q true", usr()))
             .fails("Can't mount mqueue on /q: Operation not permitted");
     }
+    b.original_differs("mqueue-again", || {
+        sees(b, "--unshare-ipc --mqueue /q --mqueue /q", "true");
+    });
 }
 
 contract! {
