@@ -133,9 +133,10 @@ pub const RULES: [Rule; 34] = [
     },
     Rule {
         letter: "q",
-        what: "which error is reported when a filter is refused here as invalid",
-        why: "a filter of wrong length is refused before anything is set up; there the set-up comes \
-              first, and with it the documents and its own errors",
+        what: "which error is reported when a filter is refused and something else is wrong, too",
+        why: "a filter of wrong length is refused here after parsing and before anything is set up; \
+              there it is read while parsing, and judged after the set-up. And pid 1 is under the \
+              filters here before the payload enters its directory",
         remove: errors::filter_first,
     },
     Rule {

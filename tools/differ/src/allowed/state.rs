@@ -175,9 +175,26 @@ pub(super) fn init_directory(differences: &mut [Difference], _: &Case) -> bool {
 
 pub(super) fn dropped_of_all(differences: &mut [Difference], case: &Case) -> bool {
     let everything = option_with(case, b"--cap-add", |cap| cap.eq_ignore_ascii_case(b"all"));
+    // And with that what it may do with a file.
+    let plain = |line: &str| -> Option<String> {
+        let (before, rest) = line.split_once(" access=")?;
+        Some(format!("{before} {}", rest.split_once(' ')?.1))
+    };
+    let access = |d: &mut Difference| {
+        let before = d.oracle.len();
+        d.oracle.retain(|a| match d.ours.iter().position(|b| plain(b) == plain(a)) {
+            Some(at) => {
+                d.ours.remove(at);
+                false
+            }
+            None => true,
+        });
+        d.oracle.len() != before
+    };
     everything
         && option_with(case, b"--cap-drop", |_| true)
-        && ["cap", "init"].iter().fold(false, |any, l| filter(differences, l, clear) | any)
+        && (["cap", "init"].iter().fold(false, |any, l| filter(differences, l, clear) | any)
+            | filter(differences, "tree", access))
 }
 
 pub(super) fn bounded_after_userns2(differences: &mut [Difference], case: &Case) -> bool {
