@@ -175,26 +175,56 @@ pub(super) fn init_directory(differences: &mut [Difference], _: &Case) -> bool {
 
 pub(super) fn dropped_of_all(differences: &mut [Difference], case: &Case) -> bool {
     let everything = option_with(case, b"--cap-add", |cap| cap.eq_ignore_ascii_case(b"all"));
-    // And with that what it may do with a file.
-    let plain = |line: &str| -> Option<String> {
+    // Whoever makes or enters a user namespace has all of them there.
+    let inside = ["--unshare-user", "--unshare-user-try", "--unshare-all", "--userns"];
+    if !everything || case.uses(&inside) || !option_with(case, b"--cap-drop", |_| true) {
+        return false;
+    }
+    // Untouched root has them by execve, without any ambient or inheritable one.
+    let mut sets = case.oracle.get("cap").into_iter().flatten().filter_map(|l| capabilities(l));
+    let had = sets.find(|(name, _)| *name == "CapPrm").map_or(0, |(_, set)| set);
+    filter(differences, "cap", |d| pairs(d, |a, b| fewer_capabilities(a, b, had)))
+        | filter(differences, "tree", |d| pairs(d, less_access))
+}
+
+/// Takes out a line of each side where `explains` both.
+fn pairs(d: &mut Difference, explains: impl Fn(&str, &str) -> bool) -> bool {
+    let before = d.oracle.len();
+    d.oracle.retain(|a| match d.ours.iter().position(|b| explains(a, b)) {
+        Some(at) => {
+            d.ours.remove(at);
+            false
+        }
+        None => true,
+    });
+    d.oracle.len() != before
+}
+
+/// The name and the bits of a set of capabilities.
+fn capabilities(line: &str) -> Option<(&str, u64)> {
+    let (name, digits) = line.split_once(":\t")?;
+    Some((name, u64::from_str_radix(digits, 16).ok()?))
+}
+
+/// Whether the second line is the same set as the first with capabilities taken away; all that
+/// there were are `had`.
+fn fewer_capabilities(there: &str, here: &str, had: u64) -> bool {
+    let (Some((a, x)), Some((b, y))) = (capabilities(there), capabilities(here)) else {
+        return false;
+    };
+    let most = if matches!(a, "CapAmb" | "CapInh") { had } else { x };
+    a == b && y & !most == 0
+}
+
+/// Whether the second line is the same file with access taken away.
+fn less_access(there: &str, here: &str) -> bool {
+    let parts = |line: &str| -> Option<(String, String)> {
         let (before, rest) = line.split_once(" access=")?;
-        Some(format!("{before} {}", rest.split_once(' ')?.1))
+        let (access, after) = rest.split_once(' ')?;
+        Some((access.into(), format!("{before} {after}")))
     };
-    let access = |d: &mut Difference| {
-        let before = d.oracle.len();
-        d.oracle.retain(|a| match d.ours.iter().position(|b| plain(b) == plain(a)) {
-            Some(at) => {
-                d.ours.remove(at);
-                false
-            }
-            None => true,
-        });
-        d.oracle.len() != before
-    };
-    everything
-        && option_with(case, b"--cap-drop", |_| true)
-        && (["cap", "init"].iter().fold(false, |any, l| filter(differences, l, clear) | any)
-            | filter(differences, "tree", access))
+    let (Some((a, file)), Some((b, same))) = (parts(there), parts(here)) else { return false };
+    file == same && a.chars().zip(b.chars()).all(|(a, b)| a == b || b == '-')
 }
 
 pub(super) fn bounded_after_userns2(differences: &mut [Difference], case: &Case) -> bool {
