@@ -67,12 +67,12 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
 }
 
 fn map_ids(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()> {
-    let plan = prepared.plan;
     if !prepared.new_user_ns {
         return Ok(());
     }
-    if plan.lifecycle.userns_block_fd.is_some() || swathe_plan::check::has_ranges(plan) {
-        return ids::assert_mapped(mounter.proc_fd());
+    if prepared.maps_are_external() {
+        // That somebody has done it is checked before anything is made.
+        return Ok(());
     }
     let outside = (prepared.caller.uid, prepared.caller.gid);
     ids::map_self(mounter.proc_fd(), prepared.first_ids, outside, true)

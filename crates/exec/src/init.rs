@@ -215,6 +215,12 @@ fn reap(prepared: &Prepared<'_>, channel: &Channel, command: i32) -> Result<i32>
 
 fn lock_files(prepared: &Prepared<'_>) -> Result<Vec<OwnedFd>> {
     let mut held = Vec::new();
+    if prepared.plan.lifecycle.lock_files.is_empty() {
+        return Ok(held);
+    }
+    // With no more rights than pid 1 has later: the rights to set a sandbox up are not there to
+    // open a file that is closed to everybody.
+    let caps = privileges::set_aside(prepared)?;
     for (i, path) in prepared.plan.lifecycle.lock_files.iter().enumerate() {
         let path = CString::new(path.0.as_slice()).unwrap_or_default();
         let about = |f: Failure| f.about(i as u32);
@@ -225,5 +231,6 @@ fn lock_files(prepared: &Prepared<'_>) -> Result<Vec<OwnedFd>> {
         process::read_lock(file.as_fd()).at(Stage::Lock).map_err(about)?;
         held.push(file);
     }
+    privileges::take_up(caps)?;
     Ok(held)
 }

@@ -7,10 +7,14 @@ use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec::Vec;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{CgroupNamespace, KernelVersion, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fs;
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, waitpid};
 use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, rustix, signal};
@@ -192,7 +196,7 @@ fn has_cgroup_namespaces() -> bool {
 }
 
 /// Joins what has to be joined before the clone.
-fn join(prepared: &Prepared<'_>) -> Result<()> {
+fn join(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
     let namespaces = &prepared.plan.namespaces;
     if namespaces.join_user.is_some() {
         // Others who are in that namespace, with capabilities, must not take over a process that
@@ -210,12 +214,29 @@ fn join(prepared: &Prepared<'_>) -> Result<()> {
             move_into_link_name_space(fd, Some(kind)).at(stage)?;
         }
     }
+    check_last(prepared, proc_fd)
+}
+
+/// The last user namespace is joined from inside, when all else is done. A descriptor that is none
+/// is refused here, before anything is changed or said in a document.
+fn check_last(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
+    let Some(number) = prepared.plan.namespaces.join_user_after else { return Ok(()) };
+    let fd = process::borrow_fd(number).at(Stage::JoinUserAfter)?;
+    // The errors are those of setns(2).
+    if fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(fs::OFlags::PATH)) {
+        return Err(Errno::BADF).at(Stage::JoinUserAfter);
+    }
+    let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
+    let name = fs::readlinkat(proc_fd, &link, Vec::new()).at(Stage::JoinUserAfter)?;
+    if !name.to_bytes().starts_with(b"user:[") {
+        return Err(Errno::INVAL).at(Stage::JoinUserAfter);
+    }
     Ok(())
 }
 
 fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
     let run = || {
-        join(prepared)?;
+        join(prepared, &proc_fd)?;
         with_namespaces(prepared, child::unshare)?;
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
@@ -241,7 +262,7 @@ fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     if relayed {
         ours.tell_senders()?;
     }
-    join(prepared)?;
+    join(prepared, &proc_fd)?;
     let nested = prepared.plan.namespaces.join_pid.is_some() && prepared.plan.namespaces.pid;
     let (made, cgroup) = if nested {
         clone_below(prepared)?

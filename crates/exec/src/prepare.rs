@@ -127,6 +127,12 @@ impl Prepared<'_> {
     pub fn is_open(&self) -> bool {
         self.is_watched() && self.plan.lifecycle.serve.is_none()
     }
+
+    /// Whether the ids of the user namespace are mapped from outside.
+    pub fn maps_are_external(&self) -> bool {
+        self.new_user_ns
+            && (self.plan.lifecycle.userns_block_fd.is_some() || check::has_ranges(self.plan))
+    }
 }
 
 /// The command as execve(2) takes it.

@@ -63,6 +63,23 @@ pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
     }
 }
 
+/// Makes the capabilities of this process ineffective for a while; returns what [`take_up`] needs.
+pub fn set_aside(prepared: &Prepared<'_>) -> Result<Caps> {
+    let caps = swathe_sys::process::caps().at(Stage::Capabilities)?;
+    match set_caps(Caps { effective: 0, ..caps }) {
+        Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(caps),
+        other => other.at(Stage::Capabilities).map(|()| caps),
+    }
+}
+
+/// Makes them effective again. Where they could not be set aside, they are in effect already.
+pub fn take_up(caps: Caps) -> Result<()> {
+    match set_caps(caps) {
+        Err(Errno::PERM) if swathe_sys::process::caps().is_ok_and(|now| now == caps) => Ok(()),
+        other => other.at(Stage::Capabilities),
+    }
+}
+
 /// Puts the limit of descriptors back that the set-up raised, and sets those asked for.
 pub fn limits(prepared: &Prepared<'_>) -> Result<()> {
     if let Some(limit) = prepared.limit.get() {

@@ -209,7 +209,8 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
     }
 }
 
-/// An overlay that was refused, with the options that it was to have.
+/// An overlay that was refused, with the options that it was to have. Its paths do not come from
+/// bubblewrap's message: a line break in them must not hide the kernel's error from the first line.
 fn overlay(op: Option<&FileOp>) -> Bytes {
     let Some(FileOp::Overlay { layers, upper, dest }) = op else {
         return b"Can't make overlay mount".to_vec();
@@ -220,7 +221,10 @@ fn overlay(op: Option<&FileOp>) -> Bytes {
     }
     let lower: Vec<&[u8]> = layers.iter().rev().map(|l| &l.0[..]).collect();
     options.extend([b"lowerdir=", &lower.join(&b':')[..], b",userxattr"].concat());
-    bytes(&[b"Can't make overlay mount on ", &newroot(&dest.0), b" with options ", &options])
+    let text =
+        [b"Can't make overlay mount on ", &newroot(&dest.0)[..], b" with options ", &options]
+            .concat();
+    text.split(|&b| b == b'\n').collect::<Vec<_>>().join(&b"\\n"[..])
 }
 
 fn overlay_source(failure: &Failure, op: Option<&FileOp>) -> Bytes {
