@@ -328,7 +328,7 @@ fn cargo(b: &Bwrap) {
     let Ok(home) = home.map(|home| format!("{home}/bin")) else { return notice("no HOME") };
     let cargo = env!("CARGO");
     if !b.is_root() {
-        return;
+        return notice("cargo under the filter: run as root only, whose tool chain it is");
     }
     let temp = b.temp();
     temp.dir("work/src");
