@@ -11,7 +11,9 @@ mod profile;
 mod prompt;
 mod run;
 mod rundir;
+mod session;
 mod store;
+mod terminal;
 mod wanted;
 
 use clap::Parser;
@@ -38,6 +40,10 @@ enum Command {
     Ps(processes::PsArguments),
     /// End a running sandbox
     Kill(processes::KillArguments),
+    /// Run a program, or a shell, in a sandbox that runs already
+    Enter(session::EnterArguments),
+    /// Sandboxes that stay
+    Session(session::Arguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),
+        Command::Enter(arguments) => session::enter(&arguments),
+        Command::Session(arguments) => session::session(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::App(arguments) => app::run(&arguments),

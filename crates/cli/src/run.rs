@@ -12,6 +12,11 @@ use swathe_policy::resolve::Sandbox;
 pub struct Arguments {
     #[command(flatten)]
     options: Options,
+    /// Run it in this session instead of a sandbox of its own
+    #[arg(long, value_name = "NAME", conflicts_with_all = [
+        "write", "profile", "app", "allow", "unprotect", "allow_degraded"
+    ])]
+    session: Option<String>,
     /// The program and its arguments; a profile or app may name one
     #[arg(
         required_unless_present_any = ["profile", "app"],
@@ -31,7 +36,10 @@ pub struct ShellArguments {
 
 /// Runs a program.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    start(&arguments.options, &arguments.command)
+    match &arguments.session {
+        Some(name) => crate::session::run_in_session(name, &arguments.command),
+        None => start(&arguments.options, &arguments.command),
+    }
 }
 
 /// Runs the user's shell.
@@ -47,6 +55,9 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         crate::out::note(&note.0);
     }
     let command = with_data(&wanted.sandbox)?;
+    let listener =
+        swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
+    let command = command.serve(listener);
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;

@@ -37,6 +37,8 @@ pub struct Sandbox {
     pub notes: Vec<Note>,
     /// The program's file on the host.
     pub program: Option<PathBuf>,
+    /// The user's directories and files that are visible.
+    pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
     /// Files that did not exist, that nothing could be put in the place of, and that must not be
@@ -55,6 +57,7 @@ pub(super) struct Build<'a> {
     pub notes: Vec<Note>,
     /// Host paths that are visible at their own place, with everything below.
     pub visible: Vec<PathBuf>,
+    pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
     pub unwanted: Vec<PathBuf>,
     /// Protected paths that do not exist: placeholders stand in for them.
@@ -78,6 +81,7 @@ impl<'a> Build<'a> {
             sources: Vec::new(),
             notes: Vec::new(),
             visible: Vec::new(),
+            shown: Vec::new(),
             writable: Vec::new(),
             unwanted: Vec::new(),
             masked: Vec::new(),
@@ -173,6 +177,7 @@ impl<'a> Build<'a> {
             sources: self.sources,
             notes: self.notes,
             program,
+            shown: self.shown,
             writable: self.writable,
             unwanted: self.unwanted,
         })

@@ -95,6 +95,7 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         };
         build.bind(&entry.path, &entry.path, access, &entry.source);
         build.visible.push(entry.path.clone());
+        build.shown.push(entry.path.clone());
         if writes(entry.access) && build.files.kind(&entry.path) == Some(Kind::Directory) {
             build.writable.push(entry.path.clone());
         }
