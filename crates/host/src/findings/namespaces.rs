@@ -33,7 +33,8 @@ pub(super) fn judge(facts: &Facts, layers: &Layers, found: &mut Vec<Finding>) {
                 bwrap.path
             ),
         )),
-        (Some(Outcome::Failed(text)), _) => found.push(failed(facts, text, explained)),
+        // What was seen comes before its causes.
+        (Some(Outcome::Failed(text)), _) => found.insert(before, failed(facts, text, explained)),
         (_, Usable::Yes) => {
             found.push(Finding::ok(
                 "sandbox",
@@ -82,16 +83,18 @@ fn causes(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     for kind in ["user", "mnt", "pid", "net", "ipc", "uts"] {
         if facts.namespaces.limits.get(kind) == Some(&0) {
             let key = format!("user.max_{kind}_namespaces");
-            found.push(
-                Finding::new(
-                    &key.replace(['.', '_'], "-"),
-                    severity,
-                    format!("{key} is 0"),
-                    format!("The kernel makes no {kind} namespaces, for root neither."),
-                )
-                .setting(&key)
-                .reference("namespaces(7), \"The /proc/sys/user directory\""),
-            );
+            let finding = Finding::new(
+                &key.replace(['.', '_'], "-"),
+                severity,
+                format!("{key} is 0"),
+                format!("The kernel makes no {kind} namespaces, for root neither."),
+            )
+            .reference("namespaces(7), \"The /proc/sys/user directory\"");
+            found.push(if facts.caller.first_user_namespace {
+                finding.setting(&key)
+            } else {
+                finding.advice("The sandbox or container around this process has set it.")
+            });
         }
     }
     if facts.namespaces.unprivileged_clone == Some(false) {
@@ -156,7 +159,9 @@ fn kernel_lacks(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
 
 fn apparmor(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     let security = &facts.security;
-    if security.apparmor_restricts_userns != Some(true) {
+    // What the setting restricts is a program that no profile confines.
+    let confined = security.label.as_deref().is_some_and(|label| !label.starts_with("unconfined"));
+    if security.apparmor_restricts_userns != Some(true) || confined {
         return;
     }
     let path = facts.bwrap.as_ref().map_or("/usr/local/bin/bwrap", |bwrap| &bwrap.path);
@@ -221,6 +226,14 @@ fn around(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     let confined = facts.security.label.as_deref().filter(|label| label.ends_with("(enforce)"));
     let guilty = facts.caller.filtered || confined.is_some();
     let Some(kind) = kind else {
+        if !facts.caller.first_user_namespace {
+            found.push(Finding::new(
+                "nested",
+                Info,
+                "this is inside a user namespace",
+                "Perhaps this is a sandbox itself: what it forbids cannot be had in one of ours.",
+            ));
+        }
         if guilty {
             let what = match confined {
                 Some(label) => format!("this process is confined by AppArmor ({label})"),
