@@ -249,6 +249,21 @@ fn layers_follow_from_facts() {
     assert_eq!(reason, "parts of /proc are hidden here (/proc/kcore and 1 more)");
 }
 
+/// Within another sandbox its maker is the cause that is named, and no command for the host's
+/// settings is given, which would not help.
+#[test]
+fn nested_sandboxes_name_their_maker() {
+    let mut facts = recorded("rhel-9-stig");
+    facts.caller.first_user_namespace = false;
+    let fix = finding(&facts, "user-max-user-namespaces").fix.expect("advice");
+    assert_eq!((fix.temporary, fix.permanent), (None, None));
+    facts.namespaces.limits.insert("user".to_owned(), 100);
+    let bad = bad(&facts);
+    assert_eq!(bad[..2], ["blocks sandbox", "blocks nested"]);
+    facts.bwrap = recorded("rhel-9").bwrap;
+    assert_eq!(finding(&facts, "nested").severity, Severity::Info);
+}
+
 /// Nothing in facts, however odd, makes judging them panic, and the packaged lines stay short
 /// enough to be shown within 80 columns.
 #[test]

@@ -225,15 +225,21 @@ fn around(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     let kind = facts.surroundings.container.as_deref();
     let confined = facts.security.label.as_deref().filter(|label| label.ends_with("(enforce)"));
     let guilty = facts.caller.filtered || confined.is_some();
-    let Some(kind) = kind else {
-        if !facts.caller.first_user_namespace {
-            found.push(Finding::new(
+    if !facts.caller.first_user_namespace {
+        // Its limits cannot be read from within.
+        let severity = if tried(facts).is_none() { Info } else { severity };
+        found.push(
+            Finding::new(
                 "nested",
-                Info,
+                severity,
                 "this is inside a user namespace",
-                "Perhaps this is a sandbox itself: what it forbids cannot be had in one of ours.",
-            ));
-        }
+                "Whoever made it may have forbidden others in it, as bwrap's --disable-userns does.",
+            )
+            .advice("Run swathe outside of it.")
+            .reference("user_namespaces(7)"),
+        );
+    }
+    let Some(kind) = kind else {
         if guilty {
             let what = match confined {
                 Some(label) => format!("this process is confined by AppArmor ({label})"),
