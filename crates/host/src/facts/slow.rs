@@ -35,8 +35,10 @@ impl Facts {
         facts.network = network();
         if let (Some(program), Some(known)) = (bwrap, facts.bwrap.as_mut()) {
             known.version = trial::version(program);
-            known.trial = Some(trial::run(program));
-            facts.network.any_ip = find("ip").and_then(|ip| trial::any_ip(program, &ip));
+            let trial = trial::run(program);
+            let ip = find("ip").filter(|_| trial.namespaces.made() == Some(true));
+            facts.network.any_ip = ip.and_then(|ip| trial::any_ip(program, &ip));
+            known.trial = Some(trial);
         }
         facts
     }

@@ -33,7 +33,8 @@ pub(super) fn judge(facts: &Facts, layers: &Layers, found: &mut Vec<Finding>) {
                 bwrap.path
             ),
         )),
-        (Some(Outcome::Failed(text)), _) => found.push(failed(facts, text, explained)),
+        // What was seen comes before its causes.
+        (Some(Outcome::Failed(text)), _) => found.insert(before, failed(facts, text, explained)),
         (_, Usable::Yes) => {
             found.push(Finding::ok(
                 "sandbox",
@@ -82,16 +83,18 @@ fn causes(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     for kind in ["user", "mnt", "pid", "net", "ipc", "uts"] {
         if facts.namespaces.limits.get(kind) == Some(&0) {
             let key = format!("user.max_{kind}_namespaces");
-            found.push(
-                Finding::new(
-                    &key.replace(['.', '_'], "-"),
-                    severity,
-                    format!("{key} is 0"),
-                    format!("The kernel makes no {kind} namespaces, for root neither."),
-                )
-                .setting(&key)
-                .reference("namespaces(7), \"The /proc/sys/user directory\""),
-            );
+            let finding = Finding::new(
+                &key.replace(['.', '_'], "-"),
+                severity,
+                format!("{key} is 0"),
+                format!("The kernel makes no {kind} namespaces, for root neither."),
+            )
+            .reference("namespaces(7), \"The /proc/sys/user directory\"");
+            found.push(if facts.caller.first_user_namespace {
+                finding.setting(&key)
+            } else {
+                finding.advice("The sandbox or container around this process has set it.")
+            });
         }
     }
     if facts.namespaces.unprivileged_clone == Some(false) {
@@ -156,7 +159,9 @@ fn kernel_lacks(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
 
 fn apparmor(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     let security = &facts.security;
-    if security.apparmor_restricts_userns != Some(true) {
+    // What the setting restricts is a program that no profile confines.
+    let confined = security.label.as_deref().is_some_and(|label| !label.starts_with("unconfined"));
+    if security.apparmor_restricts_userns != Some(true) || confined {
         return;
     }
     let path = facts.bwrap.as_ref().map_or("/usr/local/bin/bwrap", |bwrap| &bwrap.path);
@@ -220,6 +225,20 @@ fn around(facts: &Facts, severity: Severity, found: &mut Vec<Finding>) {
     let kind = facts.surroundings.container.as_deref();
     let confined = facts.security.label.as_deref().filter(|label| label.ends_with("(enforce)"));
     let guilty = facts.caller.filtered || confined.is_some();
+    if !facts.caller.first_user_namespace {
+        // Its limits cannot be read from within.
+        let severity = if tried(facts).is_none() { Info } else { severity };
+        found.push(
+            Finding::new(
+                "nested",
+                severity,
+                "this is inside a user namespace",
+                "Whoever made it may have forbidden others in it, as bwrap's --disable-userns does.",
+            )
+            .advice("Run swathe outside of it.")
+            .reference("user_namespaces(7)"),
+        );
+    }
     let Some(kind) = kind else {
         if guilty {
             let what = match confined {

@@ -35,6 +35,10 @@ fn cgroup(facts: &Facts, layers: &Layers) -> Finding {
         CgroupVersion::V2 => {
             let finding = Finding::new("cgroup", Degrades, "no cgroup is delegated here", why)
                 .reference("systemd.resource-control(5), Delegate=");
+            if facts.surroundings.container.is_some() {
+                return finding
+                    .advice("Whoever started the container has to delegate a cgroup to it.");
+            }
             if cgroup.user_manager.is_none() {
                 return finding.temporary(
                     "d=/sys/fs/cgroup/swathe-$(id -u); sudo mkdir -p $d/shell && sudo chown -R \
