@@ -148,7 +148,8 @@ fn stop(stop: &Stop) -> Result<u8, Failure> {
 
 /// Ends a session; returns when nothing of it is left.
 pub fn end(state: &State) -> Result<(), Failure> {
-    let session = Session::connect(rundir::socket(&state.id)?).map_err(|e| terminal::refused(&e))?;
+    let session =
+        Session::connect(rundir::socket(&state.id)?).map_err(|e| terminal::refused(&e))?;
     session.stop().map_err(|e| terminal::refused(&e))?;
     // Its record goes with its lock.
     rundir::running()?;

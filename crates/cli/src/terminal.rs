@@ -6,9 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{
-    OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -93,15 +91,14 @@ pub fn run_plain(session: &Session, request: &Request<'_>) -> Result<u8, Failure
 }
 
 /// The same with a terminal of the command's own.
-pub fn run_on_terminal(session: &Session, mut request: Request<'_>) -> Result<u8, Failure> {
+pub fn run_on_terminal(session: &Session, request: Request<'static>) -> Result<u8, Failure> {
     use signal_hook::consts::{SIGHUP, SIGTERM, SIGWINCH};
     let signals = Signals::new(&[SIGHUP, SIGTERM, SIGWINCH])?;
     let (ours, theirs) = open()?;
-    request.stdin = theirs.as_fd();
-    request.stdout = theirs.as_fd();
-    request.stderr = theirs.as_fd();
-    request.terminal = true;
+    let end = theirs.as_fd();
+    let request = Request { stdin: end, stdout: end, stderr: end, terminal: true, ..request };
     let mut running = session.run(&request).map_err(|e| refused(&e))?;
+    drop(request);
     // Its end of file is the end of the last process that has the terminal open.
     drop(theirs);
     let raw = Raw::new()?;
@@ -157,7 +154,8 @@ fn relay(running: &mut Running, ours: &OwnedFd, signals: &Signals) -> Result<u8,
     let mut open = true;
     loop {
         let mut polled = vec![PollFd::new(&*running, PollFlags::IN)];
-        let wanted = if pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let wanted =
+            if pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         polled.push(PollFd::new(ours, wanted));
         let reads = open && pending.is_empty();
         polled.push(PollFd::new(&stdin, if reads { PollFlags::IN } else { PollFlags::empty() }));
