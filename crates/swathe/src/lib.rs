@@ -1,2 +1,4 @@
 //! Start sandboxes.
 #![forbid(unsafe_code)]
+
+pub mod serve;
