@@ -1,7 +1,7 @@
 //! A process that becomes a command which somebody outside has asked for (`--serve`).
 //!
-//! It is a copy of pid 1: what the sandbox is, it is already. What comes from the client is read
-//! here, where it can hold up or break nobody else.
+//! It is made by pid 1: what the sandbox is, it is already. What comes from the client is read here.
+//! It may share pid 1's memory, and hold it up, for a moment: then nothing of that may be changed.
 
 use crate::child::{self, Inherited};
 use crate::failure::{At, Failure, Result, Stage};
@@ -9,9 +9,9 @@ use crate::prepare::{Command, Prepared, c_string, candidates};
 use crate::serve::{Descriptors, reply};
 use alloc::vec;
 use alloc::vec::Vec;
-use swathe_plan::serve::{MIN_DESCRIPTORS, Reply, Run, Step, Words};
+use swathe_plan::serve::{MAX_DESCRIPTORS, MIN_DESCRIPTORS, Reply, Run, Step, Words};
 use swathe_sys::process::{self, borrow_fd};
-use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use swathe_sys::rustix::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::rustix::process::setsid;
 use swathe_sys::signal::SignalSet;
@@ -23,7 +23,7 @@ pub fn main(
     socket: &OwnedFd,
     mask: &SignalSet,
     run: &Run,
-    descriptors: &mut Descriptors,
+    descriptors: &Descriptors,
 ) -> ! {
     // Out of the way of the command's own numbers.
     let least = run.kept.as_slice().iter().fold(3, |most, &n| most.max(RawFd::from(n) + 1));
@@ -46,7 +46,7 @@ fn enter(
     socket: &OwnedFd,
     mask: &SignalSet,
     run: &Run,
-    descriptors: &mut Descriptors,
+    descriptors: &Descriptors,
     least: RawFd,
 ) -> Failure {
     match get_ready(prepared, mask, run, descriptors, least) {
@@ -62,7 +62,7 @@ fn get_ready(
     prepared: &Prepared<'_>,
     mask: &SignalSet,
     run: &Run,
-    descriptors: &mut Descriptors,
+    descriptors: &Descriptors,
     least: RawFd,
 ) -> Result<(Command, child::Directory)> {
     mask.set_mask().at(Stage::Fork)?;
@@ -94,21 +94,21 @@ fn move_up(fd: &OwnedFd, least: RawFd) -> Result<Option<OwnedFd>> {
     fcntl_dupfd_cloexec(fd, least).map(Some).at(Stage::Descriptor)
 }
 
-/// Puts the command's descriptors at their numbers. The others of this process are closed by exec.
-fn place(run: &Run, descriptors: &mut Descriptors, least: RawFd) -> Result<()> {
-    let own = &mut descriptors[1..];
-    for place in own.iter_mut() {
-        if let Some(fd) = place
-            && let Some(copy) = move_up(fd, least)?
-        {
-            // Not closed: the number may be one that something is put at below.
-            core::mem::forget(place.replace(copy));
-        }
+/// Puts the command's descriptors at their numbers. The others of this process are closed by exec,
+/// and none is before: pid 1's memory may be this process's, which knows them by the same numbers.
+fn place(run: &Run, descriptors: &Descriptors, least: RawFd) -> Result<()> {
+    let mut moved: [RawFd; MAX_DESCRIPTORS] = [-1; MAX_DESCRIPTORS];
+    for (to, from) in moved.iter_mut().zip(&descriptors[1..]) {
+        let Some(fd) = from else { continue };
+        *to = match move_up(fd, least)? {
+            Some(copy) => copy.into_raw_fd(),
+            None => fd.as_raw_fd(),
+        };
     }
     let kept = run.kept.as_slice().iter().map(|&n| RawFd::from(n));
-    for (number, fd) in (0..MIN_DESCRIPTORS as RawFd - 1).chain(kept).zip(own.iter()) {
-        let fd = fd.as_ref().ok_or_else(malformed)?;
-        process::dup_to(fd.as_fd(), number).at(Stage::Descriptor)?;
+    for (number, &fd) in (0..MIN_DESCRIPTORS as RawFd - 1).chain(kept).zip(&moved) {
+        let fd = borrow_fd(fd).at(Stage::Descriptor)?;
+        process::dup_to(fd, number).at(Stage::Descriptor)?;
     }
     Ok(())
 }

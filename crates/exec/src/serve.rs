@@ -13,6 +13,7 @@ use crate::prepare::Prepared;
 use crate::privileges;
 use crate::wait::{Channel, status_code};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::mem::MaybeUninit;
 use swathe_plan::model::Plan;
 use swathe_plan::serve::{MAX_DESCRIPTORS, REQUEST_SIZE, Reply, Request, Run, Step};
@@ -25,7 +26,7 @@ use swathe_sys::rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
     SocketFlags, SocketType, accept_with, recvmsg, send, sockopt,
 };
-use swathe_sys::rustix::process::{WaitOptions, wait};
+use swathe_sys::rustix::process::{Pid, WaitOptions, wait, waitpid};
 use swathe_sys::signal::{self, SignalSet};
 use swathe_sys::{Errno, rustix, socket};
 
@@ -44,6 +45,15 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long the end waits for processes that were killed, ten times at the most in a row without
 /// one that has ended. Whoever is left then dies with pid 1.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// What a command may have to be started the fast way: bytes of text, and words.
+const FAST_TEXT: u32 = 16 << 10;
+const FAST_WORDS: u32 = 512;
+
+/// How long the fast way may take, and the signal that ends it then: the last real-time one, which
+/// nobody uses for anything else and which does not dump core.
+const FAST_MILLISECONDS: u32 = 50;
+const ALARM: i32 = 64;
 
 /// The descriptors that came with a request.
 pub type Descriptors = [Option<OwnedFd>; MAX_DESCRIPTORS];
@@ -265,7 +275,7 @@ impl Server<'_> {
             Some(Request::Run(run))
                 if connection.command.is_none() && count == run.descriptors() =>
             {
-                self.start(i, run, &mut descriptors)
+                self.start(i, run, &descriptors)
             }
             Some(Request::Signal { number, group }) if count == 0 => {
                 pass_on(connection, number as i32, group)
@@ -280,13 +290,21 @@ impl Server<'_> {
     }
 
     /// Makes the process of a command.
-    fn start(&mut self, i: usize, run: Run, descriptors: &mut Descriptors) -> Next {
+    fn start(&mut self, i: usize, run: Run, descriptors: &Descriptors) -> Next {
+        let made = match self.start_fast(i, run, descriptors) {
+            Some(made) => made,
+            None => match process::fork(0, false) {
+                Ok(Fork::Child) => {
+                    let socket = &self.connections[i].socket;
+                    enter::main(self.prepared, socket, &self.mask, &run, descriptors)
+                }
+                Ok(Fork::Parent(pid)) => Ok(pid),
+                Err(e) => Err(e),
+            },
+        };
         let connection = &mut self.connections[i];
-        match process::fork(0, false) {
-            Ok(Fork::Child) => {
-                enter::main(self.prepared, &connection.socket, &self.mask, &run, descriptors)
-            }
-            Ok(Fork::Parent(pid)) => {
+        match made {
+            Ok(pid) => {
                 connection.command = Some(pid);
                 Next::Keep
             }
@@ -296,6 +314,39 @@ impl Server<'_> {
                 Next::Drop
             }
         }
+    }
+
+    /// Makes it share this process's memory until it is the command, which takes a third of the
+    /// time. `None`: it has to be a copy, which may take as long as it likes. This process waits
+    /// meanwhile: so the text must be short and in memory, and a step that takes too long, such as
+    /// a directory or program on a file system that does not answer, ends the attempt. The alarm
+    /// is gone before the first instruction of the command: nothing runs twice.
+    fn start_fast(
+        &self,
+        i: usize,
+        run: Run,
+        descriptors: &Descriptors,
+    ) -> Option<core::result::Result<i32, Errno>> {
+        let text = descriptors[0].as_ref()?;
+        let short = run.len <= FAST_TEXT && run.arguments + run.variables <= FAST_WORDS;
+        if !short || !process::is_in_memory(text.as_fd()) {
+            return None;
+        }
+        let refused = Cell::new(false);
+        let socket = &self.connections[i].socket;
+        let made = process::vfork_and_forget(&mut || {
+            if process::alarm_until_exec(ALARM, FAST_MILLISECONDS).is_err() {
+                refused.set(true);
+                return 1;
+            }
+            enter::main(self.prepared, socket, &self.mask, &run, descriptors)
+        });
+        let Ok(pid) = made else { return Some(made) };
+        if refused.get() || process::was_ended_by(pid, ALARM) {
+            while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+            return None;
+        }
+        Some(made)
     }
 
     /// Takes note of all processes that have stopped or ended. Returns whether all shall end.

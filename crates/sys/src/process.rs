@@ -127,6 +127,76 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
     check(libc::c_long::from(pid)).map(|pid| pid as i32)
 }
 
+/// [`vfork`] that gives the memory back that the child has allocated. Nothing of it may be
+/// reachable for the caller afterwards: the child only leaves words and numbers behind.
+///
+/// # Errors
+/// Those of clone(2).
+pub fn vfork_and_forget(child: &mut dyn FnMut() -> i32) -> Result<i32> {
+    let mark = crate::arena::mark();
+    let made = vfork(child);
+    crate::arena::release(mark);
+    made
+}
+
+/// Sends `signal` to the calling process after `milliseconds`, unless it has executed a program or
+/// ended before (timer_create(2)).
+///
+/// # Errors
+/// Those of timer_create(2) and timer_settime(2).
+pub fn alarm_until_exec(signal: i32, milliseconds: u32) -> Result<()> {
+    /// `struct sigevent`: 64 bytes, of which a plain signal uses these.
+    #[repr(C, align(8))]
+    struct Event {
+        value: u64,
+        signal: i32,
+        /// `SIGEV_SIGNAL`.
+        notify: i32,
+        rest: [u64; 6],
+    }
+    let event = Event { value: 0, signal, notify: 0, rest: [0; 6] };
+    let mut timer: c_int = 0;
+    let (seconds, nanoseconds) = (milliseconds / 1000, milliseconds % 1000 * 1_000_000);
+    // `struct itimerspec`: no interval, then the time.
+    let time: [libc::c_long; 4] = [0, 0, seconds.into(), nanoseconds.into()];
+    // SAFETY: the kernel reads a whole sigevent and writes one integer.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_timer_create,
+            libc::CLOCK_MONOTONIC,
+            &raw const event,
+            &raw mut timer,
+        )
+    })?;
+    // SAFETY: the kernel reads two timespecs of 64-bit fields; the old time is not asked for.
+    check(unsafe {
+        let none = core::ptr::null_mut::<u8>();
+        libc::syscall(libc::SYS_timer_settime, timer, 0, time.as_ptr(), none)
+    })
+    .map(drop)
+}
+
+/// Whether the child `pid` has been ended by `signal`; it is left to be waited for.
+pub fn was_ended_by(pid: i32, signal: i32) -> bool {
+    // SAFETY: a zeroed siginfo is valid to be written to.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is written within its size; its fields are those of a child's end then.
+    unsafe {
+        libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, flags) == 0
+            && info.si_pid() == pid
+            && matches!(info.si_code, libc::CLD_KILLED | libc::CLD_DUMPED)
+            && info.si_status() == signal
+    }
+}
+
+/// Whether the file lives in memory alone, so that reading it never waits for anybody (`F_GET_SEALS`
+/// knows such files only).
+pub fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: asks for a number.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) }.into()).is_ok()
+}
+
 /// A NULL-terminated array of pointers to strings, for execve(2). Borrows the strings.
 #[derive(Debug)]
 pub struct StringArray<'a> {
