@@ -209,8 +209,8 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
     }
 }
 
-/// An overlay that was refused, with the options that it was to have. Its paths do not come from
-/// bubblewrap's message: a line break in them must not hide the kernel's error from the first line.
+/// An overlay that was refused, with the options that it was to have. bubblewrap names descriptors
+/// there; a line break in a path must not keep the kernel's error from the first line.
 fn overlay(op: Option<&FileOp>) -> Bytes {
     let Some(FileOp::Overlay { layers, upper, dest }) = op else {
         return b"Can't make overlay mount".to_vec();
