@@ -1,11 +1,14 @@
 //! `swathe`: run any program so that it reaches what it declared and nothing else.
 #![forbid(unsafe_code)]
 
+mod app;
 mod doctor;
 mod explain;
 mod host;
 mod out;
 mod processes;
+mod profile;
+mod prompt;
 mod run;
 mod rundir;
 mod store;
@@ -37,6 +40,10 @@ enum Command {
     Kill(processes::KillArguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
+    /// Check profiles and manifests
+    Profile(profile::Arguments),
+    /// Apps: what they ask for, and what you allow
+    App(app::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
         Command::Ps(arguments) => processes::ps(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
+        Command::App(arguments) => app::run(&arguments),
     };
     match result {
         Ok(code) => ExitCode::from(code),
