@@ -2,5 +2,7 @@
 mod common;
 use common::*;
 
-fn placeholder(p: &Place) { p.inside("", "true").exits(0); }
+fn placeholder(p: &Place) {
+    p.inside("", "true").exits(0);
+}
 both! { placeholder }

@@ -39,9 +39,6 @@ pub struct Sandbox {
     pub program: Option<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
-    /// Files that did not exist, that nothing could be put in the place of, and that must not be
-    /// there when the run is over.
-    pub unwanted: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -56,8 +53,7 @@ pub(super) struct Build<'a> {
     /// Host paths that are visible at their own place, with everything below.
     pub visible: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
-    pub unwanted: Vec<PathBuf>,
-    /// Protected paths that do not exist: placeholders stand in for them.
+    /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
 }
 
@@ -79,7 +75,6 @@ impl<'a> Build<'a> {
             notes: Vec::new(),
             visible: Vec::new(),
             writable: Vec::new(),
-            unwanted: Vec::new(),
             masked: Vec::new(),
         }
     }
@@ -174,7 +169,6 @@ impl<'a> Build<'a> {
             notes: self.notes,
             program,
             writable: self.writable,
-            unwanted: self.unwanted,
         })
     }
 }
