@@ -44,6 +44,13 @@ impl Files for HostFiles {
         entries.take(most).map(|entry| entry.file_name()).collect()
     }
 
+    fn directories(&self, path: &Path, most: usize) -> Vec<OsString> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let is_directory =
+            |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        entries.filter(is_directory).take(most).map(|entry| entry.file_name()).collect()
+    }
+
     fn executable(&self, path: &Path) -> bool {
         rustix::fs::access(path, Access::EXEC_OK).is_ok()
     }

@@ -66,7 +66,6 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     }
     let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
     drop(record);
-    remove_unwanted(&wanted.sandbox);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
         Event::Ended(_) => None,
@@ -77,25 +76,6 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         (ExitStatus::NotStarted, None) => {
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
-        }
-    }
-}
-
-/// What the program made where it must not be, and where nothing could keep it from doing so.
-fn remove_unwanted(sandbox: &Sandbox) {
-    for path in &sandbox.unwanted {
-        if std::fs::symlink_metadata(path).is_err() {
-            continue;
-        }
-        match std::fs::remove_file(path) {
-            Ok(()) => crate::out::note(&format!(
-                "removed {}, which the run made: it would change which repository git uses here",
-                path.display()
-            )),
-            Err(e) => crate::out::note(&format!(
-                "the run made {}, which changes what git runs here, and it cannot be removed: {e}",
-                path.display()
-            )),
         }
     }
 }

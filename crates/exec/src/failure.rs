@@ -65,6 +65,7 @@ pub enum Stage {
     SymlinkNotLink,
     Chmod,
     Mask,
+    Pin,
     Pivot,
     UnmountOld,
     OldRootLeft,
@@ -124,7 +125,7 @@ stages! {
     SwitchIds Loopback Hostname Source SourceRace Slave RootTmpfs Scratch Parents Create
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
-    OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pivot
+    OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pin Pivot
     UnmountOld OldRootLeft JoinUserAfter UserLimit CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
     Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
     DeathSignal Dumpable Wait Died Block ServeSocket

@@ -15,6 +15,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use swathe_plan::model::MAX_STAND_IN;
 use swathe_sys::process::{self, Fork};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use swathe_sys::rustix::fs::{self, AtFlags, FileType, FlockOperation};
@@ -25,8 +26,13 @@ use swathe_sys::rustix::net::{
 };
 use swathe_sys::{Errno, rustix};
 
-/// Permission bits of a placeholder, which no other file is likely to have: nothing but sticky.
-pub const PLACEHOLDER_MODE: u32 = 0o1000;
+/// Permission bits of placeholders, which no other files are likely to have: a file that cannot be
+/// read, one that can, a directory.
+pub const UNREADABLE_MODE: u32 = 0o1000;
+/// See [`UNREADABLE_MODE`].
+pub const TEXT_MODE: u32 = 0o1444;
+/// See [`UNREADABLE_MODE`].
+pub const DIRECTORY_MODE: u32 = 0o1555;
 
 /// Nanoseconds between two looks at whether the sandbox is gone: from the first, doubling.
 const FIRST_PAUSE: i64 = 1_000_000;
@@ -156,16 +162,23 @@ fn remove(task: &Task) -> bool {
         return made.st_nlink == 0;
     }
     if alone && is_placeholder(&made) {
-        let _ = fs::unlinkat(&task.dir, &task.name, AtFlags::empty());
+        let directory = FileType::from_raw_mode(made.st_mode) == FileType::Directory;
+        // A directory that somebody has put something into stays.
+        let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let _ = fs::unlinkat(&task.dir, &task.name, flags);
     }
     true
 }
 
 /// Whether a file is a placeholder, of this sandbox or of another.
 pub fn is_placeholder(stat: &fs::Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && stat.st_mode & 0o7777 == PLACEHOLDER_MODE
-        && stat.st_size == 0
+    match (FileType::from_raw_mode(stat.st_mode), stat.st_mode & 0o7777) {
+        (FileType::RegularFile, UNREADABLE_MODE) => stat.st_size == 0,
+        // With the line break.
+        (FileType::RegularFile, TEXT_MODE) => stat.st_size <= MAX_STAND_IN as i64 + 1,
+        (FileType::Directory, DIRECTORY_MODE) => true,
+        _ => false,
+    }
 }
 
 /// Locks a placeholder for as long as it is open.

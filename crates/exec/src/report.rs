@@ -205,6 +205,7 @@ fn subject(plan: &Plan, failure: &Failure, op: Option<&FileOp>) -> Bytes {
             bytes(&[b"Can't chmod ", mode.as_bytes(), b" ", d])
         }
         Stage::Mask => bytes(&[b"Can't mask ", d]),
+        Stage::Pin => bytes(&[b"Can't pin ", d]),
         _ => elsewhere(plan, failure),
     }
 }

@@ -3,7 +3,9 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::model::{BindSource, CapOp, EnvOp, FdNumber, FileOp, Plan, UserNamespace};
+use crate::model::{
+    BindSource, CapOp, EnvOp, FdNumber, FileOp, MAX_STAND_IN, Plan, StandIn, Step, UserNamespace,
+};
 use crate::serve::OVERFLOW_UID;
 use crate::tables;
 
@@ -99,6 +101,7 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             life.as_pid_1 && !life.lock_files.is_empty(),
             "Specifying --as-pid-1 and --lock-file is not permitted",
         ),
+        (plan.steps.iter().any(has_long_text), "--mask-text takes a text of at most 63 bytes"),
         (ns.net && ns.join_net.is_some(), "--netns is not compatible with --unshare-net"),
         (life.end_with_command && !ns.pid, "Specifying --end-with-command requires --unshare-pid"),
         (
@@ -208,4 +211,9 @@ pub fn variable<'a>(env: &'a [Cow<'_, [u8]>], name: &str) -> Option<&'a [u8]> {
 
 fn is_named(entry: &[u8], name: &[u8]) -> bool {
     entry.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='))
+}
+
+/// Whether a step's stand-in would be mistaken for a file of somebody's.
+fn has_long_text(step: &Step) -> bool {
+    matches!(&step.op, FileOp::Mask { stand_in: StandIn::Text(text), .. } if text.len() > MAX_STAND_IN)
 }

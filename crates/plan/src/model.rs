@@ -205,7 +205,27 @@ pub enum FileOp {
     },
     Mask {
         dest: BoxPath,
+        /// What stands in for it meanwhile where it does not exist.
+        stand_in: StandIn,
     },
+    /// Keeps a name from being removed, renamed or replaced.
+    Pin {
+        dest: BoxPath,
+    },
+}
+
+/// The longest text of [`StandIn::Text`], in bytes.
+pub const MAX_STAND_IN: usize = 63;
+
+/// What a mask puts where nothing is. Programs of the host see it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandIn {
+    /// An unreadable file.
+    Unreadable,
+    /// An empty directory.
+    Directory,
+    /// A readable file with this text and a line break.
+    Text(Bytes),
 }
 
 impl FileOp {
@@ -224,7 +244,8 @@ impl FileOp {
             | Self::BindData { dest, .. }
             | Self::Symlink { dest, .. }
             | Self::Chmod { path: dest, .. }
-            | Self::Mask { dest } => dest,
+            | Self::Mask { dest, .. }
+            | Self::Pin { dest } => dest,
         }
     }
 }

@@ -78,6 +78,9 @@ pub enum Opt {
     ForwardSignals,
     Pty,
     Mask,
+    MaskDir,
+    MaskText,
+    Pin,
     Rlimit,
     Inodes,
     DefaultTmpfsSize,
@@ -342,6 +345,12 @@ Extensions {
         "One object a line with the members message, step, option, argument, errno, cause and fix.";
     Mask "--mask" DEST, Each, "hide a file or directory, and keep it from being created",
         "What exists is covered by something empty and unreadable. What does not exist cannot be created by the sandbox; what the host creates there later, where the sandbox cannot write, is visible. Links are followed. The directories above cannot be renamed inside, and are file systems of their own to rename(2) and link(2). Nothing is left behind on the host. A second bind mount of the same directory shows the path again: mask it there too.";
+    MaskDir "--mask-dir" DEST, Each, "as --mask, but what is missing is an empty directory",
+        "What exists is covered by an empty directory or file that can be read. While the sandbox lives the host has an empty directory there, too.";
+    MaskText "--mask-text" &[arg("TEXT", Kind::Text), arg("DEST", Kind::BoxPath)], Each, "as --mask, but what is missing is a file of one line",
+        "What exists is covered by a readable file that holds TEXT, of at most 63 bytes, and a line break. While the sandbox lives the host has such a file there, too: programs of the host that look for it find something harmless.";
+    Pin "--pin" DEST, Each, "keep a name from being removed, renamed or replaced",
+        "What is at DEST is mounted on itself; a symbolic link is not followed. The contents of a directory or file can still change.";
     ForwardSignals "--forward-signals" NONE, Flag, "pass signals sent to bwrap on to the command",
         "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. When the command stops, bwrap stops too, so that a shell's job control works.";
     Pty "--pty" NONE, Flag, "give the command a terminal of its own",

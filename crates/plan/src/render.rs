@@ -2,7 +2,7 @@
 
 use crate::model::{
     Access, BindSource, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, IdRange, Limit, OverlayUpper,
-    Plan, UserNamespace,
+    Plan, StandIn, UserNamespace,
 };
 use crate::options::{self, Opt};
 use crate::tables;
@@ -168,7 +168,12 @@ fn file_op(op: &FileOp, w: &mut Words) {
         FileOp::Chmod { mode, path } => {
             w.option(Opt::Chmod, [format!("{mode:o}").as_bytes(), &path.0]);
         }
-        FileOp::Mask { dest } => w.option(Opt::Mask, [&dest.0]),
+        FileOp::Mask { dest, stand_in } => match stand_in {
+            StandIn::Unreadable => w.option(Opt::Mask, [&dest.0]),
+            StandIn::Directory => w.option(Opt::MaskDir, [&dest.0]),
+            StandIn::Text(text) => w.option(Opt::MaskText, [text, &dest.0]),
+        },
+        FileOp::Pin { dest } => w.option(Opt::Pin, [&dest.0]),
     }
 }
 

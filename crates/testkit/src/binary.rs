@@ -210,7 +210,12 @@ pub(crate) fn user() -> u32 {
 }
 
 /// `path`, or a copy of it where every user can run it, when a directory above it is private.
-fn reachable(path: &Path) -> PathBuf {
+///
+/// # Panics
+///
+/// When it cannot be copied.
+#[must_use]
+pub fn reachable(path: &Path) -> PathBuf {
     let public =
         |path: &Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
     if path.ancestors().all(public) {

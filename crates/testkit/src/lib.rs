@@ -19,7 +19,7 @@ mod run;
 mod temp;
 mod terminal;
 
-pub use binary::{Bwrap, Side, Who, caller, notice, probe, under_test, usr};
+pub use binary::{Bwrap, Side, Who, caller, notice, probe, reachable, under_test, usr};
 pub use run::{Ended, Outcome, Run, Running, data, pipe};
 pub use temp::TempDir;
 pub use terminal::Terminal;

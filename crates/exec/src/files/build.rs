@@ -66,7 +66,8 @@ impl Builder<'_> {
             }
             FileOp::Symlink { .. } => self.symlink(index),
             FileOp::Chmod { mode, .. } => self.chmod(index, *mode),
-            FileOp::Mask { .. } => self.mask(index),
+            FileOp::Mask { stand_in, .. } => self.mask(index, stand_in),
+            FileOp::Pin { .. } => self.pin_name(index),
         }
     }
 

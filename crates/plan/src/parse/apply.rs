@@ -7,7 +7,7 @@ use super::values::{
 use super::{Fault, Parser, Request};
 use crate::model::{
     Access, BindSource, BoxPath, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    OverlayUpper, Step, UserNamespace,
+    OverlayUpper, StandIn, Step, UserNamespace,
 };
 use crate::options::{self, Opt};
 use alloc::format;
@@ -95,7 +95,12 @@ impl Parser {
             },
             Opt::Symlink => FileOp::Symlink { target: values[0].to_vec(), dest: dest(1) },
             Opt::Chmod => FileOp::Chmod { mode: octal(values[0], "--chmod")?, path: dest(1) },
-            Opt::Mask => FileOp::Mask { dest: dest(0) },
+            Opt::Mask => FileOp::Mask { dest: dest(0), stand_in: StandIn::Unreadable },
+            Opt::MaskDir => FileOp::Mask { dest: dest(0), stand_in: StandIn::Directory },
+            Opt::MaskText => {
+                FileOp::Mask { dest: dest(1), stand_in: StandIn::Text(values[0].to_vec()) }
+            }
+            Opt::Pin => FileOp::Pin { dest: dest(0) },
             Opt::OverlaySrc => {
                 self.layers.push(HostPath(values[0].to_vec()));
                 return Ok(true);

@@ -7,8 +7,8 @@
 use swathe_plan::Plan;
 use swathe_plan::model::{
     Access, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, Step, UserLimit,
-    UserNamespace,
+    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, StandIn, Step,
+    UserLimit, UserNamespace,
 };
 use swathe_plan::options::{Opt, TABLE};
 use swathe_plan::tables::{ALL_CAPABILITIES, MAX_USER_LIMIT, RESOURCES, USER_LIMITS};
@@ -194,7 +194,7 @@ pub fn plan(s: &mut Source<'_>) -> Plan {
 
 /// One operation on the file tree.
 pub fn file_op(s: &mut Source<'_>) -> FileOp {
-    match s.below(14) {
+    match s.below(15) {
         0 => FileOp::Bind {
             source: BindSource::Path { path: s.host(), optional: s.flag() },
             dest: s.dest(),
@@ -219,7 +219,12 @@ pub fn file_op(s: &mut Source<'_>) -> FileOp {
         }
         11 => FileOp::Symlink { target: s.path(), dest: s.dest() },
         12 => FileOp::Chmod { mode: s.number(0o7777) as u32, path: s.dest() },
-        _ => FileOp::Mask { dest: s.dest() },
+        13 => FileOp::Pin { dest: s.dest() },
+        _ => {
+            let stand_in =
+                s.pick(&[StandIn::Unreadable, StandIn::Directory, StandIn::Text(b".".to_vec())]);
+            FileOp::Mask { dest: s.dest(), stand_in }
+        }
     }
 }
 

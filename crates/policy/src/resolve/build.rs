@@ -41,9 +41,6 @@ pub struct Sandbox {
     pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
-    /// Files that did not exist, that nothing could be put in the place of, and that must not be
-    /// there when the run is over.
-    pub unwanted: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -59,8 +56,7 @@ pub(super) struct Build<'a> {
     pub visible: Vec<PathBuf>,
     pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
-    pub unwanted: Vec<PathBuf>,
-    /// Protected paths that do not exist: placeholders stand in for them.
+    /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
 }
 
@@ -83,7 +79,6 @@ impl<'a> Build<'a> {
             visible: Vec::new(),
             shown: Vec::new(),
             writable: Vec::new(),
-            unwanted: Vec::new(),
             masked: Vec::new(),
         }
     }
@@ -179,7 +174,6 @@ impl<'a> Build<'a> {
             program,
             shown: self.shown,
             writable: self.writable,
-            unwanted: self.unwanted,
         })
     }
 }

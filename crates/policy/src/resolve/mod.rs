@@ -63,6 +63,8 @@ pub trait Files {
     fn read(&self, path: &Path, most: usize) -> Option<Vec<u8>>;
     /// The names in a directory, at most `most`, in any order.
     fn list(&self, path: &Path, most: usize) -> Vec<OsString>;
+    /// The names of directories in a directory, not of links to some; at most `most`, in any order.
+    fn directories(&self, path: &Path, most: usize) -> Vec<OsString>;
     /// Whether this user may execute the file.
     fn executable(&self, path: &Path) -> bool;
     /// What a program needs.
