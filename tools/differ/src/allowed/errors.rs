@@ -109,8 +109,14 @@ pub(super) fn lock_first(differences: &mut [Difference], case: &Case) -> bool {
         d.ours.retain(|l| Some(l) != told);
         d.oracle.len() != before
     };
+    let status = |d: &mut Difference| {
+        let before = d.oracle.len();
+        d.oracle.retain(|line| !line.contains("exit-code"));
+        d.oracle.len() != before
+    };
     let lines = ["stderr-first", "stderr-rest"];
     filter(differences, "ran", clear)
+        | filter(differences, "json", status)
         | lines.iter().fold(false, |any, label| filter(differences, label, noise) | any)
 }
 
