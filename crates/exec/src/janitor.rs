@@ -15,7 +15,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use swathe_plan::model::MAX_STAND_IN;
+use swathe_plan::model::StandIn;
 use swathe_sys::process::{self, Fork};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use swathe_sys::rustix::fs::{self, AtFlags, FileType, FlockOperation};
@@ -25,14 +25,6 @@ use swathe_sys::rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use swathe_sys::{Errno, rustix};
-
-/// Permission bits of placeholders, which no other files are likely to have: a file that cannot be
-/// read, one that can, a directory.
-pub const UNREADABLE_MODE: u32 = 0o1000;
-/// See [`UNREADABLE_MODE`].
-pub const TEXT_MODE: u32 = 0o1444;
-/// See [`UNREADABLE_MODE`].
-pub const DIRECTORY_MODE: u32 = 0o1555;
 
 /// Nanoseconds between two looks at whether the sandbox is gone: from the first, doubling.
 const FIRST_PAUSE: i64 = 1_000_000;
@@ -172,11 +164,10 @@ fn remove(task: &Task) -> bool {
 
 /// Whether a file is a placeholder, of this sandbox or of another.
 pub fn is_placeholder(stat: &fs::Stat) -> bool {
-    match (FileType::from_raw_mode(stat.st_mode), stat.st_mode & 0o7777) {
-        (FileType::RegularFile, UNREADABLE_MODE) => stat.st_size == 0,
-        // With the line break.
-        (FileType::RegularFile, TEXT_MODE) => stat.st_size <= MAX_STAND_IN as i64 + 1,
-        (FileType::Directory, DIRECTORY_MODE) => true,
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => StandIn::is(true, stat.st_mode & 0o7777, size),
+        FileType::RegularFile => StandIn::is(false, stat.st_mode & 0o7777, size),
         _ => false,
     }
 }

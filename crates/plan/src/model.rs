@@ -228,6 +228,34 @@ pub enum StandIn {
     Text(Bytes),
 }
 
+/// Permission bits of stand-ins, which no other files are likely to have.
+const UNREADABLE_MODE: u32 = 0o1000;
+const DIRECTORY_MODE: u32 = 0o1555;
+const TEXT_MODE: u32 = 0o1444;
+
+impl StandIn {
+    /// Its permission bits.
+    pub fn mode(&self) -> u32 {
+        match self {
+            Self::Unreadable => UNREADABLE_MODE,
+            Self::Directory => DIRECTORY_MODE,
+            Self::Text(_) => TEXT_MODE,
+        }
+    }
+
+    /// Whether a file of this kind, these permission bits and this size is one, of whatever
+    /// sandbox.
+    pub fn is(directory: bool, mode: u32, size: u64) -> bool {
+        match (directory, mode) {
+            (true, DIRECTORY_MODE) => true,
+            (false, UNREADABLE_MODE) => size == 0,
+            // With the line break.
+            (false, TEXT_MODE) => size <= MAX_STAND_IN as u64 + 1,
+            _ => false,
+        }
+    }
+}
+
 impl FileOp {
     /// The path inside the sandbox that the operation is about.
     pub fn dest(&self) -> &BoxPath {

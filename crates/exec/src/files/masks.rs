@@ -4,7 +4,7 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
 use crate::files::mounts::{Attrs, fd_path};
 use crate::files::root::{Attach, kind_of};
-use crate::janitor::{self, DIRECTORY_MODE, TEXT_MODE, UNREADABLE_MODE};
+use crate::janitor;
 use alloc::borrow::ToOwned;
 use alloc::ffi::CString;
 use alloc::format;
@@ -241,11 +241,7 @@ impl Builder<'_> {
 
 /// Makes what stands in for a missing path.
 fn make(dir: &OwnedFd, name: &CStr, stand_in: &StandIn) -> core::result::Result<(), Errno> {
-    let mode = Mode::from_raw_mode(match stand_in {
-        StandIn::Unreadable => UNREADABLE_MODE,
-        StandIn::Directory => DIRECTORY_MODE,
-        StandIn::Text(_) => TEXT_MODE,
-    });
+    let mode = Mode::from_raw_mode(stand_in.mode());
     if *stand_in == StandIn::Directory {
         fs::mkdirat(dir, name, mode)?;
     }

@@ -53,7 +53,8 @@ pub struct Needs {
 
 /// The host's files, as far as a plan depends on them.
 pub trait Files {
-    /// What is there, links not followed; `None` when nothing is, or it cannot be seen.
+    /// What is there, links not followed; `None` when nothing is, or it cannot be seen, or it stands
+    /// in for something that another sandbox must not make.
     fn kind(&self, path: &Path) -> Option<Kind>;
     /// The text of a symbolic link.
     fn link(&self, path: &Path) -> Option<PathBuf>;
