@@ -6,6 +6,7 @@ mod app;
 mod doctor;
 mod explain;
 mod host;
+mod limits;
 mod out;
 mod processes;
 mod profile;

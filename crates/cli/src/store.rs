@@ -21,7 +21,7 @@ const SYSTEM: [&str; 3] =
 /// # Errors
 /// The host cannot be asked.
 pub fn environment() -> Result<Environment, Failure> {
-    Ok(crate::wanted::environment(&crate::host::probe()?))
+    Ok(crate::wanted::environment(&crate::host::probe(&crate::host::layers())?))
 }
 
 /// A regular file of at most so many bytes.

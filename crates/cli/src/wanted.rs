@@ -6,6 +6,7 @@ use crate::store::{self, Apps, Profiles};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use swathe_host::layers::Delegation;
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
@@ -43,6 +44,8 @@ pub struct Options {
 pub struct Wanted {
     /// The plan.
     pub sandbox: Sandbox,
+    /// A cgroup that can be divided, and the machine's memory.
+    pub group: Option<(Delegation, u64)>,
     /// The app whose intents are in force.
     pub app: Option<App>,
 }
@@ -80,7 +83,8 @@ pub fn resolve(
     id: &str,
     ask: Ask,
 ) -> Result<Wanted, Failure> {
-    let host = crate::host::probe()?;
+    let layers = crate::host::layers();
+    let host = crate::host::probe(&layers)?;
     let env = environment(&host);
     let app = match &options.app {
         Some(id) => Some(app_policy(id, &env, ask)?),
@@ -107,7 +111,8 @@ pub fn resolve(
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
-    Ok(Wanted { sandbox, app })
+    let group = layers.cgroup.map(|delegation| (delegation, host.memory));
+    Ok(Wanted { sandbox, group, app })
 }
 
 /// What an app declares and its user granted.
