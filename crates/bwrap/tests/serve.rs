@@ -416,6 +416,64 @@ fn floods(b: &Bwrap) {
     session.stop(0);
 }
 
+/// A command whose text is long, or in a file on a disk, runs like any other.
+fn long_texts(b: &Bwrap) {
+    let session = Session::serve(b, "--ro-bind / / --dev /dev --unshare-pid");
+    let long = "x".repeat(100_000);
+    let words: Vec<&str> = std::iter::repeat_n("y", 3000).collect();
+    let text = "echo $# ${#1}";
+    assert_eq!(session.run(&["sh", "-c", text, "sh", &long]), (0, "1 100000\n".to_owned()));
+    let argv = [&["sh", "-c", text, "sh"][..], &words].concat();
+    assert_eq!(session.run(&argv), (0, "3000 1\n".to_owned()));
+    let temp = b.temp();
+    let (run, text) = Client::text(&["sh", "-c", "exit 9"], &[], "", false, &[]);
+    temp.file("text", &String::from_utf8(text).expect("text"));
+    let file = std::fs::File::open(temp.path().join("text")).expect("open");
+    let null = std::fs::File::open("/dev/null").expect("open");
+    let client = session.connect();
+    client.send_raw(&Request::Run(run).encode(), &[&file, &null, &null, &null]);
+    assert_eq!(client.ends(), 9);
+    session.stop(0);
+}
+
+/// A program that cannot be opened for a long time (somebody has a lease on it) holds up its own
+/// command only, is run when it can be, and once.
+fn a_slow_program(b: &Bwrap) {
+    use std::os::fd::AsRawFd as _;
+    let temp = b.temp();
+    temp.file("slow", "#!/bin/sh\necho ran; exit 5\n");
+    temp.mode("slow", 0o755);
+    let words = format!("--ro-bind / / --dev /dev --ro-bind {0} {0} --unshare-pid", temp.at(""));
+    let session = Session::serve(b, &words);
+    let file = std::fs::File::open(temp.at("slow")).expect("open");
+    // SAFETY: numbers only. SIGURG, which is ignored, instead of SIGIO when somebody waits.
+    unsafe {
+        assert_eq!(libc::fcntl(file.as_raw_fd(), 10, libc::SIGURG), 0, "F_SETSIG");
+        if libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) != 0 {
+            notice("the file system of the tests has no leases: a slow program is not tried");
+            return session.stop(0);
+        }
+    }
+    let (out, write) = pipe();
+    let null = std::fs::File::open("/dev/null").expect("open");
+    let client = session.connect();
+    let path = temp.at("slow");
+    client.ask(&[&path], &[], "", false, &[], &[&null, &write, &null]);
+    drop(write);
+    for _ in 0..5 {
+        assert_eq!(session.run(&["true"]).0, 0);
+    }
+    // One that waits can be given up, too.
+    let second = session.connect();
+    second.ask_plain(&[&path], &[], "");
+    drop(second);
+    assert_eq!(session.run(&["true"]).0, 0);
+    drop(file);
+    assert_eq!(client.ends(), 5);
+    assert_eq!(std::io::read_to_string(out).expect("text"), "ran\n");
+    session.stop(0);
+}
+
 /// Whoever is not the sandbox's user is not heard: neither another user nor, where the sandbox has a
 /// user namespace and cannot tell it from others, root.
 fn other_users(b: &Bwrap) {
@@ -537,6 +595,8 @@ ours! {
     the_launcher_is_killed,
     hostile_clients,
     floods,
+    long_texts,
+    a_slow_program,
     other_users,
     the_payload_is_not_heard,
     pid_1_is_private,
