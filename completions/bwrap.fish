@@ -10,7 +10,7 @@ function __bwrap_at
     while test $at -le $count
         set -l kinds
         switch $words[$at]
-            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --assume-kernel
+            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --serve --assume-kernel
                 set kinds nothing
             case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask
                 set kinds path
@@ -150,6 +150,7 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --netns -d 'join the net
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --end-with-command -d 'end all processes of the sandbox when the command ends'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit namespaces, watches and the like inside'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --serve -d 'run more commands in the sandbox, asked for over the socket FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --assume-kernel -d 'do as on an older kernel, for tests'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a '(__fish_complete_command)'
 complete -c bwrap -n 'test (__bwrap_at) = nothing' -f

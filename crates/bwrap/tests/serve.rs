@@ -427,7 +427,7 @@ fn long_texts(b: &Bwrap) {
     assert_eq!(session.run(&argv), (0, "3000 1\n".to_owned()));
     let temp = b.temp();
     let (run, text) = Client::text(&["sh", "-c", "exit 9"], &[], "", false, &[]);
-    temp.file("text", &String::from_utf8(text).expect("text"));
+    temp.file("text", String::from_utf8(text).expect("text"));
     let file = std::fs::File::open(temp.path().join("text")).expect("open");
     let null = std::fs::File::open("/dev/null").expect("open");
     let client = session.connect();
