@@ -214,6 +214,46 @@ fn many(b: &Bwrap) {
     session.stop(0);
 }
 
+/// The Landlock domain holds for the first command and for those that are entered: an abstract socket
+/// of outside is out of reach. It is one domain: they reach each other's.
+fn one_landlock_domain(b: &Bwrap) {
+    use std::os::linux::net::SocketAddrExt as _;
+    let Some(python) = python() else { return };
+    let name = format!("swathe-test-{}-{}", std::process::id(), b.uid());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let _outside = std::os::unix::net::UnixListener::bind_addr(&address).expect("listen");
+    let try_it = |name: &str| {
+        format!(
+            "import socket
+try:
+    socket.socket(socket.AF_UNIX).connect('\\0{name}')
+    print('reached')
+except PermissionError:
+    print('refused')"
+        )
+    };
+    for (option, expected) in [("", "reached\n"), ("--scope-abstract-sockets", "refused\n")] {
+        let words = format!("--ro-bind / / --dev /dev --unshare-pid {option}");
+        let session = Session::start(b, &words, &format!("{python} -c"), Some(&try_it(&name)));
+        assert_eq!(String::from_utf8_lossy(&session.wait().out), expected, "the first, {option}");
+        let session = Session::serve(b, &words);
+        assert_eq!(session.run(&[python, "-c", &try_it(&name)]).1, expected, "{option}");
+        let inside = format!("{name}-inside");
+        let listen = format!(
+            "import socket, os, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind('\\0{inside}')
+s.listen()
+if os.fork(): os._exit(0)
+os.closerange(0, 3)
+s.accept()"
+        );
+        assert_eq!(session.run(&[python, "-c", &listen]).0, 0);
+        assert_eq!(session.run(&[python, "-c", &try_it(&inside)]).1, "reached\n", "{option}");
+        session.stop(0);
+    }
+}
+
 /// What a command leaves running lives on, and another command can signal it: also where signals
 /// are scoped, since all are in one Landlock domain.
 fn background_lives_on(b: &Bwrap) {
@@ -588,6 +628,7 @@ ours! {
     environment_and_directory,
     signals,
     many,
+    one_landlock_domain,
     background_lives_on,
     a_client_that_goes,
     terminals,
