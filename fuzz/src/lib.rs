@@ -24,6 +24,7 @@ pub mod mountinfo;
 pub mod needs;
 pub mod round_trip;
 pub mod seccomp;
+pub mod serve;
 pub mod tree;
 pub mod values;
 pub mod view;
@@ -32,11 +33,12 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
     ("seccomp", seccomp::run),
+    ("serve", serve::run),
     ("mountinfo", mountinfo::run),
     ("message", message::run),
     ("diagnostics", diagnostics::run),
