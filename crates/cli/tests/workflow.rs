@@ -15,7 +15,8 @@ const WORKS: &[(&str, &str)] = &[
     ("merge", "git switch -q -c m; echo m >m; git add m; git commit -q -m m; git switch -q main; git merge -q m"),
     ("rebase", "git switch -q -c r; echo r >r; git add r; git commit -q -m r; git switch -q main; \
         echo s >s; git add s; git commit -q -m s; git switch -q r; git rebase -q main; git log --oneline | grep ' s'"),
-    ("cherry-pick and tag", "git tag t; echo c >c; git add c; git commit -q -m c; git switch -q -c d t; git cherry-pick main >/dev/null"),
+    ("cherry-pick and tag", "git tag t; echo c >c; git add c; git commit -q -m c; c=$(git rev-parse HEAD); \
+        git switch -q -c d t; git cherry-pick $c >/dev/null"),
     ("reset and clean", "echo z >z; git reset -q --hard; git clean -q -f; test ! -e z"),
     ("fetch", "git clone -q . remote; (cd remote; echo f >f; git add f; git commit -q -m f); git fetch -q ./remote main; \
         git merge -q FETCH_HEAD; test -e f; rm -rf remote"),
@@ -29,6 +30,7 @@ const WORKS: &[(&str, &str)] = &[
 fn git_works(place: &Place) {
     place.repository();
     for (name, text) in WORKS {
+        place.host("git switch -q main");
         let ran = place.inside("-w", &format!("set -e; {text}")).go();
         assert_eq!(ran.ended.shell(), 0, "{name}: {ran}");
         assert_eq!(place.host("git status --porcelain --ignored"), "", "{name}");
