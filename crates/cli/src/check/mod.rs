@@ -84,9 +84,8 @@ fn check(options: &Options) -> Result<Vec<Row>, Failure> {
     let outside = side(&program, None, &host.home, writable)?;
     let inside = side(&program, Some(options), &host.home, writable)?;
     let absent = || Finding::Killed(0);
-    let find = |side: &BTreeMap<String, Finding>, id: &str| {
-        side.get(id).cloned().unwrap_or_else(absent)
-    };
+    let find =
+        |side: &BTreeMap<String, Finding>, id: &str| side.get(id).cloned().unwrap_or_else(absent);
     Ok(probes::all()
         .map(|probe| Row::new(probe, find(&inside, probe.id), find(&outside, probe.id)))
         .collect())
@@ -147,9 +146,9 @@ fn judged(stage: &Stage, suffix: &str, finding: Finding) -> Finding {
     }
     match finding {
         Finding::Open(_) => Finding::Closed("nothing of it is seen outside".to_owned()),
-        Finding::Killed(_) | Finding::Hung => {
-            Finding::Closed("it did not survive the attempt, and nothing is seen outside".to_owned())
-        }
+        Finding::Killed(_) | Finding::Hung => Finding::Closed(
+            "it did not survive the attempt, and nothing is seen outside".to_owned(),
+        ),
         finding => finding,
     }
 }

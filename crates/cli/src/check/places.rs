@@ -147,10 +147,32 @@ const RUNTIME: &[(&str, &[&str])] = &[
 ];
 
 /// Directories that probes compare with the host's own.
-const COMPARED: [&str; 22] = [
-    "/", "/boot", "/dev", "/dev/shm", "/etc", "/home", "/media", "/mnt", "/opt", "/root", "/run",
-    "/srv", "/sys/class", "/tmp", "/usr", "/var", "/var/lib", "/var/log", "/var/mail",
-    "/var/spool", "/var/tmp", "/sys/devices",
+const COMPARED: [&str; 25] = [
+    "/",
+    "/sys/block",
+    "/sys/bus",
+    "/var/log/journal",
+    "/boot",
+    "/dev",
+    "/dev/shm",
+    "/etc",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/run",
+    "/srv",
+    "/sys/class",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/var/lib",
+    "/var/log",
+    "/var/mail",
+    "/var/spool",
+    "/var/tmp",
+    "/sys/devices",
 ];
 
 /// What exists, by kind. Paths that are not UTF-8 are left out. `own`: the check's directory.
@@ -187,7 +209,9 @@ pub fn find(home: &Path, own: &Path) -> BTreeMap<String, Vec<PathBuf>> {
         add("display", Path::new("/tmp/.X11-unix").join(name));
     }
     add("canary-socket", own.join("outside/socket"));
-    for base in bases[2].1.iter().map(PathBuf::as_path).chain([home, Path::new("/run"), Path::new("/tmp")]) {
+    for base in
+        bases[2].1.iter().map(PathBuf::as_path).chain([home, Path::new("/run"), Path::new("/tmp")])
+    {
         for path in sockets(base) {
             add("sockets", path);
         }
@@ -225,9 +249,11 @@ fn sockets(directory: &Path) -> Vec<PathBuf> {
             found.push(path);
         } else if kind.is_dir() {
             let below = names(&path).into_iter().map(|name| path.join(name));
-            found.extend(below.filter(|path| {
-                path.symlink_metadata().is_ok_and(|m| m.file_type().is_socket())
-            }));
+            found.extend(
+                below.filter(|path| {
+                    path.symlink_metadata().is_ok_and(|m| m.file_type().is_socket())
+                }),
+            );
         }
     }
     found

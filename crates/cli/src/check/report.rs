@@ -116,7 +116,10 @@ pub fn table(out: &mut Printer, rows: &[Row], verbose: bool) {
     if unclear > 0 {
         out.plain(", ").styled(Style::Yellow, &format!("{unclear} unclear"));
     }
-    out.line(&format!(", {} n/a here (not open without a sandbox either)", count(Verdict::NotHere)));
+    out.line(&format!(
+        ", {} n/a here (not open without a sandbox either)",
+        count(Verdict::NotHere)
+    ));
 }
 
 fn line(out: &mut Printer, row: &Row) {

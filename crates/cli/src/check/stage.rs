@@ -70,7 +70,8 @@ impl Stage {
     /// Plants everything. `inside`: for the sandbox, and not for the control.
     pub fn new(home: &Path, inside: bool, writable: bool) -> Result<Self, Failure> {
         let random = random()?;
-        let (token, name) = (format!("canary-{}", &random[..24]), format!("swathe-check-{}", &random[24..40]));
+        let (token, name) =
+            (format!("canary-{}", &random[..24]), format!("swathe-check-{}", &random[24..40]));
         let directory = std::env::temp_dir()
             .canonicalize()
             .map_err(|e| cannot("find the temporary directory", &e))?
@@ -117,7 +118,9 @@ impl Stage {
             token: token.chars().rev().collect(),
             work,
             shown: directory.join("shown"),
-            leaked: std::fs::metadata(&outside).map(|m| vec![(m.dev(), m.ino())]).unwrap_or_default(),
+            leaked: std::fs::metadata(&outside)
+                .map(|m| vec![(m.dev(), m.ino())])
+                .unwrap_or_default(),
             outside,
             scratch,
             abstract_name: name.clone(),

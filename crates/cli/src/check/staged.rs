@@ -71,6 +71,8 @@ pub fn victim(arguments: &HiddenArguments) -> Result<u8, Failure> {
     let cannot = |e: rustix::io::Errno| Failure::new(format!("cannot wait for signals: {e}"));
     let signals = SignalSet::new(&[Signal::USR1.as_raw(), Signal::USR2.as_raw()]);
     signals.block().map_err(cannot)?;
+    // The session's end.
+    swathe_sys::probe::ignore(Signal::HUP.as_raw()).map_err(cannot)?;
     let fd = signals.descriptor().map_err(cannot)?;
     let end = Instant::now() + LIFE;
     while facts.outside.exists() && Instant::now() < end {

@@ -5,7 +5,7 @@ use crate::check::probe::{
     Class, Finding, Layer, Probe, absent, any, closed, open, probe, reached, tried, words,
 };
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, XattrFlags,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, XattrFlags,
 };
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -67,14 +67,18 @@ pub const PROBES: &[Probe] = &[
             Err(e) => closed(words(e)),
         }
     }),
-    probe("ro-reopen", Escape, Mount, "reopen a descriptor of it for writing", |f| {
-        match File::open(file(f)) {
+    probe(
+        "ro-reopen",
+        Escape,
+        Mount,
+        "reopen a descriptor of it for writing",
+        |f| match File::open(file(f)) {
             Ok(held) => tried(
                 OpenOptions::new().append(true).open(format!("/proc/self/fd/{}", held.as_raw_fd())),
             ),
             Err(e) => closed(words(e)),
-        }
-    }),
+        },
+    ),
     probe("ro-remount", Escape, Seccomp, "remount it writable", |f| {
         let flags = rustix::mount::MountFlags::BIND;
         match rustix::mount::mount_remount(&f.shown, flags, c"") {
@@ -97,8 +101,13 @@ pub const PROBES: &[Probe] = &[
     }),
     probe("proc-root", Leak, Namespace, "look through /proc/PID/root and cwd", |f| {
         let secret = relative(&f.outside).join("secret");
-        any(["1/root", "self/root", "self/cwd/../../../../../../../..", "1/cwd/../../../../../../.."]
-            .map(|path| holds(f, &Path::new("/proc").join(path).join(&secret))))
+        any([
+            "1/root",
+            "self/root",
+            "self/cwd/../../../../../../../..",
+            "1/cwd/../../../../../../..",
+        ]
+        .map(|path| holds(f, &Path::new("/proc").join(path).join(&secret))))
     }),
     probe("file-handle", Leak, Seccomp, "open a secret by its file handle", handle),
     probe("device-make", Escape, Seccomp, "make a device node", |f| {
@@ -121,7 +130,8 @@ pub const PROBES: &[Probe] = &[
         named(&["/dev/fuse", "/dev/cuse", "/dev/loop-control", "/dev/mapper/control"])
     }),
     probe("device-input", Leak, Mount, "open cameras, sound and input devices", |_| {
-        any(["/dev/input", "/dev/snd", "/dev/dri", "/dev/bus/usb"].map(entries)
+        any(["/dev/input", "/dev/snd", "/dev/dri", "/dev/bus/usb"]
+            .map(entries)
             .into_iter()
             .chain([named(&["/dev/video0", "/dev/uinput", "/dev/uhid"])]))
     }),
@@ -130,7 +140,7 @@ pub const PROBES: &[Probe] = &[
         named(&["/dev/kmsg", "/proc/kmsg"])
     }),
     probe("kernel-memory", Leak, Mount, "open /proc/kcore", |_| named(&["/proc/kcore"])),
-    probe("kernel-keys", Leak, Namespace, "read keys of others in /proc/keys", |f| {
+    probe("kernel-keys", Leak, Mount, "read keys of others in /proc/keys", |f| {
         if !f.has_key {
             return absent("no key could be made");
         }
@@ -157,6 +167,10 @@ pub const PROBES: &[Probe] = &[
     }),
     probe("proc-hardware", Escape, Mount, "change interrupts and buses in /proc", |_| {
         writable(&["/proc/irq/default_smp_affinity", "/proc/mtrr", "/proc/acpi/wakeup"])
+    }),
+    probe("proc-writable", Escape, Mount, "write anywhere else in /proc", |_| {
+        let mut left = MAX_PROC;
+        proc_writable(Path::new("/proc"), 0, &mut left)
     }),
     probe("uevent-helper", Escape, Mount, "change settings in /sys", |_| {
         writable(&["/sys/kernel/uevent_helper", "/sys/power/state", "/sys/kernel/mm/ksm/run"])
@@ -187,7 +201,7 @@ fn system(facts: &Facts, path: &str) -> Finding {
     match facts.is_the_hosts(Path::new(path)) {
         None => absent("this machine has none"),
         Some(false) => closed("not the host's directory"),
-        Some(true) => tried(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)),
+        Some(true) => tried(rustix::fs::access(path, Access::WRITE_OK)),
     }
 }
 
@@ -224,6 +238,41 @@ fn writable(paths: &[&str]) -> Finding {
     }))
 }
 
+/// The deepest that `/proc` is searched, and the most names.
+const PROC_DEPTH: usize = 3;
+const MAX_PROC: usize = 4096;
+
+/// Anything of `/proc` that may be written to, but processes' own files, and what other probes try.
+fn proc_writable(directory: &Path, depth: usize, left: &mut usize) -> Finding {
+    const OTHERS: [&str; 5] = ["self", "thread-self", "sys", "net", "mounts"];
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let process = depth == 0 && name.starts_with(|c: char| c.is_ascii_digit());
+        if process || (depth == 0 && OTHERS.contains(&name.as_ref())) {
+            continue;
+        }
+        if *left == 0 {
+            break;
+        }
+        *left -= 1;
+        let path = entry.path();
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && depth < PROC_DEPTH {
+            let found = proc_writable(&path, depth + 1, left);
+            if matches!(found, Finding::Open(_)) {
+                return found;
+            }
+        } else if path.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o002 == 0)
+            // What anybody may write to, the kernel guards itself.
+            && rustix::fs::access(&path, Access::WRITE_OK).is_ok()
+        {
+            return open(path.display().to_string());
+        }
+    }
+    closed("nothing")
+}
+
 fn entries(directory: &str) -> Finding {
     let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
     match names.take(1).next() {
@@ -256,7 +305,7 @@ fn is_other(path: &Path) -> bool {
 fn devices(wanted: fn(&Path) -> bool) -> Finding {
     let names = std::fs::read_dir("/dev").into_iter().flatten().flatten().take(MAX_DEVICES);
     let found = names.map(|entry| entry.path()).filter(|path| wanted(path));
-    let usable = |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+    let usable = |path: &PathBuf| rustix::fs::access(path, Access::READ_OK).is_ok();
     let found: Vec<PathBuf> = found.collect();
     match found.iter().find(|path| usable(path)) {
         Some(path) => open(path.display().to_string()),

@@ -24,9 +24,7 @@ pub const PROBES: &[Probe] = &[
     probe("home-history", Leak, Mount, "read histories of shells and programs", |f| {
         read(f, "history")
     }),
-    probe("home-start", Escape, Mount, "write start-up files of the shell", |f| {
-        write(f, "start")
-    }),
+    probe("home-start", Escape, Mount, "write start-up files of the shell", |f| write(f, "start")),
     probe("home-itself", Escape, Mount, "write in the home directory", home),
     probe("others-home", Leak, Mount, "list home directories", |f| list(f, "homes")),
     probe("canary-read", Leak, Mount, "read a file that only its owner may", |f| {
@@ -50,9 +48,7 @@ pub const PROBES: &[Probe] = &[
     probe("logs", Leak, Mount, "read /var/log", |f| list(f, "logs")),
     probe("spool", Leak, Mount, "list mail, jobs and data of services", |f| list(f, "services")),
     probe("machine-id", Leak, Mount, "read the machine's id", machine_id),
-    probe("hardware-id", Leak, Mount, "read serial numbers below /sys", |f| {
-        read(f, "hardware")
-    }),
+    probe("hardware-id", Leak, Mount, "read serial numbers below /sys", |f| read(f, "hardware")),
     probe("sysfs", Leak, Mount, "list the machine's devices in /sys", |f| list(f, "sysfs")),
     probe("host-name", Leak, Namespace, "read the machine's name", host_name),
     probe("host-name-file", Leak, Mount, "read the machine's name in /etc", |f| {
@@ -89,13 +85,12 @@ fn readable(path: impl AsRef<Path>) -> Finding {
     }
 }
 
+/// Only directories whose inode is known: one of that name may be there for what a sandbox has
+/// below it.
 fn list(facts: &Facts, kind: &str) -> Finding {
-    any(facts.places(kind).iter().map(|path| {
-        // The directory may be there for what a sandbox has below it.
-        match facts.is_the_hosts(path) {
-            Some(false) => closed("not the host's directory"),
-            _ => readable(path),
-        }
+    any(facts.places(kind).iter().filter_map(|path| match facts.is_the_hosts(path)? {
+        false => Some(closed("not the host's directory")),
+        true => Some(readable(path)),
     }))
 }
 

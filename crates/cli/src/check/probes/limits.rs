@@ -45,7 +45,9 @@ pub const PROBES: &[Probe] = &[
         let higher = files.maximum.map(|most| most.saturating_add(1));
         match higher {
             None => open("there is none"),
-            higher => tried(setrlimit(Resource::Nofile, Rlimit { current: higher, maximum: higher })),
+            higher => {
+                tried(setrlimit(Resource::Nofile, Rlimit { current: higher, maximum: higher }))
+            }
         }
     }),
     probe("inotify", Use, Limits, "use up the user's inotify instances", inotify),
@@ -56,9 +58,7 @@ pub const PROBES: &[Probe] = &[
     probe("fill-run", Use, Limits, "fill /run", |f| fill(f, Path::new("/run"))),
     probe("fill-dev", Use, Limits, "fill /dev", |f| fill(f, Path::new("/dev"))),
     probe("fill-home", Use, Limits, "fill the home directory", |f| fill(f, &f.home)),
-    probe("files-root", Use, Limits, "make files without bound in /", |f| {
-        files(f, Path::new("/"))
-    }),
+    probe("files-root", Use, Limits, "make files without bound in /", |f| files(f, Path::new("/"))),
     probe("files-tmp", Use, Limits, "… in /tmp", |f| files(f, Path::new("/tmp"))),
     probe("files-shm", Use, Limits, "… in /dev/shm", |f| files(f, Path::new("/dev/shm"))),
     probe("files-run", Use, Limits, "… in /run", |f| files(f, Path::new("/run"))),

@@ -1,8 +1,10 @@
 //! What root of a namespace of its own could do: each first becomes that, and then tries.
 
 use crate::check::facts::Facts;
-use crate::check::probe::{Class, Finding, Layer, Probe, absent, closed, open, probe, reached, words};
-use rustix::mount::{MountFlags, mount, mount_bind, mount_change, MountPropagationFlags};
+use crate::check::probe::{
+    Class, Finding, Layer, Probe, absent, closed, open, probe, reached, words,
+};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::UnshareFlags;
 use swathe_sys::probe::socket;
 use swathe_sys::process::unshare;

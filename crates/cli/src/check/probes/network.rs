@@ -1,7 +1,8 @@
 //! The network, and what is named machine-wide: abstract sockets, shared memory, queues, keys.
 
-
-use crate::check::probe::{Class, Finding, Layer, Probe, absent, closed, open, probe, tried, words};
+use crate::check::probe::{
+    Class, Finding, Layer, Probe, absent, closed, open, probe, tried, words,
+};
 use std::ffi::CString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
@@ -121,4 +122,3 @@ fn listed(path: &str, text: &str) -> Finding {
         Err(e) => closed(words(e)),
     }
 }
-

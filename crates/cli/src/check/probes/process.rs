@@ -100,8 +100,13 @@ pub const PROBES: &[Probe] = &[
     probe("above-maps", Leak, Landlock, "read the memory map of pid 1", |f| {
         tried(std::fs::read(format!("/proc/{}/maps", f.above)))
     }),
-    probe("above-files", Escape, Landlock, "list descriptors of pid 1", |f| {
-        tried(std::fs::read_dir(format!("/proc/{}/fd", f.above)))
+    probe("above-files", Escape, Landlock, "follow descriptors of pid 1", |f| {
+        // Numbers alone are no use.
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", f.above));
+        any(match entries {
+            Ok(entries) => entries.flatten().map(|e| tried(std::fs::read_link(e.path()))).collect(),
+            Err(e) => vec![closed(words(e))],
+        })
     }),
     probe("above-program", Escape, Landlock, "open the program of pid 1", |f| {
         tried(File::open(format!("/proc/{}/exe", f.above)))
@@ -145,14 +150,11 @@ pub const PROBES: &[Probe] = &[
 ];
 
 /// Signals to the process group: to everybody whom they reach, and so after all others.
-pub const LAST: &[Probe] = &[probe(
-    "group-signal",
-    Escape,
-    Layer::Launcher,
-    "signal the caller's process group",
-    |_| tried(kill_current_process_group(Signal::USR1)),
-)
-.seen("/signal-10")];
+pub const LAST: &[Probe] =
+    &[probe("group-signal", Escape, Layer::Launcher, "signal the caller's process group", |_| {
+        tried(kill_current_process_group(Signal::USR1))
+    })
+    .seen("/signal-10")];
 
 /// Descriptors that are open, but the one that lists them.
 fn inherited() -> impl Iterator<Item = i32> {

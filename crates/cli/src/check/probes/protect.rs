@@ -26,12 +26,16 @@ pub const PROBES: &[Probe] = &[
         }
     })
     .seen("/post-merge"),
-    probe("hook-replace", Escape, Mount, "replace it by renaming over it", |f| {
-        match std::fs::write(f.work.join("new"), f.secret()) {
+    probe(
+        "hook-replace",
+        Escape,
+        Mount,
+        "replace it by renaming over it",
+        |f| match std::fs::write(f.work.join("new"), f.secret()) {
             Ok(()) => moved(f, "new", ".git/hooks/post-rewrite"),
             Err(e) => closed(words(e)),
-        }
-    })
+        },
+    )
     .seen("/post-rewrite"),
     probe("git-config", Escape, Mount, "change .git/config", |f| append(f, ".git/config"))
         .seen("git/config"),

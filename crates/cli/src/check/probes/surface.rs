@@ -2,7 +2,9 @@
 //! [`swathe_sys::probe::reach`] for why none of them does anything.
 
 use crate::check::facts::Facts;
-use crate::check::probe::{Class, Finding, Layer, Probe, absent, closed, open, probe, reached, words};
+use crate::check::probe::{
+    Class, Finding, Layer, Probe, absent, closed, open, probe, reached, words,
+};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -111,11 +113,7 @@ pub const PROBES: &[Probe] = &[
     probe("fs-mount", Surface, Seccomp, "mount without a path (fsmount)", |f| {
         with_file(f, |file| {
             let flags = FsMountFlags::FSMOUNT_CLOEXEC;
-            reached(rustix::mount::fsmount(
-                file,
-                flags,
-                rustix::mount::MountAttrFlags::empty(),
-            ))
+            reached(rustix::mount::fsmount(file, flags, rustix::mount::MountAttrFlags::empty()))
         })
     }),
     probe("move-mount", Surface, Seccomp, "move mounts (move_mount)", |f| {
