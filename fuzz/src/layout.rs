@@ -9,6 +9,7 @@ use crate::support::{NOWHERE, Source};
 use crate::tree::{Place, Tree};
 use swathe_exec::layout::targets;
 use swathe_plan::model::{
+    StandIn,
     Access, BindSource, BoxPath, Bytes, FileOp, HostPath, OverlayUpper, Step,
 };
 
@@ -72,7 +73,10 @@ pub fn operation(s: &mut Source<'_>) -> FileOp {
             let layers = vec![HostPath(b"/".to_vec()), HostPath(path(s))];
             FileOp::Overlay { layers, upper, dest }
         }
-        17 => FileOp::Mask { dest },
+        17 => {
+            let stand_in = s.pick(&[StandIn::Unreadable, StandIn::Directory]);
+            FileOp::Mask { dest, stand_in }
+        }
         18 => match s.below(3) {
             0 => FileOp::Proc { dest },
             1 => FileOp::Mqueue { dest },

@@ -166,7 +166,7 @@ fn source(op: Option<&FileOp>, errno: Errno) -> Hint {
 fn read_only(plan: &Plan, failure: &Failure) -> Hint {
     let view = View::new(plan);
     let Some(step) = report::step(plan, failure) else { return Hint::default() };
-    let dest = files::join(b"/", &step.op.dest().0);
+    let dest = view.place(&step.op.dest().0);
     let index = failure.op.unwrap_or(0) as usize;
     let covering = plan.steps[..index.min(plan.steps.len())]
         .iter()

@@ -10,6 +10,6 @@ mod report;
 mod run;
 
 #[global_allocator]
-static ARENA: swathe_sys::arena::Arena = swathe_sys::arena::Arena::new();
+static ARENA: swathe_sys::arena::Global = swathe_sys::arena::Global;
 
 swathe_sys::entry!(run::main);

@@ -12,7 +12,7 @@ use swathe_host::{files, machine};
 use swathe_plan::check::{self, Caller};
 use swathe_plan::docs;
 use swathe_plan::model::UserNamespace;
-use swathe_plan::parse::{self, MAX_ARGS_BYTES, Request};
+use swathe_plan::parse::{self, Labels, MAX_ARGS_BYTES, Request, Warning};
 use swathe_sys::{Errno, entry, process, rustix};
 
 /// Runs the program; returns its exit status.
@@ -31,16 +31,19 @@ pub fn main() -> i32 {
     let parsed = match parse::parse(&words, &mut read_args) {
         Ok(parsed) => parsed,
         Err(error) => {
+            if let Some(status) = refuse_labels(&mut reporter, &error.labels, &error.warnings) {
+                return status;
+            }
             error.warnings.iter().for_each(|warning| reporter.warning(warning));
-            return match refuse_labels(&error.labels) {
-                Some(text) => {
-                    reporter.level(error.level_prefix);
-                    reporter.rule(&text)
-                }
-                None => reporter.parse_error(&error, &words),
-            };
+            return reporter.parse_error(&error, &words);
         }
     };
+    if let Request::Run(plan) = &parsed.request {
+        reporter.follow(plan);
+    }
+    if let Some(status) = refuse_labels(&mut reporter, &parsed.labels, &parsed.warnings) {
+        return status;
+    }
     for warning in &parsed.warnings {
         reporter.warning(warning);
     }
@@ -54,10 +57,6 @@ pub fn main() -> i32 {
         Request::Run(plan) => plan,
     };
     reporter.follow(&plan);
-    let labels: Vec<_> = plan.exec_label.iter().chain(&plan.file_label).cloned().collect();
-    if let Some(text) = refuse_labels(&labels) {
-        return reporter.rule(&text);
-    }
     let (uid, gid) = process::start_ids();
     let caps = match launch::initial_caps(uid) {
         Ok(caps) => caps,
@@ -91,13 +90,17 @@ pub fn main() -> i32 {
     }
 }
 
-/// Why one of these SELinux labels cannot be used.
-fn refuse_labels(labels: &[Vec<u8>]) -> Option<String> {
-    labels.iter().find_map(|label| match machine::check_label(label) {
+/// Refuses SELinux labels that cannot be used, as if nothing came after the first of them; returns
+/// the exit status then.
+fn refuse_labels(reporter: &mut Reporter, labels: &Labels, warnings: &[Warning]) -> Option<i32> {
+    let text = labels.given.iter().find_map(|label| match machine::check_label(label) {
         Ok(()) => None,
         Err(None) => Some("labeling not supported on this system".to_owned()),
         Err(Some(e)) => Some(format!("invalid label {}: {e}", label.escape_ascii())),
-    })
+    })?;
+    warnings.iter().take(labels.warnings).for_each(|warning| reporter.warning(warning));
+    reporter.level(labels.level_prefix);
+    Some(reporter.rule(&text))
 }
 
 fn version() -> i32 {

@@ -260,8 +260,13 @@ fn labels_without_selinux(b: &Bwrap) {
         return;
     }
     for option in ["exec-label", "file-label"] {
-        b.run(&format!("--ro-bind / / --{option} a --nope true"))
-            .fails("labeling not supported on this system");
+        for rest in ["--nope true", "--level-prefix true", "--help", "", "--chdir / --chdir / true"]
+        {
+            b.run(&format!("--ro-bind / / --{option} a {rest}"))
+                .fails("labeling not supported on this system");
+        }
+        let outcome = b.run(&format!("--level-prefix --{option} a true")).exits(1);
+        assert!(outcome.message().starts_with("<3>bwrap: labeling"), "{outcome}");
     }
 }
 

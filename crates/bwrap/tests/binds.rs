@@ -354,6 +354,9 @@ fn remount_ro(b: &Bwrap) {
     let text = "touch /t/x 2>&- && echo bad; touch /t/d/x && echo good";
     assert_eq!(b.run(&words).sh(text).go().text(), "good");
     b.run("--ro-bind / / --remount-ro /nonexistent true").exits(1);
+    let below = format!("{}/.", temp.file("plain", ""));
+    b.run(&format!("--bind / / --remount-ro {below} true"))
+        .fails(&format!("Can't mkdir parents for {below}: Not a directory"));
     let message =
         b.run(&format!("--bind / / --remount-ro {} true", temp.at("d"))).exits(1).message();
     assert!(

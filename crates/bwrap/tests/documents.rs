@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 use swathe_testkit::{Bwrap, contract, data, pipe, probe};
 
@@ -219,6 +219,31 @@ fn userns_block_fd_without_maps(b: &Bwrap) {
         .go();
     assert_eq!(outcome.ended.shell(), 1, "{outcome}");
     assert!(outcome.message().starts_with("bwrap: "), "{outcome}");
+    // What is wrong with a source is found before.
+    b.run("--bind /nowhere / --unshare-user --info-fd 8 --userns-block-fd 9 true")
+        .fd(8, data(""))
+        .fd(9, data(""))
+        .fails("Can't find source path /nowhere: No such file or directory");
+}
+
+/// What is no user namespace is refused before a document says that there is a sandbox.
+fn bad_userns2_before_documents(b: &Bwrap) {
+    let by_path = File::options().read(true).custom_flags(libc::O_PATH).open("/");
+    let by_path = by_path.expect("a descriptor that is only a path");
+    for (fd, reason) in [(data(""), "Invalid argument"), (by_path.into(), "Bad file descriptor")] {
+        let (info, info_write) = pipe();
+        let outcome = b
+            .run("--ro-bind / / --info-fd 8 --userns2 9 true")
+            .fd(8, info_write)
+            .fd(9, fd)
+            .may_leave(Duration::from_millis(1000))
+            .exits(1);
+        let message = format!("bwrap: Setting userns2 failed: {reason}");
+        assert_eq!(outcome.message(), message, "{outcome}");
+        let mut text = String::new();
+        (&info).read_to_string(&mut text).expect("the document");
+        assert_eq!(text, "");
+    }
 }
 
 /// The child-pid is of the caller's pid namespace.
@@ -253,5 +278,6 @@ contract! {
     block_fd,
     userns_block_fd,
     userns_block_fd_without_maps,
+    bad_userns2_before_documents,
     child_pid_of_the_caller,
 }

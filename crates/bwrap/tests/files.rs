@@ -143,6 +143,11 @@ fn bind_data(b: &Bwrap) {
             .fails(&format!("Destination is not a file {}", temp.path().display()));
         b.run(&format!("--bind / / --{option} 987 {old} true"))
             .fails(&format!("Can't write data to file {old}: Bad file descriptor"));
+        // The destination is looked at before the data.
+        let root = std::fs::File::open("/").expect("a descriptor that yields no data");
+        b.run(&format!("--bind / / --{option} 9 {} true", temp.path().display()))
+            .fd(9, root)
+            .fails(&format!("Destination is not a file {}", temp.path().display()));
     }
 }
 
@@ -161,6 +166,10 @@ fn symlink(b: &Bwrap) {
     link("f", "link").exits(0);
     link("g", "link")
         .fails(&format!("Can't make symlink at {}: existing destination is f", temp.at("link")));
+    // Also where other links lead there, and something was made below it.
+    b.run("--dir /run --symlink run /v --symlink ../n /v/a/l --dir /run/n/x --tmpfs /v/a/l/y")
+        .words("--symlink other /v/a/../a/l true")
+        .fails("Can't make symlink at /v/a/../a/l: existing destination is ../n");
     for name in ["f", "d"] {
         let reason = "destination exists and is not a symlink";
         link("x", name).fails(&format!("Can't make symlink at {}: {reason}", temp.at(name)));
@@ -235,6 +244,9 @@ fn mqueue(b: &Bwrap) {
         b.run(&format!("{} --mqueue /q true", usr()))
             .fails("Can't mount mqueue on /q: Operation not permitted");
     }
+    b.original_differs("mqueue-again", || {
+        sees(b, "--unshare-ipc --mqueue /q --mqueue /q", "true");
+    });
 }
 
 contract! {

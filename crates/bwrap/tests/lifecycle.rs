@@ -241,6 +241,17 @@ fn bad_lock_file(b: &Bwrap) {
     assert_eq!(outcome.left, 0);
 }
 
+/// The right to set up a sandbox does not open a lock file that its owner has closed to everybody.
+fn closed_lock_file(b: &Bwrap) {
+    let temp = b.temp();
+    let path = temp.file("lock", "");
+    temp.mode("lock", 0);
+    let words = format!("--bind / / --lock-file {path} true");
+    let outcome = b.run(&words).may_leave(Duration::from_secs(2)).exits(1);
+    let expected = format!("bwrap: Unable to open lock file {path}: Permission denied");
+    assert!(outcome.errors().contains(&expected), "{outcome}");
+}
+
 /// Two sandboxes may hold the same lock.
 fn shared_lock(b: &Bwrap) {
     let lock = b.temp();
@@ -317,6 +328,7 @@ contract! {
     death_before_release,
     lock_file,
     bad_lock_file,
+    closed_lock_file,
     shared_lock,
     sync_fd,
     closed_sync_fd,

@@ -227,11 +227,22 @@ fn bad_overlays(b: &Bwrap) {
         b.run(&format!("{} {options} true", usr()))
             .fails(&format!("Can't find source path {none}: No such file or directory"));
     }
-    let message = b
-        .run(&format!("{} --overlay-src {lo} --overlay {up} {up} /o true", usr()))
-        .exits(1)
-        .message();
-    assert!(message.ends_with(": Invalid argument"), "{message}");
+    let file = temp.at("lo/a");
+    for options in [
+        format!("--overlay-src {lo} --overlay {up} {up} /o"),
+        format!("--overlay-src {file} --tmp-overlay /o"),
+        format!("--overlay-src {lo} --overlay-src {file} --ro-overlay /o"),
+        format!("--overlay-src {lo} --overlay {file} {work} /o"),
+    ] {
+        let message = b.run(&format!("{} {options} true", usr())).exits(1).message();
+        assert!(message.starts_with("bwrap: Can't make overlay mount on "), "{message}");
+        assert!(message.ends_with(": Invalid argument"), "{message}");
+    }
+    // All of the error is on the first line, whatever the names.
+    let odd = temp.dir("odd\nname");
+    let run = b.run(usr()).arg("--overlay-src").arg(&odd).arg("--overlay-src").arg(&odd);
+    let message = run.words("--ro-overlay /o true").exits(1).message();
+    assert!(message.ends_with(": Overlay directories may not overlap"), "{message}");
 }
 
 /// An overlay's message names where it was to be mounted.

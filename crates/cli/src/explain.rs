@@ -1,10 +1,10 @@
 //! `swathe explain`: what a sandbox would see, and what enforces it.
 
 use crate::out::{Failure, Printer, Style, shown};
-use crate::wanted::{self, Options};
+use crate::wanted::{self, Ask, Options};
 use serde_json::json;
 use std::ffi::OsString;
-use swathe::plan::model::{Access, BindSource, FileOp, Plan};
+use swathe::plan::model::{Access, BindSource, FileOp, Plan, StandIn};
 use swathe::plan::{render, tables};
 use swathe_policy::Source;
 use swathe_policy::resolve::Sandbox;
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let shell = [OsString::from("/bin/sh")];
     let command: &[OsString] =
         if arguments.command.is_empty() { &shell } else { &arguments.command };
-    let wanted = wanted::resolve(&arguments.options, command, "explain")?;
+    let wanted = wanted::resolve(&arguments.options, command, "explain", Ask::No)?;
     let mut out = Printer::stdout();
     match arguments.format {
         _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,
@@ -88,7 +88,11 @@ fn describe(op: &FileOp) -> (&'static str, String) {
         FileOp::Symlink { target, dest } => {
             ("link", format!("{} -> {}", text(&dest.0), text(target)))
         }
-        FileOp::Mask { dest } => ("hidden", text(&dest.0)),
+        FileOp::Mask { dest, stand_in } => match stand_in {
+            StandIn::Unreadable => ("hidden", text(&dest.0)),
+            _ => ("kept", format!("{} (cannot be made)", text(&dest.0))),
+        },
+        FileOp::Pin { dest } => ("kept", format!("{} (cannot be replaced)", text(&dest.0))),
         FileOp::Tmpfs { dest, .. } => ("empty", text(&dest.0)),
         FileOp::Proc { dest } => ("own", format!("{} (processes of the sandbox)", text(&dest.0))),
         FileOp::Dev { dest } => {

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use swathe::plan::model::StandIn;
 use swathe_policy::resolve::{Files, Host, Kind, Layers, Needs};
 
 /// The largest account database that is read.
@@ -18,7 +19,15 @@ pub struct HostFiles;
 impl Files for HostFiles {
     fn kind(&self, path: &Path) -> Option<Kind> {
         let stat = rustix::fs::lstat(path).ok()?;
-        Some(match FileType::from_raw_mode(stat.st_mode) {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        // What another run put where nothing was goes with that run.
+        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        if matches!(kind, FileType::Directory | FileType::RegularFile)
+            && StandIn::is(kind == FileType::Directory, stat.st_mode & 0o7777, size)
+        {
+            return None;
+        }
+        Some(match kind {
             FileType::Directory => Kind::Directory,
             FileType::Symlink => Kind::Link,
             FileType::RegularFile => Kind::File,
@@ -42,6 +51,13 @@ impl Files for HostFiles {
     fn list(&self, path: &Path, most: usize) -> Vec<OsString> {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         entries.take(most).map(|entry| entry.file_name()).collect()
+    }
+
+    fn directories(&self, path: &Path, most: usize) -> Vec<OsString> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let is_directory =
+            |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        entries.filter(is_directory).take(most).map(|entry| entry.file_name()).collect()
     }
 
     fn executable(&self, path: &Path) -> bool {

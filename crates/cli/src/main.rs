@@ -1,75 +1,8 @@
 //! `swathe`: run any program so that it reaches what it declared and nothing else.
 #![forbid(unsafe_code)]
 
-mod check;
-mod doctor;
-mod explain;
-mod host;
-mod out;
-mod processes;
-mod run;
-mod rundir;
-mod store;
-mod wanted;
-
-use clap::Parser;
-use out::Failure;
 use std::process::ExitCode;
 
-/// Run any program so that it reaches what it declared and nothing else
-#[derive(Parser)]
-#[command(name = "swathe", version, max_term_width = 80)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    /// Run a program in a sandbox
-    Run(run::Arguments),
-    /// Run your shell in a sandbox
-    Shell(run::ShellArguments),
-    /// Say what a sandbox would see, and what enforces it; runs nothing
-    Explain(explain::Arguments),
-    /// Prove it: probe a sandbox from inside, and the same without one
-    Check(check::Arguments),
-    /// List running sandboxes
-    Ps(processes::PsArguments),
-    /// End a running sandbox
-    Kill(processes::KillArguments),
-    /// Say whether this machine can sandbox, and how to fix what forbids it
-    Doctor(doctor::Arguments),
-    /// Part of check: a session with something to attack, and a command
-    #[command(name = "__stage", hide = true)]
-    Stage(check::HiddenArguments),
-    /// Part of check: what is attacked
-    #[command(name = "__victim", hide = true)]
-    Victim(check::HiddenArguments),
-    /// Part of check: the probes
-    #[command(name = "__probe", hide = true)]
-    Probe(check::HiddenArguments),
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result: Result<u8, Failure> = match arguments.command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Shell(arguments) => run::shell(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Ps(arguments) => processes::ps(&arguments),
-        Command::Kill(arguments) => processes::kill(&arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Stage(arguments) => check::stage(&arguments),
-        Command::Victim(arguments) => check::victim(&arguments),
-        Command::Probe(arguments) => check::probe(&arguments),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            failure.print();
-            ExitCode::from(failure.code)
-        }
-    }
+    swathe_cli::main()
 }

@@ -2,7 +2,7 @@
 
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
-use crate::wanted::{self, Options};
+use crate::wanted::{self, Ask, Options};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
@@ -12,9 +12,14 @@ use swathe_policy::resolve::Sandbox;
 pub struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// The program and its arguments
+    /// Run it in this session instead of a sandbox of its own
+    #[arg(long, value_name = "NAME", conflicts_with_all = [
+        "write", "profile", "app", "allow", "unprotect", "allow_degraded"
+    ])]
+    session: Option<String>,
+    /// The program and its arguments; a profile or app may name one
     #[arg(
-        required = true,
+        required_unless_present_any = ["profile", "app"],
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "CMD"
@@ -31,7 +36,10 @@ pub struct ShellArguments {
 
 /// Runs a program.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    start(&arguments.options, &arguments.command)
+    match &arguments.session {
+        Some(name) => crate::session::run_in_session(name, &arguments.command),
+        None => start(&arguments.options, &arguments.command),
+    }
 }
 
 /// Runs the user's shell.
@@ -42,17 +50,22 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     let record = Record::new(command)?;
-    let wanted = wanted::resolve(options, command, record.id())?;
+    let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
     let command = with_data(&wanted.sandbox)?;
+    let listener =
+        swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
+    let command = command.serve(listener);
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;
+    if let Some(app) = &wanted.app {
+        app.record_use()?;
+    }
     let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
     drop(record);
-    remove_unwanted(&wanted.sandbox);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
         Event::Ended(_) => None,
@@ -63,25 +76,6 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         (ExitStatus::NotStarted, None) => {
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
-        }
-    }
-}
-
-/// What the program made where it must not be, and where nothing could keep it from doing so.
-fn remove_unwanted(sandbox: &Sandbox) {
-    for path in &sandbox.unwanted {
-        if std::fs::symlink_metadata(path).is_err() {
-            continue;
-        }
-        match std::fs::remove_file(path) {
-            Ok(()) => crate::out::note(&format!(
-                "removed {}, which the run made: it would change which repository git uses here",
-                path.display()
-            )),
-            Err(e) => crate::out::note(&format!(
-                "the run made {}, which changes what git runs here, and it cannot be removed: {e}",
-                path.display()
-            )),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use swathe_policy::resolve::Sandbox;
@@ -32,6 +33,9 @@ pub struct State {
     pub cwd: String,
     /// The command.
     pub command: Vec<String>,
+    /// The user's directories and files that are visible in it.
+    #[serde(default)]
+    pub shown: Vec<String>,
     /// Directories that it can write to.
     #[serde(default)]
     pub writable: Vec<String>,
@@ -43,7 +47,9 @@ pub struct Record {
     file: File,
     path: PathBuf,
     id: String,
+    session: Option<String>,
     command: Vec<String>,
+    keep: bool,
 }
 
 /// The directory of records: made if need be, and the user's alone.
@@ -80,7 +86,6 @@ fn is_own(path: &Path) -> bool {
 impl Record {
     /// A record with a name of its own, before the sandbox is started.
     pub fn new(command: &[OsString]) -> Result<Self, Failure> {
-        let directory = directory()?;
         let name: String = command
             .first()
             .map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy())
@@ -90,14 +95,46 @@ impl Record {
             .take(24)
             .collect();
         let name = if name.trim_matches('.').is_empty() { "run".to_owned() } else { name };
-        let id = format!("{name}-{}", std::process::id());
-        let path = directory.join(format!("{id}.json"));
+        Self::open(format!("{name}-{}", std::process::id()), None, command)
+    }
+
+    /// The record of a session, which nobody else may have.
+    pub fn session(name: &str, command: &[OsString]) -> Result<Self, Failure> {
+        Self::open(name.to_owned(), Some(name.to_owned()), command)
+    }
+
+    fn open(id: String, session: Option<String>, command: &[OsString]) -> Result<Self, Failure> {
+        let path = directory()?.join(format!("{id}.json"));
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let cannot = |e| Failure::new(format!("cannot write {}: {e}", path.display()));
         let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(cannot)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(cannot)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if session.is_some() => {
+                return Err(Failure::new(format!("a session {id} is running already"))
+                    .hint(format!("swathe session stop {id} ends it")));
+            }
+            other => other.map_err(cannot)?,
+        }
         let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        Ok(Self { file: file.into(), path, id, command })
+        // Left by one that died with its lock.
+        drop(std::fs::remove_file(path.with_extension("sock")));
+        Ok(Self { file: file.into(), path, id, session, command, keep: false })
+    }
+
+    /// Where the sandbox takes further commands.
+    pub fn socket(&self) -> PathBuf {
+        self.path.with_extension("sock")
+    }
+
+    /// A descriptor that keeps the record locked as long as it is open anywhere.
+    pub fn lock(&self) -> Result<OwnedFd, Failure> {
+        let copy = self.file.try_clone().map_err(|e| Failure::new(e.to_string()))?;
+        Ok(copy.into())
+    }
+
+    /// Leaves the record to whoever holds its lock now.
+    pub fn hand_over(mut self) {
+        self.keep = true;
     }
 
     /// The name of the run.
@@ -110,11 +147,12 @@ impl Record {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let state = State {
             id: self.id.clone(),
-            session: None,
+            session: self.session.clone(),
             pid,
             started: now.map_or(0, |now| now.as_secs()),
             cwd: std::env::current_dir().unwrap_or_default().display().to_string(),
             command: self.command.clone(),
+            shown: sandbox.shown.iter().map(|path| path.display().to_string()).collect(),
             writable: sandbox.writable.iter().map(|path| path.display().to_string()).collect(),
         };
         let text = serde_json::to_vec(&state).map_err(|e| Failure::new(e.to_string()))?;
@@ -127,9 +165,31 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // It may be gone already, with the runtime directory.
-        drop(std::fs::remove_file(&self.path));
+        if !self.keep {
+            remove(&self.path);
+        }
     }
+}
+
+/// Removes a record and its socket. They may be gone already, with the runtime directory.
+fn remove(path: &Path) {
+    drop(std::fs::remove_file(path));
+    drop(std::fs::remove_file(path.with_extension("sock")));
+}
+
+/// The record of a sandbox by its id; `None` when it says nothing.
+pub fn read(id: &str) -> Result<Option<State>, Failure> {
+    let path = directory()?.join(format!("{id}.json"));
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let Ok(fd) = rustix::fs::open(&path, flags, Mode::empty()) else { return Ok(None) };
+    let mut text = Vec::new();
+    let read = File::from(fd).take(MAX_RECORD).read_to_end(&mut text);
+    Ok(read.ok().and_then(|_| serde_json::from_slice(&text).ok()))
+}
+
+/// The socket of a running sandbox.
+pub fn socket(id: &str) -> Result<PathBuf, Failure> {
+    Ok(directory()?.join(format!("{id}.sock")))
 }
 
 /// All sandboxes of this user that run, the oldest first.
@@ -146,7 +206,7 @@ pub fn running() -> Result<Vec<State>, Failure> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let Ok(fd) = rustix::fs::open(&path, flags, Mode::empty()) else { continue };
         if flock(&fd, FlockOperation::NonBlockingLockShared).is_ok() {
-            drop(std::fs::remove_file(&path));
+            remove(&path);
             continue;
         }
         let mut text = Vec::new();

@@ -15,6 +15,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use swathe_plan::model::StandIn;
 use swathe_sys::process::{self, Fork};
 use swathe_sys::rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use swathe_sys::rustix::fs::{self, AtFlags, FileType, FlockOperation};
@@ -24,9 +25,6 @@ use swathe_sys::rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use swathe_sys::{Errno, rustix};
-
-/// Permission bits of a placeholder, which no other file is likely to have: nothing but sticky.
-pub const PLACEHOLDER_MODE: u32 = 0o1000;
 
 /// Nanoseconds between two looks at whether the sandbox is gone: from the first, doubling.
 const FIRST_PAUSE: i64 = 1_000_000;
@@ -156,16 +154,22 @@ fn remove(task: &Task) -> bool {
         return made.st_nlink == 0;
     }
     if alone && is_placeholder(&made) {
-        let _ = fs::unlinkat(&task.dir, &task.name, AtFlags::empty());
+        let directory = FileType::from_raw_mode(made.st_mode) == FileType::Directory;
+        // A directory that somebody has put something into stays.
+        let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let _ = fs::unlinkat(&task.dir, &task.name, flags);
     }
     true
 }
 
 /// Whether a file is a placeholder, of this sandbox or of another.
 pub fn is_placeholder(stat: &fs::Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && stat.st_mode & 0o7777 == PLACEHOLDER_MODE
-        && stat.st_size == 0
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => StandIn::is(true, stat.st_mode & 0o7777, size),
+        FileType::RegularFile => StandIn::is(false, stat.st_mode & 0o7777, size),
+        _ => false,
+    }
 }
 
 /// Locks a placeholder for as long as it is open.

@@ -7,10 +7,14 @@ use crate::monitor::{self, Caller as CallerProcess};
 use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec::Vec;
 use swathe_plan::check::{self, Caller};
-use swathe_plan::model::{CgroupNamespace, Plan};
+use swathe_plan::model::{CgroupNamespace, KernelVersion, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fs;
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, waitpid};
 use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, rustix, signal};
@@ -107,7 +111,10 @@ fn flags(prepared: &Prepared<'_>, cgroup: bool) -> u32 {
         (namespaces.net, ns::NET),
         (namespaces.ipc, ns::IPC),
         (namespaces.uts, ns::UTS),
-        (cgroup && namespaces.cgroup != CgroupNamespace::Keep, ns::CGROUP),
+        (
+            cgroup && namespaces.cgroup != CgroupNamespace::Keep && !prepared.late_cgroup_ns,
+            ns::CGROUP,
+        ),
     ];
     wanted.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag)
 }
@@ -132,8 +139,56 @@ fn with_namespaces<T>(
         Err(Errno::INVAL) if optional && !has_cgroup_namespaces() => {
             make(flags(prepared, false)).map(|made| (made, false)).at(Stage::Clone)
         }
-        other => other.map(|made| (made, true)).at(Stage::Clone),
+        other => {
+            other.map(|made| (made, true)).at(Stage::Clone).map_err(|f| in_cgroup(prepared, f))
+        }
     }
+}
+
+/// A clone into a cgroup fails for reasons of its own: those that a clone into namespaces does not
+/// know.
+fn in_cgroup(prepared: &Prepared<'_>, failure: Failure) -> Failure {
+    let own = [
+        Errno::NOSYS,
+        Errno::TOOBIG,
+        Errno::ACCESS,
+        Errno::BUSY,
+        Errno::NODEV,
+        Errno::NOENT,
+        Errno::OPNOTSUPP,
+        Errno::BADF,
+    ];
+    match failure.error() {
+        Some(error) if prepared.plan.namespaces.start_cgroup.is_some() && own.contains(&error) => {
+            Failure { stage: Stage::Cgroup, ..failure }
+        }
+        _ => failure,
+    }
+}
+
+/// The first process of the sandbox, in its namespaces and, where one was asked for, in its cgroup.
+fn make(prepared: &Prepared<'_>, flags: u32, sibling: bool) -> core::result::Result<Fork, Errno> {
+    match prepared.plan.namespaces.start_cgroup {
+        Some(number) => process::fork_into(process::borrow_fd(number)?, flags, sibling),
+        None => process::fork(flags, sibling),
+    }
+}
+
+/// Makes sure that the descriptor for the sandbox's cgroup is a directory of cgroup v2, on a kernel
+/// that can start a process there.
+fn check_cgroup(plan: &Plan) -> Result<()> {
+    const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+    const CLONE_INTO_CGROUP: KernelVersion = KernelVersion { major: 5, minor: 7 };
+    let Some(number) = plan.namespaces.start_cgroup else { return Ok(()) };
+    if plan.assume_kernel.is_some_and(|version| version < CLONE_INTO_CGROUP) {
+        return Err(Errno::NOSYS).at(Stage::Cgroup);
+    }
+    let fd = process::borrow_fd(number).at(Stage::Cgroup)?;
+    let found = rustix::fs::fstatfs(fd).at(Stage::Cgroup)?;
+    if found.f_type as u64 != CGROUP2_SUPER_MAGIC {
+        return Err(Failure::found(Stage::CgroupKind).about(number.cast_unsigned()));
+    }
+    Ok(())
 }
 
 fn has_cgroup_namespaces() -> bool {
@@ -141,7 +196,7 @@ fn has_cgroup_namespaces() -> bool {
 }
 
 /// Joins what has to be joined before the clone.
-fn join(prepared: &Prepared<'_>) -> Result<()> {
+fn join(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
     let namespaces = &prepared.plan.namespaces;
     if namespaces.join_user.is_some() {
         // Others who are in that namespace, with capabilities, must not take over a process that
@@ -159,17 +214,34 @@ fn join(prepared: &Prepared<'_>) -> Result<()> {
             move_into_link_name_space(fd, Some(kind)).at(stage)?;
         }
     }
+    check_last(prepared, proc_fd)
+}
+
+/// The last user namespace is joined from inside, when all else is done. A descriptor that is none
+/// is refused here, before anything is changed or said in a document.
+fn check_last(prepared: &Prepared<'_>, proc_fd: &OwnedFd) -> Result<()> {
+    let Some(number) = prepared.plan.namespaces.join_user_after else { return Ok(()) };
+    let fd = process::borrow_fd(number).at(Stage::JoinUserAfter)?;
+    // The errors are those of setns(2).
+    if fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(fs::OFlags::PATH)) {
+        return Err(Errno::BADF).at(Stage::JoinUserAfter);
+    }
+    let link = CString::new(format!("self/fd/{number}")).unwrap_or_default();
+    let name = fs::readlinkat(proc_fd, &link, Vec::new()).at(Stage::JoinUserAfter)?;
+    if !name.to_bytes().starts_with(b"user:[") {
+        return Err(Errno::INVAL).at(Stage::JoinUserAfter);
+    }
     Ok(())
 }
 
 fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
     let run = || {
-        join(prepared)?;
+        join(prepared, &proc_fd)?;
         with_namespaces(prepared, child::unshare)?;
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
     match run() {
-        Ok(()) => child::run_command(prepared, false),
+        Ok(()) => child::run_command(prepared, child::Inherited::Nothing),
         Err(failure) => failure,
     }
 }
@@ -177,6 +249,8 @@ fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
 fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     let life = &prepared.plan.lifecycle;
     let caller = if life.die_with_parent { CallerProcess::find()? } else { CallerProcess::none() };
+    check_cgroup(prepared.plan)?;
+    crate::serve::check(prepared.plan)?;
     let (ours, theirs) = Channel::pair()?;
     // The sandbox's first process waits where somebody has to act, or read, before it goes on.
     let go = life.info_fd.is_some()
@@ -188,12 +262,12 @@ fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     if relayed {
         ours.tell_senders()?;
     }
-    join(prepared)?;
+    join(prepared, &proc_fd)?;
     let nested = prepared.plan.namespaces.join_pid.is_some() && prepared.plan.namespaces.pid;
     let (made, cgroup) = if nested {
         clone_below(prepared)?
     } else {
-        with_namespaces(prepared, |flags| process::fork(flags, false))?
+        with_namespaces(prepared, |flags| make(prepared, flags, false))?
     };
     match made {
         Fork::Child => {
@@ -214,7 +288,7 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
     let between = match process::fork(0, false).at(Stage::Clone)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
-            let made = with_namespaces(prepared, |flags| process::fork(flags, true));
+            let made = with_namespaces(prepared, |flags| make(prepared, flags, true));
             match made {
                 Ok((Fork::Child, cgroup)) => return Ok((Fork::Child, cgroup)),
                 // The pid is one of the joined namespace; the launcher finds its own name for it.
@@ -237,7 +311,7 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
         let errno = code - 3;
         let stage =
             if errno == Errno::INVAL.raw_os_error() { Stage::BelowPid } else { Stage::Clone };
-        return Err(Failure { stage, errno, op: None, detail: 0 });
+        return Err(in_cgroup(prepared, Failure { stage, errno, op: None, detail: 0 }));
     }
     let pid = monitor::only_child().at(Stage::Wait)?;
     Ok((Fork::Parent(pid), code == 0))

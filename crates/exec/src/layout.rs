@@ -76,9 +76,10 @@ impl Layout {
             return Target { path, parents: Vec::new(), parent_mode, fresh: false };
         };
         let (parents, fresh) = match op {
-            FileOp::RemountReadOnly { .. } | FileOp::Chmod { .. } | FileOp::Mask { .. } => {
-                (Vec::new(), false)
-            }
+            FileOp::RemountReadOnly { .. }
+            | FileOp::Chmod { .. }
+            | FileOp::Mask { .. }
+            | FileOp::Pin { .. } => (Vec::new(), false),
             _ => self.way(&path, optional),
         };
         self.record(op, &path, fresh);

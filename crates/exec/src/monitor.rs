@@ -232,7 +232,13 @@ impl Sandbox<'_> {
             None => self.life(),
         };
         match life {
-            Life::Exited(code) => Outcome::Exited(code),
+            Life::Exited(code) => {
+                if self.prepared.plan.lifecycle.serve.is_some() {
+                    // The end of the command is that of the sandbox here: nothing is left after it.
+                    self.reap();
+                }
+                Outcome::Exited(code)
+            }
             Life::Failed(failure) => {
                 self.kill();
                 Outcome::failed(failure)

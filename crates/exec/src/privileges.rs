@@ -56,9 +56,26 @@ const CAP_AUDIT_READ: u64 = 1 << 37;
 /// user namespace, outside, has CAP_SYS_PTRACE over it and is not hindered.
 pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
     let permitted =
-        if prepared.is_watched() && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
+        if prepared.is_open() && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
     match set_caps(Caps { permitted, ..Caps::default() }) {
         Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(()),
+        other => other.at(Stage::Capabilities),
+    }
+}
+
+/// Makes the capabilities of this process ineffective for a while; returns what [`take_up`] needs.
+pub fn set_aside(prepared: &Prepared<'_>) -> Result<Caps> {
+    let caps = swathe_sys::process::caps().at(Stage::Capabilities)?;
+    match set_caps(Caps { effective: 0, ..caps }) {
+        Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(caps),
+        other => other.at(Stage::Capabilities).map(|()| caps),
+    }
+}
+
+/// Makes them effective again. Where they could not be set aside, they are in effect already.
+pub fn take_up(caps: Caps) -> Result<()> {
+    match set_caps(caps) {
+        Err(Errno::PERM) if swathe_sys::process::caps().is_ok_and(|now| now == caps) => Ok(()),
         other => other.at(Stage::Capabilities),
     }
 }
@@ -121,7 +138,7 @@ pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
 /// signals concerns pid 1 alone, which takes none. Only where the kernel has it.
 fn private_pid_1(prepared: &Prepared<'_>) -> Result<()> {
     let capable = prepared.caps.is_none_or(|caps| caps & CAP_AUDIT_READ != 0);
-    let concerned = prepared.is_watched()
+    let concerned = prepared.is_open()
         && prepared.shape == Shape::Reaped
         && prepared.plan.namespaces.pid
         && prepared.bounding.is_some();

@@ -128,8 +128,11 @@ fn inferred_user_namespaces(facts: &Facts) -> Usable {
         return no("kernel.unprivileged_userns_clone is 0");
     }
     let security = &facts.security;
+    // What the setting restricts is a program that no profile confines.
+    let confined = security.label.as_deref().is_some_and(|label| !label.starts_with("unconfined"));
     if security.apparmor_restricts_userns == Some(true)
         && !privileged
+        && !confined
         && security.apparmor_profile.is_none()
     {
         return Usable::Unsure(

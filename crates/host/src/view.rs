@@ -1,7 +1,7 @@
 //! What a plan's sandbox shows at a path, worked out from the plan and the host.
 //!
 //! It follows the operations as the set-up would, without doing anything. It serves explanations,
-//! never decisions: destinations below links made on the host are not followed.
+//! never decisions: destinations below links of the host are not followed.
 
 use crate::files::{self, Path, components, is_below, join};
 use alloc::format;
@@ -30,6 +30,8 @@ pub enum Seen {
 pub struct View<'p> {
     plan: &'p Plan,
     dests: Vec<Path>,
+    /// The operations that make links.
+    links: Vec<usize>,
 }
 
 enum Entry {
@@ -42,8 +44,52 @@ enum Entry {
 impl<'p> View<'p> {
     /// The view of this plan.
     pub fn new(plan: &'p Plan) -> Self {
-        let dests = plan.steps.iter().map(|s| absolute(&s.op.dest().0)).collect();
-        Self { plan, dests }
+        let mut view = Self { plan, dests: Vec::with_capacity(plan.steps.len()), links: vec![] };
+        for (i, step) in plan.steps.iter().enumerate() {
+            let dest = view.place(&step.op.dest().0);
+            view.dests.push(dest);
+            if matches!(step.op, FileOp::Symlink { .. }) {
+                view.links.push(i);
+            }
+        }
+        view
+    }
+
+    /// A destination as a path from the sandbox's root. Links that the plan makes above it are
+    /// followed, those of the host are not, and ".." is taken as it is written.
+    pub fn place(&self, dest: &[u8]) -> Path {
+        let mut left: Vec<Path> = components(dest).rev().map(<[u8]>::to_vec).collect();
+        let mut at: Path = b"/".to_vec();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            match name.as_slice() {
+                b"." => continue,
+                b".." => {
+                    at = files::parent(&at).to_vec();
+                    continue;
+                }
+                _ => {}
+            }
+            let path = join(&at, &name);
+            match self.made_link(&path).filter(|_| !left.is_empty() && links < MAX_LINKS) {
+                Some(target) => {
+                    links += 1;
+                    left.extend(components(target).rev().map(<[u8]>::to_vec));
+                    if target.starts_with(b"/") {
+                        at = b"/".to_vec();
+                    }
+                }
+                None => at = path,
+            }
+        }
+        at
+    }
+
+    /// The text of the link that the plan makes at `path` and does not cover later.
+    fn made_link(&self, path: &[u8]) -> Option<&'p Path> {
+        let at = *self.links.iter().rev().find(|&&i| self.dests[i] == path)?;
+        let FileOp::Symlink { target, .. } = &self.plan.steps[at].op else { return None };
+        self.covering(path).is_none_or(|mount| mount < at).then_some(target)
     }
 
     /// What is at `path`.
@@ -73,7 +119,7 @@ impl<'p> View<'p> {
 
     /// The text of the link at `path`, whose parents are followed.
     pub fn link(&self, path: &[u8]) -> Option<Path> {
-        let path = absolute(path);
+        let path = self.place(path);
         let dir = self.resolve(files::parent(&path)).ok()?;
         match self.at(&join(&dir, components(&path).next_back()?)) {
             Entry::Link(target) => Some(target),
@@ -127,14 +173,12 @@ impl<'p> View<'p> {
     fn at(&self, path: &[u8]) -> Entry {
         let mount = self.covering(path);
         let after = mount.map_or(0, |m| m + 1);
-        for i in (after..self.dests.len()).rev() {
-            match &self.plan.steps[i].op {
-                FileOp::Symlink { target, .. } if self.dests[i] == path => {
-                    return Entry::Link(target.clone());
-                }
-                _ if is_below(&self.dests[i], path) => return Entry::Made,
-                _ => {}
-            }
+        // A link stays one: what is made below its name later is made where it leads.
+        if let Some(target) = self.made_link(path) {
+            return Entry::Link(target.clone());
+        }
+        if self.dests[after..].iter().any(|dest| is_below(dest, path)) {
+            return Entry::Made;
         }
         let Some(mount) = mount else {
             return if path == b"/" { Entry::Made } else { Entry::Missing };
@@ -180,19 +224,6 @@ fn is_mount(op: &FileOp) -> bool {
     )
 }
 
-/// A destination as a path from the sandbox's root, ".." taken as it is written.
-fn absolute(dest: &[u8]) -> Path {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in components(dest).filter(|c| *c != b".") {
-        if part == b".." {
-            parts.pop();
-        } else {
-            parts.push(part);
-        }
-    }
-    [b"/", &parts.join(&b'/')[..]].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,8 +248,11 @@ mod tests {
         std::fs::write(dir.join("lib/a"), "").expect("file");
         std::os::unix::fs::symlink("/u/lib/a", dir.join("l")).expect("link");
         let d = dir.to_str().expect("utf-8");
-        let plan =
-            plan(&["--ro-bind", d, "/u", "--symlink", "u/lib", "/lib", "--tmpfs", "/u/x", "t"]);
+        let words = format!(
+            "--ro-bind {d} /u --symlink u/lib /lib --tmpfs /u/x --symlink u /w --dir /w/n/y \
+             --symlink old /w/n/l t"
+        );
+        let plan = plan(&words.split_whitespace().collect::<Vec<_>>());
         let view = View::new(&plan);
         let real = dir.canonicalize().expect("dir");
         let host = |p: &str| Seen::Host(real.join(p).into_os_string().into_encoded_bytes());
@@ -227,6 +261,10 @@ mod tests {
         assert_eq!(view.look(b"/u/l"), host("lib/a"));
         assert_eq!(view.look(b"/u/x"), Seen::Made);
         assert_eq!(view.look(b"/lib/b/c"), Seen::Missing(b"/u/lib/b/c".to_vec()));
+        assert_eq!(view.link(b"/w").as_deref(), Some(&b"u"[..]));
+        assert_eq!(view.look(b"/w/lib/a"), host("lib/a"));
+        assert_eq!(view.look(b"/u/n/y"), Seen::Made);
+        assert_eq!(view.link(b"/w/n/../n/l").as_deref(), Some(&b"old"[..]));
         assert_eq!(view.look(b"/v"), Seen::Missing(b"/v".to_vec()));
         std::fs::remove_dir_all(&dir).expect("clean");
     }

@@ -80,6 +80,19 @@ pub struct Namespaces {
     pub disable_user: bool,
     /// Check that further user namespaces are forbidden.
     pub assert_user_disabled: bool,
+    /// Limits of what the sandbox's users can have (namespaces(7), `/proc/sys/user`).
+    pub user_limits: Vec<UserLimit>,
+    /// The cgroup to start in.
+    pub start_cgroup: Option<FdNumber>,
+}
+
+/// How much of something that is counted per user the sandbox can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserLimit {
+    /// What is counted: an index into [`crate::tables::USER_LIMITS`].
+    pub kind: u32,
+    /// How many, beside the sandbox's own namespaces; at most [`crate::tables::MAX_USER_LIMIT`].
+    pub count: u32,
 }
 
 /// A range of ids for newuidmap(1).
@@ -192,7 +205,55 @@ pub enum FileOp {
     },
     Mask {
         dest: BoxPath,
+        /// What stands in for it meanwhile where it does not exist.
+        stand_in: StandIn,
     },
+    /// Keeps a name from being removed, renamed or replaced.
+    Pin {
+        dest: BoxPath,
+    },
+}
+
+/// The longest text of [`StandIn::Text`], in bytes.
+pub const MAX_STAND_IN: usize = 63;
+
+/// What a mask puts where nothing is. Programs of the host see it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandIn {
+    /// An unreadable file.
+    Unreadable,
+    /// An empty directory.
+    Directory,
+    /// A readable file with this text and a line break.
+    Text(Bytes),
+}
+
+/// Permission bits of stand-ins, which no other files are likely to have.
+const UNREADABLE_MODE: u32 = 0o1000;
+const DIRECTORY_MODE: u32 = 0o1555;
+const TEXT_MODE: u32 = 0o1444;
+
+impl StandIn {
+    /// Its permission bits.
+    pub fn mode(&self) -> u32 {
+        match self {
+            Self::Unreadable => UNREADABLE_MODE,
+            Self::Directory => DIRECTORY_MODE,
+            Self::Text(_) => TEXT_MODE,
+        }
+    }
+
+    /// Whether a file of this kind, these permission bits and this size is one, of whatever
+    /// sandbox.
+    pub fn is(directory: bool, mode: u32, size: u64) -> bool {
+        match (directory, mode) {
+            (true, DIRECTORY_MODE) => true,
+            (false, UNREADABLE_MODE) => size == 0,
+            // With the line break.
+            (false, TEXT_MODE) => size <= MAX_STAND_IN as u64 + 1,
+            _ => false,
+        }
+    }
 }
 
 impl FileOp {
@@ -211,7 +272,8 @@ impl FileOp {
             | Self::BindData { dest, .. }
             | Self::Symlink { dest, .. }
             | Self::Chmod { path: dest, .. }
-            | Self::Mask { dest } => dest,
+            | Self::Mask { dest, .. }
+            | Self::Pin { dest } => dest,
         }
     }
 }
@@ -294,6 +356,9 @@ pub struct Lifecycle {
     pub close_fds: bool,
     /// Exceptions of `close_fds`.
     pub keep_fds: Vec<FdNumber>,
+    /// Listening socket over which further commands are asked for. With it there may be no first
+    /// one.
+    pub serve: Option<FdNumber>,
 }
 
 /// A version of Linux.
@@ -355,7 +420,7 @@ pub struct Plan {
     pub chdir: Option<BoxPath>,
     /// What the command gets as argv\[0\].
     pub argv0: Option<Bytes>,
-    /// The command and its arguments.
+    /// The command and its arguments; empty only with [`Lifecycle::serve`].
     pub command: Vec<Bytes>,
     /// Use no system calls that came after this version.
     pub assume_kernel: Option<KernelVersion>,

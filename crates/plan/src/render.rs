@@ -2,7 +2,7 @@
 
 use crate::model::{
     Access, BindSource, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, IdRange, Limit, OverlayUpper,
-    Plan, UserNamespace,
+    Plan, StandIn, UserNamespace,
 };
 use crate::options::{self, Opt};
 use crate::tables;
@@ -116,6 +116,11 @@ fn namespaces(plan: &Plan, w: &mut Words) {
     w.number(Opt::Netns, ns.join_net);
     w.flag(Opt::DisableUserns, ns.disable_user);
     w.flag(Opt::AssertUsernsDisabled, ns.assert_user_disabled);
+    for limit in &ns.user_limits {
+        let name = tables::USER_LIMITS.get(limit.kind as usize).copied().unwrap_or_default();
+        w.option(Opt::UserLimit, [name.as_bytes(), limit.count.to_string().as_bytes()]);
+    }
+    w.number(Opt::Cgroup, ns.start_cgroup);
     w.number(Opt::Uid, plan.uid);
     w.number(Opt::Gid, plan.gid);
     plan.uid_ranges.iter().for_each(|&r| w.range(Opt::UidRange, r));
@@ -163,7 +168,12 @@ fn file_op(op: &FileOp, w: &mut Words) {
         FileOp::Chmod { mode, path } => {
             w.option(Opt::Chmod, [format!("{mode:o}").as_bytes(), &path.0]);
         }
-        FileOp::Mask { dest } => w.option(Opt::Mask, [&dest.0]),
+        FileOp::Mask { dest, stand_in } => match stand_in {
+            StandIn::Unreadable => w.option(Opt::Mask, [&dest.0]),
+            StandIn::Directory => w.option(Opt::MaskDir, [&dest.0]),
+            StandIn::Text(text) => w.option(Opt::MaskText, [text, &dest.0]),
+        },
+        FileOp::Pin { dest } => w.option(Opt::Pin, [&dest.0]),
     }
 }
 
@@ -235,4 +245,5 @@ fn lifecycle(plan: &Plan, w: &mut Words) {
     w.flag(Opt::Pty, life.pty);
     w.flag(Opt::CloseFds, life.close_fds);
     w.numbers(Opt::KeepFd, &life.keep_fds);
+    w.number(Opt::Serve, life.serve);
 }

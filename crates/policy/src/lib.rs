@@ -2,7 +2,9 @@
 //! and a plan comes out.
 #![forbid(unsafe_code)]
 
+pub mod describe;
 pub mod diagnostic;
+pub mod grants;
 pub mod intent;
 pub mod load;
 pub mod merge;
@@ -10,11 +12,13 @@ pub mod model;
 pub mod paths;
 pub mod profile;
 pub mod resolve;
+pub mod schema;
 pub mod value;
 pub mod vocabulary;
 pub mod words;
 
 pub use diagnostic::{Diagnostic, SourceText};
+pub use grants::{Grants, Manifest};
 pub use load::{Loaded, Loader, load};
 pub use model::{Access, Declared, Intent, Limits, Policy, Source, State};
 pub use paths::Environment;

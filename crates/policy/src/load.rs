@@ -9,6 +9,7 @@ use crate::profile::{Document, read};
 use crate::words;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Finds profiles.
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What is allowed and dangerous.
     pub warnings: Vec<Diagnostic>,
+    /// The files it was read from. A run that could write to one would decide about the next run.
+    pub files: Vec<PathBuf>,
 }
 
 /// How deep profiles may extend each other.
@@ -53,14 +56,16 @@ pub fn load(
     }
     let mut warnings = Vec::new();
     let mut policies = Vec::new();
+    let mut files = Vec::new();
     for document in chain.read {
         warnings.extend(document.warnings);
+        files.extend(document.source.path.clone());
         policies.push((Layer::User, document.policy));
     }
     let (intents, dangers) = words::read(allow, env)?;
     warnings.extend(dangers);
     policies.push((Layer::CommandLine, Policy { intents, ..Policy::default() }));
-    Ok(Loaded { policy: merge(&policies), warnings })
+    Ok(Loaded { policy: merge(&policies), warnings, files })
 }
 
 /// One text and all that it extends, as [`load`] does it, for a file that is checked and not run.

@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::intent::{Context, quoted};
 use crate::model::Policy;
 use crate::paths::{Asker, Environment};
+use crate::resolve::PROTECTIONS;
 use crate::value::nearest;
-use crate::vocabulary::PROTECTED;
 use std::ops::Range;
 use std::sync::Arc;
 use toml::Spanned;
@@ -252,18 +252,23 @@ fn command(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<String>
 fn unprotect(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<String> {
     let names = reader.strings(value, "unprotect", 64);
     for (name, span) in &names {
-        if PROTECTED.iter().any(|(known, _)| known == name) {
+        if protections().any(|known| known == name) {
             continue;
         }
-        let known = PROTECTED.map(|(known, _)| known);
+        let known: Vec<&str> = protections().collect();
         let error = Diagnostic::error(format!("unknown protected path {}", quoted(name)));
         let error = error.at(reader.source, span.clone(), "not in the list");
-        reader.push(match nearest(name, known) {
+        reader.push(match nearest(name, known.iter().copied()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("known are {}", known.join(", "))),
         });
     }
     names.into_iter().map(|(name, _)| name).collect()
+}
+
+/// What `unprotect` takes.
+pub fn protections() -> impl Iterator<Item = &'static str> {
+    PROTECTIONS.iter().map(|protection| protection.name).chain(["all"])
 }
 
 fn app(reader: &mut Reader<'_>, key: Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<App> {
@@ -304,4 +309,10 @@ pub fn app_id(id: &str) -> bool {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
     id.len() <= 200 && id.contains('.') && id.split('.').all(name)
+}
+
+/// Whether a text is a manifest rather than a profile. One that cannot be read is a profile.
+pub fn is_manifest(text: &str) -> bool {
+    text.len() <= LONGEST_FILE
+        && DeTable::parse(text).is_ok_and(|table| table.get_ref().contains_key("app"))
 }

@@ -73,16 +73,6 @@ pub const STATES: [(&str, &str, Option<&str>); 3] = [
     ("overlay", "changes on top of what is there", Some(WORKSPACES)),
 ];
 
-/// Protected paths inside writable directories, by the names that `unprotect` takes.
-pub const PROTECTED: [(&str, &str); 6] = [
-    ("git-hooks", "`.git/hooks` and the directory that `core.hooksPath` names"),
-    ("git-config", "`.git/config` and what else of a repository makes git run commands"),
-    ("shell", "start-up files of shells"),
-    ("envrc", "`.envrc` and files like it"),
-    ("editors", "settings of editors, which can run commands"),
-    ("agents", "settings of coding agents"),
-];
-
 /// Keys of `[limits]`: the name, whether it is a size, what it bounds.
 pub const LIMITS: [(&str, Measure, &str); 6] = [
     ("memory", Measure::Bytes, "memory of all processes together"),

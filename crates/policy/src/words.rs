@@ -1,5 +1,6 @@
 //! Intents as words of the command line, such as `--allow files.dir=~/pages:rw`.
 
+use crate::describe::{access_name, name, state_name};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::intent::{
     Context, access, directory, hidden, known, plain, quoted, set, state, variable,
@@ -10,6 +11,7 @@ use crate::value::Complaint;
 use crate::vocabulary::{ACCESS, Word};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The option that the words follow.
@@ -40,6 +42,34 @@ pub fn read(
     if errors.is_empty() { Ok((declared, warnings)) } else { Err(errors) }
 }
 
+/// One intent as it stands behind `--allow`.
+///
+/// # Errors
+/// The word is wrong.
+pub fn parse(text: &OsStr, env: &Environment) -> Result<Intent, Diagnostic> {
+    one(text, env).map(|(intent, _)| intent).map_err(|(complaint, at)| drawn(text, complaint, at))
+}
+
+/// An intent as it stands behind `--allow`: the same text for the same intent, and another for
+/// another, as long as its path is UTF-8.
+pub fn written(intent: &Intent) -> String {
+    let path = |path: &Path| path.to_string_lossy().replace('$', "$$");
+    let word = name(intent);
+    match intent {
+        Intent::FilesCwd(access) | Intent::FilesArgs(access) => {
+            format!("{word}={}", access_name(*access))
+        }
+        Intent::FilesDir { path: at, access } => {
+            format!("{word}={}:{}", path(at), access_name(*access))
+        }
+        Intent::FilesHide(at) => format!("{word}={}", path(at)),
+        Intent::State(state) => format!("{word}={}", state_name(*state)),
+        Intent::EnvPass(name) => format!("{word}={name}"),
+        Intent::EnvSet(name, value) => format!("{word}={name}={value}"),
+        _ => word.to_owned(),
+    }
+}
+
 /// A complaint about a word from byte `at` on.
 fn drawn(text: &OsStr, complaint: Complaint, at: usize) -> Diagnostic {
     let start = String::from_utf8_lossy(&text.as_bytes()[..at]).len() + OPTION.len();
@@ -55,9 +85,9 @@ type Wrong = (Complaint, usize);
 fn one(text: &OsStr, env: &Environment) -> Result<(Intent, Option<String>), Wrong> {
     let bytes = text.as_bytes();
     let equals = bytes.iter().position(|b| *b == b'=');
-    let name = &bytes[..equals.unwrap_or(bytes.len())];
+    let word = &bytes[..equals.unwrap_or(bytes.len())];
     let value = equals.map(|at| OsStr::from_bytes(&bytes[at + 1..]));
-    let word = known(&String::from_utf8_lossy(name)).map_err(|complaint| (complaint, 0))?;
+    let word = known(&String::from_utf8_lossy(word)).map_err(|complaint| (complaint, 0))?;
     let start = equals.map_or(0, |at| at + 1);
     let context = Context { env, asker: Asker::User, relative: true };
     let intent = match (word.name, value) {
@@ -75,7 +105,8 @@ fn one(text: &OsStr, env: &Environment) -> Result<(Intent, Option<String>), Wron
         ("state", Some(value)) => {
             Intent::State(state(&value.to_string_lossy()).map_err(|c| (c, start))?)
         }
-        ("env", Some(value)) => environment(value).map_err(|c| (c, start))?,
+        ("env", Some(value)) if !value.is_empty() => environment(value).map_err(|c| (c, start))?,
+        ("env", _) => return Err((usage(word, "names no variable"), start)),
         (_, Some(_)) => return Err((usage(word, "takes no value"), start - 1)),
     };
     Ok((intent, None))

@@ -197,6 +197,23 @@ impl Command {
         Ok(number)
     }
 
+    /// Lets further commands be run in the sandbox over this listening socket
+    /// ([`serve::listen`](crate::serve::listen)).
+    #[must_use]
+    pub fn serve(mut self, listener: OwnedFd) -> Self {
+        let number = self.free_number();
+        self.plan.lifecycle.serve = Some(number);
+        self.fd(number, listener)
+    }
+
+    /// Keeps a descriptor open as long as the sandbox runs, out of its reach.
+    #[must_use]
+    pub fn hold(mut self, fd: OwnedFd) -> Self {
+        let number = self.free_number();
+        self.plan.lifecycle.sync_fds.push(number);
+        self.fd(number, fd)
+    }
+
     /// Standard input of the program; inherited by default.
     #[must_use]
     pub fn stdin(self, stdio: impl Into<Stdio>) -> Self {
@@ -224,7 +241,20 @@ impl Command {
     ///
     /// # Errors
     /// The engine cannot be found or started; a word holds a NUL.
-    pub fn spawn(mut self) -> Result<Child, Error> {
+    pub fn spawn(self) -> Result<Child, Error> {
+        self.start(false)
+    }
+
+    /// As [`Self::spawn`], in a process group of its own, which no key of a terminal reaches: for a
+    /// sandbox that outlives this process.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_apart(self) -> Result<Child, Error> {
+        self.start(true)
+    }
+
+    fn start(mut self, apart: bool) -> Result<Child, Error> {
         if let Some(word) = self.nul.take() {
             return Err(Error::Nul(word));
         }
@@ -243,8 +273,13 @@ impl Command {
         let number = self.free_number();
         self.fds.push((number, memory_file(&args)?));
         let mut process = std::process::Command::new(engine.path());
-        process.arg("--args").arg(number.to_string()).arg("--");
-        process.args(command.iter().map(|word| OsStr::from_bytes(word)));
+        process.arg("--args").arg(number.to_string());
+        if !command.is_empty() {
+            process.arg("--").args(command.iter().map(|word| OsStr::from_bytes(word)));
+        }
+        if apart {
+            std::os::unix::process::CommandExt::process_group(&mut process, 0);
+        }
         let [stdin, stdout, stderr] = self.stdio;
         stdin.map(|s| process.stdin(s));
         stdout.map(|s| process.stdout(s));

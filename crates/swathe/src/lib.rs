@@ -29,6 +29,7 @@ mod child;
 mod command;
 mod engine;
 mod error;
+pub mod serve;
 
 pub use child::{Child, Event, ExitStatus};
 pub use command::{Command, Stdio};

@@ -18,6 +18,8 @@ const CHUNK: usize = 1 << 20;
 pub struct Arena {
     next: Cell<usize>,
     end: Cell<usize>,
+    /// Where the chunk begins.
+    chunk: Cell<usize>,
 }
 
 // SAFETY: the programs that make this their global allocator never start a second thread (the
@@ -35,7 +37,7 @@ static FIRST_CHUNK: First = First(core::cell::UnsafeCell::new([0; FIRST]));
 impl Arena {
     /// An arena that has nothing yet.
     pub const fn new() -> Self {
-        Self { next: Cell::new(0), end: Cell::new(0) }
+        Self { next: Cell::new(0), end: Cell::new(0), chunk: Cell::new(0) }
     }
 
     /// Makes room for `size` bytes; false when there is no memory.
@@ -44,6 +46,7 @@ impl Arena {
         if self.end.get() == 0 && size <= FIRST {
             let start = FIRST_CHUNK.0.get() as usize;
             self.next.set(start);
+            self.chunk.set(start);
             self.end.set(start + FIRST);
             return true;
         }
@@ -63,6 +66,7 @@ impl Arena {
             return false;
         }
         self.next.set(chunk as usize);
+        self.chunk.set(chunk as usize);
         self.end.set(chunk as usize + want);
         true
     }
@@ -70,6 +74,64 @@ impl Arena {
     fn is_newest(&self, ptr: *mut u8, size: usize) -> bool {
         ptr as usize + size == self.next.get()
     }
+}
+
+/// Where an arena stood.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    next: usize,
+    end: usize,
+}
+
+/// The arena that a program makes its global allocator by [`Global`].
+static PROGRAM: Arena = Arena::new();
+
+/// [`PROGRAM`] as a global allocator.
+#[derive(Debug)]
+pub struct Global;
+
+// SAFETY: as that of the arena, which it is.
+unsafe impl GlobalAlloc for Global {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: by this function's own contract.
+        unsafe { PROGRAM.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: by this function's own contract.
+        unsafe { PROGRAM.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: by this function's own contract.
+        unsafe { PROGRAM.realloc(ptr, layout, new_size) }
+    }
+}
+
+impl Arena {
+    fn mark(&self) -> Mark {
+        Mark { next: self.next.get(), end: self.end.get() }
+    }
+
+    /// Takes back all blocks since the mark. Where a new chunk was begun meanwhile, that one stays,
+    /// empty, so that doing the same again needs no other.
+    fn release(&self, mark: Mark) {
+        if self.end.get() == mark.end {
+            self.next.set(mark.next);
+        } else {
+            self.next.set(self.chunk.get());
+        }
+    }
+}
+
+/// Where the program's arena stands.
+pub(crate) fn mark() -> Mark {
+    PROGRAM.mark()
+}
+
+/// Takes back what was allocated since: nothing of it may be used any more.
+pub(crate) fn release(mark: Mark) {
+    PROGRAM.release(mark);
 }
 
 impl Default for Arena {
@@ -155,6 +217,31 @@ mod tests {
             let d = arena.alloc(layout(64, 8));
             arena.dealloc(d, layout(64, 8));
             assert_eq!(arena.alloc(layout(64, 8)), d);
+        }
+    }
+
+    /// What was allocated since a mark is handed out again; a chunk that was begun is kept.
+    #[test]
+    fn goes_back_to_a_mark() {
+        let arena = Arena::new();
+        let layout = |size| Layout::from_size_align(size, 8).expect("valid");
+        // SAFETY: the blocks are not used after they were taken back.
+        unsafe {
+            let kept = arena.alloc(layout(8));
+            *kept = 7;
+            let mark = arena.mark();
+            let first = arena.alloc(layout(100));
+            arena.release(mark);
+            assert_eq!(arena.alloc(layout(100)), first);
+            arena.release(mark);
+            let large = arena.alloc(layout(2 << 20));
+            arena.release(mark);
+            let mark = arena.mark();
+            for _ in 0..10 {
+                assert_eq!(arena.alloc(layout(2 << 20)), large);
+                arena.release(mark);
+            }
+            assert_eq!(*kept, 7);
         }
     }
 }

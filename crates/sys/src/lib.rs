@@ -21,6 +21,7 @@ pub mod probe;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 
 // Without the standard library nobody else asks for the C library.

@@ -53,6 +53,43 @@ pub fn fork(flags: u32, sibling: bool) -> Result<Fork> {
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
 }
 
+/// [`fork`] into the cgroup (version 2) whose directory `cgroup` is (`CLONE_INTO_CGROUP`).
+///
+/// # Errors
+/// Those of clone3(2): ENOSYS before Linux 5.3, E2BIG before 5.7, EACCES without the right to move a
+/// process there, EBUSY for a cgroup whose controllers are delegated to those below it.
+pub fn fork_into(cgroup: BorrowedFd<'_>, flags: u32, sibling: bool) -> Result<Fork> {
+    /// `struct clone_args` up to the field that 5.7 brought.
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let parent = if sibling { libc::CLONE_PARENT as u64 } else { 0 };
+    let mut args = CloneArgs {
+        flags: u64::from(flags) | CLONE_INTO_CGROUP | parent,
+        // A sibling's end is signalled as that of its maker; the kernel wants no other word on it.
+        exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
+        cgroup: u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::BADF)?,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as in `fork`; the kernel reads as many bytes of `args` as the size says.
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
+}
+
 /// Runs `child` in a new process that shares this one's memory, and suspends the caller until that
 /// process executes a program or ends (`CLONE_VM | CLONE_VFORK`): three times cheaper than a copy.
 ///
@@ -88,6 +125,76 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
         )
     };
     check(libc::c_long::from(pid)).map(|pid| pid as i32)
+}
+
+/// [`vfork`] that gives the memory back that the child has allocated. Nothing of it may be
+/// reachable for the caller afterwards: the child only leaves words and numbers behind.
+///
+/// # Errors
+/// Those of clone(2).
+pub fn vfork_and_forget(child: &mut dyn FnMut() -> i32) -> Result<i32> {
+    let mark = crate::arena::mark();
+    let made = vfork(child);
+    crate::arena::release(mark);
+    made
+}
+
+/// Sends `signal` to the calling process after `milliseconds`, unless it has executed a program or
+/// ended before (timer_create(2)).
+///
+/// # Errors
+/// Those of timer_create(2) and timer_settime(2).
+pub fn alarm_until_exec(signal: i32, milliseconds: u32) -> Result<()> {
+    /// `struct sigevent`: 64 bytes, of which a plain signal uses these.
+    #[repr(C, align(8))]
+    struct Event {
+        value: u64,
+        signal: i32,
+        /// `SIGEV_SIGNAL`.
+        notify: i32,
+        rest: [u64; 6],
+    }
+    let event = Event { value: 0, signal, notify: 0, rest: [0; 6] };
+    let mut timer: c_int = 0;
+    let (seconds, nanoseconds) = (milliseconds / 1000, milliseconds % 1000 * 1_000_000);
+    // `struct itimerspec`: no interval, then the time.
+    let time: [libc::c_long; 4] = [0, 0, seconds.into(), nanoseconds.into()];
+    // SAFETY: the kernel reads a whole sigevent and writes one integer.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_timer_create,
+            libc::CLOCK_MONOTONIC,
+            &raw const event,
+            &raw mut timer,
+        )
+    })?;
+    // SAFETY: the kernel reads two timespecs of 64-bit fields; the old time is not asked for.
+    check(unsafe {
+        let none = core::ptr::null_mut::<u8>();
+        libc::syscall(libc::SYS_timer_settime, timer, 0, time.as_ptr(), none)
+    })
+    .map(drop)
+}
+
+/// Whether the child `pid` has been ended by `signal`; it is left to be waited for.
+pub fn was_ended_by(pid: i32, signal: i32) -> bool {
+    // SAFETY: a zeroed siginfo is valid to be written to.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is written within its size; its fields are those of a child's end then.
+    unsafe {
+        libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, flags) == 0
+            && info.si_pid() == pid
+            && matches!(info.si_code, libc::CLD_KILLED | libc::CLD_DUMPED)
+            && info.si_status() == signal
+    }
+}
+
+/// Whether the file lives in memory alone, so that reading it never waits for anybody (`F_GET_SEALS`
+/// knows such files only).
+pub fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: asks for a number.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) }.into()).is_ok()
 }
 
 /// A NULL-terminated array of pointers to strings, for execve(2). Borrows the strings.
@@ -168,6 +275,16 @@ pub fn borrow_fd(fd: RawFd) -> Result<BorrowedFd<'static>> {
 pub fn close_fd(fd: RawFd) {
     // SAFETY: closing a number invalidates no memory; the callers own the inherited descriptors.
     unsafe { libc::close(fd) };
+}
+
+/// dup2(2) to a number: what was open there is closed, and the copy stays open over execve(2). The
+/// caller makes sure that nothing of this process owns the number.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    // SAFETY: integers only; by the caller's word no owner loses its descriptor.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
 }
 
 /// close_range(2): closes, or with `cloexec` only marks, every descriptor in `first..=last`.

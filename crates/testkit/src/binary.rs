@@ -152,6 +152,13 @@ pub fn probe() -> PathBuf {
     PATH.get_or_init(|| reachable(Path::new(env!("SWATHE_PROBE")))).clone()
 }
 
+/// The static program that makes system calls by number; its own head describes them.
+#[must_use]
+pub fn caller() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| reachable(Path::new(env!("SWATHE_CALLER")))).clone()
+}
+
 /// The binary under test: `SWATHE_TEST_BWRAP`, else `built`, else `bwrap` in the directory of the
 /// running test's build profile.
 ///
@@ -203,7 +210,12 @@ pub(crate) fn user() -> u32 {
 }
 
 /// `path`, or a copy of it where every user can run it, when a directory above it is private.
-fn reachable(path: &Path) -> PathBuf {
+///
+/// # Panics
+///
+/// When it cannot be copied.
+#[must_use]
+pub fn reachable(path: &Path) -> PathBuf {
     let public =
         |path: &Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
     if path.ancestors().all(public) {

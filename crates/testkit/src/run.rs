@@ -118,6 +118,13 @@ impl Run {
         self
     }
 
+    /// Lets it take so long.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Allows processes to be left behind; they are killed after `grace`, and counted.
     #[must_use]
     pub fn may_leave(mut self, grace: Duration) -> Self {

@@ -112,6 +112,10 @@ impl Tree {
                 Ok(())
             }
             FileOp::Mask { .. } => self.mask(dest),
+            FileOp::Pin { .. } => {
+                self.last = None;
+                self.resolve(dest, false).map(drop)
+            }
         }
     }
 

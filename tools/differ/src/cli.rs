@@ -18,6 +18,7 @@ Runs random argument vectors on two bwrap-compatible programs and compares what 
 caller see. Exit status: 0 no difference, 1 differences, 2 the comparison itself failed.
 
   --count N       number of vectors (default 2000)
+  --from N        the number of the first vector (default 0): a run in pieces
   --seed S        seed of the run (default: from the clock; it is printed)
   --only K        only vector number K; with --dump both outcomes in full
   --as WHO        root, user or both (default: both when started as root)
@@ -37,6 +38,7 @@ Programs: BWRAP_ORACLE or .oracle/usr/bin/bwrap above the working directory; SWA
 /// Parsed options.
 struct Options {
     count: u64,
+    from: u64,
     seed: u64,
     only: Option<u64>,
     who: Option<bool>,
@@ -91,6 +93,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Options>, St
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut out = Options {
         count: 2000,
+        from: 0,
         seed: clock.map_or(1, |d| u64::from(d.subsec_nanos()) ^ d.as_secs()),
         only: None,
         who: None,
@@ -120,6 +123,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Options>, St
                 return Ok(None);
             }
             "--count" => out.count = number()?,
+            "--from" => out.from = number()?,
             "--seed" => out.seed = number()?,
             "--only" => out.only = Some(number()?),
             "-j" => out.jobs = number()?.max(1) as usize,
@@ -224,7 +228,10 @@ fn worker(options: &Options, shard: u64, shards: u64, base: &Path) -> io::Result
     let setup = setup(options, base)?;
     let numbers = match options.only {
         Some(k) => vec![k],
-        None => (shard..options.count).step_by(shards.max(1) as usize).collect(),
+        // Whose a number is does not depend on where a run starts.
+        None => (options.from..options.from.saturating_add(options.count))
+            .filter(|number| number % shards.max(1) == shard)
+            .collect(),
     };
     let share = Share {
         setup,
@@ -353,7 +360,7 @@ fn start(
 ) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--seed", &options.seed.to_string(), "--count", &options.count.to_string()]);
-    command.args(["--as", identity]);
+    command.args(["--from", &options.from.to_string(), "--as", identity]);
     if let Some(k) = options.only {
         command.args(["--only", &k.to_string()]);
     }

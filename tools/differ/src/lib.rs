@@ -9,7 +9,6 @@
 // signals, foreign namespaces) needs raw system calls; all of them are in `os` and `launch`.
 
 pub mod allowed;
-mod allowed_more;
 pub mod cli;
 pub mod compare;
 pub mod escape;

@@ -104,12 +104,16 @@ impl Snapshot {
 
     /// Makes the tree that is now `later` what it was in `self`.
     pub fn restore(&self, later: &Self) -> io::Result<()> {
-        // Directories first: without their permission bits nothing below them can be removed.
-        for (path, node) in self.0.iter().filter(|(_, node)| node.kind == 'd') {
-            if later.0.get(path).is_some_and(|now| now.kind == 'd' && now.mode != node.mode) {
-                let open = fs::Permissions::from_mode(node.mode & 0o7777 | 0o700);
-                fs::set_permissions(path, open).map_err(|e| named(path, &e))?;
-            }
+        // Directories first, new ones too: without their permission bits nothing below them can be
+        // removed.
+        for (path, now) in later.0.iter().filter(|(_, now)| now.kind == 'd') {
+            let mode = match self.0.get(path) {
+                Some(node) if node.mode == now.mode => continue,
+                Some(node) => node.mode & 0o7777,
+                None => 0,
+            };
+            let open = fs::Permissions::from_mode(mode | 0o700);
+            fs::set_permissions(path, open).map_err(|e| named(path, &e))?;
         }
         for path in later.0.keys().rev() {
             if !self.0.contains_key(path) {

@@ -1,6 +1,8 @@
-//! The files of the repository that are made from the option table and the table of the filter.
+//! The files of the repository that are made from the option table, the table of the filter, and the
+//! description of swathe's command line.
 #![forbid(unsafe_code)]
 
+use clap_complete::Shell;
 use std::io;
 use std::path::{Path, PathBuf};
 use swathe_plan::docs;
@@ -13,7 +15,7 @@ pub const DIFFERENCES: &str = "docs/known-differences.md";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
     /// Its path, below the root of the repository.
-    pub path: &'static str,
+    pub path: String,
     /// What it has to hold.
     pub text: String,
 }
@@ -30,13 +32,42 @@ pub fn root() -> PathBuf {
 /// When the list of differences cannot be read.
 pub fn all(root: &Path) -> io::Result<Vec<Generated>> {
     let differences = std::fs::read_to_string(root.join(DIFFERENCES))?;
-    Ok(vec![
-        Generated { path: "man/bwrap.1", text: docs::manual(&differences) },
-        Generated { path: "completions/bwrap.bash", text: docs::bash() },
-        Generated { path: "completions/_bwrap", text: docs::zsh() },
-        Generated { path: "completions/bwrap.fish", text: docs::fish() },
-        Generated { path: "docs/filter.md", text: filter::docs::page() },
-    ])
+    let mut files: Vec<Generated> = [
+        ("man/bwrap.1", docs::manual(&differences)),
+        ("completions/bwrap.bash", docs::bash()),
+        ("completions/_bwrap", docs::zsh()),
+        ("completions/bwrap.fish", docs::fish()),
+        ("docs/filter.md", filter::docs::page()),
+        ("completions/swathe.bash", completions(Shell::Bash)),
+        ("completions/_swathe", completions(Shell::Zsh)),
+        ("completions/swathe.fish", completions(Shell::Fish)),
+    ]
+    .into_iter()
+    .map(|(path, text)| Generated { path: path.to_owned(), text })
+    .collect();
+    let mut command = swathe_cli::command();
+    command.build();
+    manuals(&command, "swathe", &mut files)?;
+    Ok(files)
+}
+
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut swathe_cli::command(), "swathe", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The page of a command and of all below it: swathe(1), swathe-run(1), swathe-app-add(1) …
+fn manuals(command: &clap::Command, name: &str, files: &mut Vec<Generated>) -> io::Result<()> {
+    let mut text = Vec::new();
+    let page = command.clone().bin_name(name.replace('-', " "));
+    clap_mangen::Man::new(page).title(name).date("").render(&mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    files.push(Generated { path: format!("man/{name}.1"), text });
+    for below in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+        manuals(below, &format!("{name}-{}", below.get_name()), files)?;
+    }
+    Ok(())
 }
 
 /// The generated files that are missing, or hold something else.
@@ -45,7 +76,7 @@ pub fn all(root: &Path) -> io::Result<Vec<Generated>> {
 /// When the list of differences cannot be read.
 pub fn stale(root: &Path) -> io::Result<Vec<Generated>> {
     let current = |file: &Generated| {
-        std::fs::read_to_string(root.join(file.path)).is_ok_and(|text| text == file.text)
+        std::fs::read_to_string(root.join(&file.path)).is_ok_and(|text| text == file.text)
     };
     Ok(all(root)?.into_iter().filter(|file| !current(file)).collect())
 }

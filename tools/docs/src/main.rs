@@ -44,7 +44,7 @@ fn compare(root: &Path) -> std::io::Result<bool> {
 /// Writes the files that are not current.
 fn write(root: &Path) -> std::io::Result<bool> {
     for file in swathe_docs::stale(root)? {
-        let path = root.join(file.path);
+        let path = root.join(&file.path);
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir)?;
         }

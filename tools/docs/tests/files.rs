@@ -32,7 +32,7 @@ fn text(path: &Path) -> &str {
 #[test]
 fn checked_in_files_are_current() {
     let stale = swathe_docs::stale(&swathe_docs::root()).expect("the list of differences");
-    let names: Vec<_> = stale.iter().map(|file| file.path).collect();
+    let names: Vec<_> = stale.iter().map(|file| file.path.as_str()).collect();
     assert!(names.is_empty(), "run \"cargo run -p swathe-docs\": {names:?}");
 }
 
@@ -45,12 +45,12 @@ fn stale_files_are_noticed() {
     let all = swathe_docs::all(&dir).expect("all files");
     assert_eq!(swathe_docs::stale(&dir).expect("stale files"), all);
     for file in &all {
-        let path = dir.join(file.path);
+        let path = dir.join(&file.path);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, &file.text).expect("a file");
     }
     assert_eq!(swathe_docs::stale(&dir).expect("stale files"), []);
-    std::fs::write(dir.join(all[0].path), "old").expect("a file");
+    std::fs::write(dir.join(&all[0].path), "old").expect("a file");
     assert_eq!(swathe_docs::stale(&dir).expect("stale files"), all[..1]);
     std::fs::remove_dir_all(&dir).expect("cleaned");
 }

@@ -12,7 +12,7 @@ mod staged;
 pub use staged::{HiddenArguments, probe, stage, victim};
 
 use crate::out::{Failure, Printer, shown};
-use crate::wanted::{self, Options};
+use crate::wanted::{self, Ask, Options};
 use probe::Finding;
 use report::{Row, Verdict};
 use runner::Line;
@@ -29,7 +29,6 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use swathe_policy::{Access, Intent};
 
 /// Something is open.
 const OPEN: u8 = 1;
@@ -75,12 +74,8 @@ fn check(options: &Options) -> Result<Vec<Row>, Failure> {
         .map_err(|e| Failure::new(format!("cannot find the program itself: {e}")))?;
     // What is wrong with the options is said before anything is planted.
     let command = [program.clone().into_os_string(), "__probe".into()];
-    let wanted = wanted::resolve(options, &command, "check")?;
-    let cwd = wanted.policy.intents.iter().rev().find_map(|declared| match declared.intent {
-        Intent::FilesCwd(access) => Some(access),
-        _ => None,
-    });
-    let writable = cwd.is_some_and(|access| access >= Access::Append);
+    let wanted = wanted::resolve(options, &command, "check", Ask::Yes)?;
+    let writable = wanted.sandbox.writable.contains(&host.cwd);
     let outside = side(&program, None, &host.home, writable)?;
     let inside = side(&program, Some(options), &host.home, writable)?;
     let absent = || Finding::Killed(0);

@@ -39,8 +39,9 @@ impl Builder<'_> {
             FileOp::Bind { .. } | FileOp::Overlay { .. } => self.host_tree(index, &step.op),
             FileOp::RemountReadOnly { .. } => {
                 let fd = match self.root.open_dest(target, Stage::Create) {
-                    // bubblewrap makes the directories above, which matters to "..".
-                    Err(f) if f.error() == Some(Errno::NOENT) => {
+                    // bubblewrap makes the directories above, which matters to "..", and to what it
+                    // says of a file that is taken for one.
+                    Err(f) if matches!(f.error(), Some(Errno::NOENT | Errno::NOTDIR)) => {
                         self.root.parent(target)?;
                         self.root.open_dest(target, Stage::Create)?
                     }
@@ -65,7 +66,8 @@ impl Builder<'_> {
             }
             FileOp::Symlink { .. } => self.symlink(index),
             FileOp::Chmod { mode, .. } => self.chmod(index, *mode),
-            FileOp::Mask { .. } => self.mask(index),
+            FileOp::Mask { stand_in, .. } => self.mask(index, stand_in),
+            FileOp::Pin { .. } => self.pin_name(index),
         }
     }
 
@@ -185,9 +187,11 @@ impl Builder<'_> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file =
             fs::openat(scratch, &name, flags, Mode::from_raw_mode(perms)).at(Stage::Scratch)?;
+        // The destination comes first: it is refused before anything is read.
+        let place = self.root.point(&self.prepared.targets[index], PointKind::File)?;
         copy(fd, &file)?;
         let tree = self.mounter.tree(scratch.as_fd(), &name, Attrs::of(access)).at(Stage::Bind)?;
-        self.attach_tree(index, tree, Stage::Bind)?;
+        self.mounter.attach(tree, &mut self.root, place, Stage::Bind)?;
         // What is mounted has no other name then. Not sooner: a file without a name cannot be
         // attached.
         let Some(scratch) = &self.scratch else { return Ok(()) };

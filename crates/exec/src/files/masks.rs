@@ -4,16 +4,18 @@ use crate::failure::{At, Failure, Result, Stage};
 use crate::files::build::Builder;
 use crate::files::mounts::{Attrs, fd_path};
 use crate::files::root::{Attach, kind_of};
-use crate::janitor::{self, PLACEHOLDER_MODE};
+use crate::janitor;
 use alloc::borrow::ToOwned;
 use alloc::ffi::CString;
+use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use swathe_plan::model::Access;
+use swathe_plan::model::{Access, StandIn};
 use swathe_sys::Errno;
 use swathe_sys::mount::Propagation;
 use swathe_sys::rustix::fd::{AsFd, OwnedFd};
-use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
+use swathe_sys::rustix::io::write;
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -31,9 +33,9 @@ enum Placeholder {
 }
 
 impl Builder<'_> {
-    /// Hides a path: what is there is covered by something empty and unreadable of its kind; what
-    /// is not there gets a placeholder, where the sandbox could create it.
-    pub(super) fn mask(&mut self, index: usize) -> Result<()> {
+    /// Hides a path: what is there is covered by something empty of its kind; what is not there gets
+    /// a placeholder, where the sandbox could create it.
+    pub(super) fn mask(&mut self, index: usize, stand_in: &StandIn) -> Result<()> {
         let path = self.without_links(&self.prepared.targets[index].path)?;
         self.pin(&path)?;
         for _ in 0..TRIES {
@@ -42,11 +44,11 @@ impl Builder<'_> {
                     let stat = fs::fstat(&fd).at(Stage::Mask)?;
                     // Of another sandbox, which may end before this one.
                     if !janitor::is_placeholder(&stat) || self.hold(&path)? {
-                        return self.cover(fd);
+                        return self.cover(index, fd, stand_in);
                     }
                 }
-                Err(Errno::NOENT) => match self.placeholder(&path)? {
-                    Placeholder::Held(fd) => return self.cover(fd),
+                Err(Errno::NOENT) => match self.placeholder(&path, stand_in)? {
+                    Placeholder::Held(fd) => return self.cover(index, fd, stand_in),
                     // It cannot be created here: the sandbox has no more rights than this process.
                     Placeholder::Impossible => return Ok(()),
                     Placeholder::Lost => {}
@@ -109,22 +111,32 @@ impl Builder<'_> {
                 FileType::Symlink => return Err(Failure::found(Stage::SymlinkDest)),
                 _ => return Ok(()),
             }
-            let as_it_is = Attrs { set: 0, propagation: Propagation::Keep };
-            let tree = self.mounter.tree(fd.as_fd(), c"", as_it_is).at(Stage::Mask)?;
-            self.mounter.attach(tree, &mut self.root, Attach::Open(fd), Stage::Mask)?;
+            self.hold_name(fd, Stage::Mask)?;
         }
         Ok(())
     }
 
+    /// Keeps a name, a link's too, from being removed, renamed or replaced: it becomes a mount.
+    pub(super) fn pin_name(&mut self, index: usize) -> Result<()> {
+        let fd = self.root.open(&self.prepared.targets[index].path, PATH).at(Stage::Pin)?;
+        self.hold_name(fd, Stage::Pin)
+    }
+
+    /// Mounts something on itself, where it is no mount yet.
+    fn hold_name(&mut self, fd: OwnedFd, stage: Stage) -> Result<()> {
+        if is_mount(&fd) {
+            return Ok(());
+        }
+        let as_it_is = Attrs { set: 0, propagation: Propagation::Keep };
+        let tree = self.mounter.tree(fd.as_fd(), c"", as_it_is).at(stage)?;
+        self.mounter.attach(tree, &mut self.root, Attach::Open(fd), stage)
+    }
+
     /// Creates the first missing component of a path as a placeholder.
-    fn placeholder(&mut self, path: &CStr) -> Result<Placeholder> {
+    fn placeholder(&mut self, path: &CStr, stand_in: &StandIn) -> Result<Placeholder> {
         let (dir, name) = self.first_missing(path)?;
-        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        match fs::openat(&dir, &name, flags, Mode::from_raw_mode(PLACEHOLDER_MODE)) {
-            Ok(file) => {
-                // Not every file system takes the sticky bit at once.
-                fs::fchmod(&file, Mode::from_raw_mode(PLACEHOLDER_MODE)).at(Stage::Mask)?;
-            }
+        match make(&dir, &name, stand_in) {
+            Ok(()) => {}
             Err(Errno::EXIST) => {}
             Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(Placeholder::Impossible),
             Err(e) => return Err(e).at(Stage::Mask),
@@ -193,7 +205,7 @@ impl Builder<'_> {
         }
     }
 
-    fn cover(&mut self, at: OwnedFd) -> Result<()> {
+    fn cover(&mut self, index: usize, at: OwnedFd, stand_in: &StandIn) -> Result<()> {
         let kind = kind_of(at.as_fd()).at(Stage::Mask)?;
         if kind == FileType::Symlink {
             return Err(Failure::found(Stage::SymlinkDest));
@@ -202,18 +214,55 @@ impl Builder<'_> {
             return Err(Failure::found(Stage::Scratch));
         };
         let directory = kind == FileType::Directory;
-        let name = if directory { c"mask-dir" } else { c"mask-file" };
-        let made = if directory {
-            fs::mkdirat(scratch, name, Mode::empty())
-        } else {
-            fs::mknodat(scratch, name, FileType::RegularFile, Mode::empty(), 0)
+        let name = match (directory, stand_in) {
+            (true, StandIn::Unreadable) => c"mask-dir".to_owned(),
+            (true, _) => c"mask-empty-dir".to_owned(),
+            (false, StandIn::Unreadable) => c"mask-file".to_owned(),
+            (false, StandIn::Directory) => c"mask-empty-file".to_owned(),
+            (false, StandIn::Text(_)) => {
+                CString::new(format!("mask-text-{index}")).unwrap_or_default()
+            }
+        };
+        let made = match (directory, stand_in) {
+            (true, StandIn::Unreadable) => fs::mkdirat(scratch, &name, Mode::empty()),
+            (true, _) => make(scratch, &name, &StandIn::Directory),
+            (false, StandIn::Directory) => make(scratch, &name, &StandIn::Text(Vec::new())),
+            (false, stand_in) => make(scratch, &name, stand_in),
         };
         match made {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e).at(Stage::Mask),
         }
         let how = Attrs::of(Access::ReadOnly);
-        let tree = self.mounter.tree(scratch.as_fd(), name, how).at(Stage::Mask)?;
+        let tree = self.mounter.tree(scratch.as_fd(), &name, how).at(Stage::Mask)?;
         self.mounter.attach(tree, &mut self.root, Attach::Open(at), Stage::Mask)
     }
+}
+
+/// Makes what stands in for a missing path.
+fn make(dir: &OwnedFd, name: &CStr, stand_in: &StandIn) -> core::result::Result<(), Errno> {
+    let mode = Mode::from_raw_mode(stand_in.mode());
+    if *stand_in == StandIn::Directory {
+        fs::mkdirat(dir, name, mode)?;
+    }
+    let flags = match stand_in {
+        StandIn::Directory => OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW,
+        _ => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+    };
+    let file = fs::openat(dir, name, flags | OFlags::CLOEXEC, mode)?;
+    if let StandIn::Text(text) = stand_in {
+        let mut line = text.clone();
+        line.push(b'\n');
+        // Too short to be written in parts.
+        write(&file, &line)?;
+    }
+    // Neither every file system nor every umask takes the bits at once.
+    fs::fchmod(&file, mode)
+}
+
+/// Whether a descriptor refers to a mount's root. Before Linux 5.8 nobody says.
+fn is_mount(fd: &OwnedFd) -> bool {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    fs::statx(fd, c"", flags, StatxFlags::empty())
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }

@@ -100,6 +100,10 @@ pub(crate) fn set_up(mounter: &Mounter, prepared: &Prepared<'_>) -> Result<()> {
     }
     prepared.limit.set(sources::raise_limit(prepared));
     let mut sources = sources::open(mounter, prepared)?;
+    if prepared.maps_are_external() {
+        // Not sooner: a missing source is what bubblewrap reports first.
+        crate::ids::assert_mapped(mounter.proc_fd())?;
+    }
     let base = match prepared.base {
         // That a user namespace could be made shows that "/" is the root of this mount namespace,
         // not of a chroot; without one nothing shows it.

@@ -133,21 +133,21 @@ fn open_fd(mounter: &Mounter, number: i32, access: Access) -> Result<Tree> {
 }
 
 fn overlay(layers: &[swathe_plan::model::HostPath], upper: &OverlayUpper) -> Result<Vec<OwnedFd>> {
-    let open = |path: &[u8], flags: OFlags, stage: Stage, detail: usize| {
+    // What is no directory is for overlayfs to refuse, when its turn comes.
+    let open = |path: &[u8], stage: Stage, detail: usize| {
         let path = CString::new(path).unwrap_or_default();
         let path: &CStr = &path;
-        fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())
+        fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .at(stage)
             .map_err(|f| f.about(detail as u32))
     };
-    let directory = OFlags::PATH | OFlags::DIRECTORY;
     let mut fds = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
-        fds.push(open(&layer.0, directory, Stage::OverlaySource, i)?);
+        fds.push(open(&layer.0, Stage::OverlaySource, i)?);
     }
     if let OverlayUpper::Host { upper, work } = upper {
-        fds.push(open(&upper.0, directory, Stage::OverlaySource, layers.len())?);
-        fds.push(open(&work.0, directory, Stage::OverlayWork, 0)?);
+        fds.push(open(&upper.0, Stage::OverlaySource, layers.len())?);
+        fds.push(open(&work.0, Stage::OverlayWork, 0)?);
     }
     Ok(fds)
 }

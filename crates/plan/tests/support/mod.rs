@@ -7,11 +7,11 @@
 use swathe_plan::Plan;
 use swathe_plan::model::{
     Access, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, Step,
-    UserNamespace,
+    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, StandIn, Step,
+    UserLimit, UserNamespace,
 };
 use swathe_plan::options::{Opt, TABLE};
-use swathe_plan::tables::{ALL_CAPABILITIES, RESOURCES};
+use swathe_plan::tables::{ALL_CAPABILITIES, MAX_USER_LIMIT, RESOURCES, USER_LIMITS};
 
 /// Choices read from bytes; after their end every choice is the first one.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ pub fn plan(s: &mut Source<'_>) -> Plan {
 
 /// One operation on the file tree.
 pub fn file_op(s: &mut Source<'_>) -> FileOp {
-    match s.below(14) {
+    match s.below(15) {
         0 => FileOp::Bind {
             source: BindSource::Path { path: s.host(), optional: s.flag() },
             dest: s.dest(),
@@ -219,7 +219,12 @@ pub fn file_op(s: &mut Source<'_>) -> FileOp {
         }
         11 => FileOp::Symlink { target: s.path(), dest: s.dest() },
         12 => FileOp::Chmod { mode: s.number(0o7777) as u32, path: s.dest() },
-        _ => FileOp::Mask { dest: s.dest() },
+        13 => FileOp::Pin { dest: s.dest() },
+        _ => {
+            let stand_in =
+                s.pick(&[StandIn::Unreadable, StandIn::Directory, StandIn::Text(b".".to_vec())]);
+            FileOp::Mask { dest: s.dest(), stand_in }
+        }
     }
 }
 
@@ -251,6 +256,11 @@ fn namespaces(s: &mut Source<'_>) -> Namespaces {
         join_net: s.option(Source::fd),
         disable_user: s.flag(),
         assert_user_disabled: s.flag(),
+        user_limits: s.list(2, |s| UserLimit {
+            kind: s.below(USER_LIMITS.len()) as u32,
+            count: s.number(MAX_USER_LIMIT.into()) as u32,
+        }),
+        start_cgroup: s.option(Source::fd),
     }
 }
 
@@ -310,6 +320,7 @@ fn lifecycle(s: &mut Source<'_>) -> Lifecycle {
         json_status_fd: s.option(Source::fd),
         close_fds: s.flag(),
         keep_fds: s.list(2, Source::fd),
+        serve: s.option(Source::fd),
     }
 }
 

@@ -37,11 +37,10 @@ pub struct Sandbox {
     pub notes: Vec<Note>,
     /// The program's file on the host.
     pub program: Option<PathBuf>,
+    /// The user's directories and files that are visible.
+    pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
-    /// Files that did not exist, that nothing could be put in the place of, and that must not be
-    /// there when the run is over.
-    pub unwanted: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -55,9 +54,9 @@ pub(super) struct Build<'a> {
     pub notes: Vec<Note>,
     /// Host paths that are visible at their own place, with everything below.
     pub visible: Vec<PathBuf>,
+    pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
-    pub unwanted: Vec<PathBuf>,
-    /// Protected paths that do not exist: placeholders stand in for them.
+    /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
 }
 
@@ -78,8 +77,8 @@ impl<'a> Build<'a> {
             sources: Vec::new(),
             notes: Vec::new(),
             visible: Vec::new(),
+            shown: Vec::new(),
             writable: Vec::new(),
-            unwanted: Vec::new(),
             masked: Vec::new(),
         }
     }
@@ -173,8 +172,8 @@ impl<'a> Build<'a> {
             sources: self.sources,
             notes: self.notes,
             program,
+            shown: self.shown,
             writable: self.writable,
-            unwanted: self.unwanted,
         })
     }
 }

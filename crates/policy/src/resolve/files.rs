@@ -4,7 +4,7 @@ use super::build::Build;
 use super::{Kind, Refusal, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
 use std::path::{Path, PathBuf};
-use swathe_plan::model::{self as plan, FileOp};
+use swathe_plan::model::{self as plan, FileOp, StandIn};
 use swathe_plan::options::Opt;
 
 /// Never shown as a whole, and not the working directory of a run: too much is below them.
@@ -95,12 +95,13 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         };
         build.bind(&entry.path, &entry.path, access, &entry.source);
         build.visible.push(entry.path.clone());
+        build.shown.push(entry.path.clone());
         if writes(entry.access) && build.files.kind(&entry.path) == Some(Kind::Directory) {
             build.writable.push(entry.path.clone());
         }
     }
     for entry in shown.iter().filter(|entry| writes(entry.access)) {
-        protect::add(build, &entry.path, &shown_below(&shown, &entry.path))?;
+        protect::add(build, &entry.path, &shown_below(&shown, &entry.path), &entry.source)?;
     }
     Ok(())
 }
@@ -185,7 +186,7 @@ pub(super) fn hidden(build: &mut Build<'_>) {
             Intent::FilesHide(path) | Intent::FilesDir { path, access: Access::Hide } => path,
             _ => continue,
         };
-        let op = FileOp::Mask { dest: super::boxed(path) };
+        let op = FileOp::Mask { dest: super::boxed(path), stand_in: StandIn::Unreadable };
         build.step(op, Opt::Mask, &declared.source);
     }
 }

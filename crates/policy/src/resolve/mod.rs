@@ -53,7 +53,8 @@ pub struct Needs {
 
 /// The host's files, as far as a plan depends on them.
 pub trait Files {
-    /// What is there, links not followed; `None` when nothing is, or it cannot be seen.
+    /// What is there, links not followed; `None` when nothing is, or it cannot be seen, or it stands
+    /// in for something that another sandbox must not make.
     fn kind(&self, path: &Path) -> Option<Kind>;
     /// The text of a symbolic link.
     fn link(&self, path: &Path) -> Option<PathBuf>;
@@ -63,6 +64,8 @@ pub trait Files {
     fn read(&self, path: &Path, most: usize) -> Option<Vec<u8>>;
     /// The names in a directory, at most `most`, in any order.
     fn list(&self, path: &Path, most: usize) -> Vec<OsString>;
+    /// The names of directories in a directory, not of links to some; at most `most`, in any order.
+    fn directories(&self, path: &Path, most: usize) -> Vec<OsString>;
     /// Whether this user may execute the file.
     fn executable(&self, path: &Path) -> bool;
     /// What a program needs.

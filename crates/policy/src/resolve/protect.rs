@@ -1,13 +1,16 @@
 //! Protected paths: files inside writable directories that make other programs run something.
 //!
-//! What exists is shown read-only, what does not cannot be created, and the directories above are
-//! pinned, so that nobody renames them away.
+//! What exists is shown read-only, what does not cannot be created, and the directories above and
+//! the links on the way are pinned, so that nobody renames or replaces them.
+
+mod git;
 
 use super::build::Build;
 use super::{Kind, Refusal};
 use crate::model::Source;
-use std::path::{Path, PathBuf};
-use swathe_plan::model::{Access, FileOp};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+use swathe_plan::model::{Access, FileOp, StandIn};
 use swathe_plan::options::Opt;
 
 /// Where the paths of a protection are.
@@ -26,7 +29,7 @@ pub struct Protection {
     pub name: &'static str,
     /// Where its paths are.
     pub base: Base,
-    /// The paths.
+    /// The paths; those of directories end with a slash.
     pub paths: &'static [&'static str],
 }
 
@@ -35,13 +38,18 @@ const fn protection(name: &'static str, base: Base, paths: &'static [&'static st
 }
 
 /// All protections. Each path that does not exist is a placeholder for the time of the run, which
-/// people see: only what makes another program run something is listed.
+/// people and their programs see, and which has to be harmless to them: an empty directory, or a
+/// file without an effect. Only what makes another program run something is listed.
 pub const PROTECTIONS: &[Protection] = &[
-    protection("git-hooks", Base::Writable, &[".git/hooks"]),
+    protection("git-hooks", Base::Writable, &[".git/hooks/"]),
     protection("git-config", Base::Writable, &[".git/config"]),
     protection("direnv", Base::Writable, &[".envrc"]),
-    protection("editor", Base::Writable, &[".idea", ".vscode", ".zed"]),
-    protection("agent", Base::Writable, &[".claude", ".codex", ".cursor", ".gemini", ".mcp.json"]),
+    protection("editor", Base::Writable, &[".idea/", ".vscode/", ".zed/"]),
+    protection(
+        "agent",
+        Base::Writable,
+        &[".claude/", ".codex/", ".cursor/", ".gemini/", ".mcp.json"],
+    ),
     protection(
         "shell",
         Base::Home,
@@ -51,7 +59,7 @@ pub const PROTECTIONS: &[Protection] = &[
             ".bash_logout",
             ".bash_profile",
             ".bashrc",
-            ".config/fish",
+            ".config/fish/",
             ".inputrc",
             ".profile",
             ".zlogin",
@@ -64,197 +72,192 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "autostart",
         Base::Home,
-        &[".config/autostart", ".config/systemd/user", ".local/share/applications"],
+        &[".config/autostart/", ".config/systemd/user/", ".local/share/applications/"],
     ),
 ];
 
-/// The longest `.git` file or `commondir` that is read.
-const MAX_POINTER: usize = 4096;
-/// The most submodules whose directories are protected.
-const MAX_MODULES: usize = 1024;
+/// The longest chain of links that is followed, as the kernel's.
+const MAX_LINKS: usize = 40;
+
+/// A path to protect, and what stands in for it where it does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Guard {
+    path: PathBuf,
+    missing: StandIn,
+}
+
+impl Guard {
+    fn directory(path: PathBuf) -> Self {
+        Self { path, missing: StandIn::Directory }
+    }
+
+    /// What reads the file takes a line of text for nothing.
+    fn file(path: PathBuf) -> Self {
+        let json = path.extension().is_some_and(|extension| extension == "json");
+        Self { path, missing: StandIn::Text(if json { b"{}".to_vec() } else { b"#".to_vec() }) }
+    }
+}
 
 /// Protects what is below a writable directory. `named`: what was asked for by name below it.
-pub(super) fn add(build: &mut Build<'_>, root: &Path, named: &[PathBuf]) -> Result<(), Refusal> {
+///
+/// # Errors
+/// The directory is itself part of a protected path.
+pub(super) fn add(
+    build: &mut Build<'_>,
+    root: &Path,
+    named: &[PathBuf],
+    source: &Source,
+) -> Result<(), Refusal> {
     if build.files.kind(root) != Some(Kind::Directory) {
         return Ok(());
     }
-    let lifted = |name: &str| build.policy.unprotect.iter().any(|n| n == name || n == "all");
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for protection in PROTECTIONS.iter().filter(|protection| !lifted(protection.name)) {
+    refuse_inside(build, root, source)?;
+    let mut guards = git::guards(build, root);
+    for protection in PROTECTIONS.iter().filter(|protection| !is_lifted(build, protection.name)) {
         let base = match protection.base {
             Base::Writable => root,
             Base::Home => &build.host.home,
         };
-        let below = protection.paths.iter().map(|path| base.join(path));
-        paths.extend(below.filter(|path| path.starts_with(root)));
-    }
-    let hooks = !lifted("git-hooks");
-    let config = !lifted("git-config");
-    for directory in git_directories(build, root) {
-        paths.extend(hooks.then(|| directory.join("hooks")));
-        paths.extend(config.then(|| directory.join("config")));
-        // Git fails when these two are there and cannot be read: protected where they exist, and
-        // looked for when the run is over where they do not. The first counts only where the
-        // configuration, which is protected, says so; the second names another repository.
-        for name in ["config.worktree", "commondir"].map(|name| directory.join(name)) {
-            match build.files.kind(&name) {
-                _ if !config => {}
-                Some(_) => paths.push(name),
-                None if is_inside(build, &name) => build.unwanted.push(name),
-                None => {}
-            }
+        for path in protection.paths.iter().filter(|path| base.join(path).starts_with(root)) {
+            let missing = path.ends_with('/');
+            let path = base.join(path.trim_end_matches('/'));
+            guards.push(if missing { Guard::directory(path) } else { Guard::file(path) });
         }
     }
-    if hooks || config {
-        // In a worktree or submodule the file leads to the repository.
-        let pointer = root.join(".git");
-        if build.files.kind(&pointer) == Some(Kind::File) {
-            paths.push(pointer);
+    // What is above comes first: a mask of a directory holds for all below.
+    guards.sort_by(|a, b| a.path.cmp(&b.path));
+    guards.dedup_by(|a, b| a.path == b.path);
+    let mut done = Vec::new();
+    for guard in guards {
+        if !named.iter().any(|name| guard.path.starts_with(name)) {
+            protect(build, root, &guard, &mut done);
         }
-    }
-    paths.sort();
-    paths.dedup();
-    let mut pinned = Vec::new();
-    for path in paths {
-        if named.iter().any(|name| path.starts_with(name)) || !is_inside(build, &path) {
-            continue;
-        }
-        protect(build, root, &path, &mut pinned);
     }
     Ok(())
 }
 
-/// Whether the sandbox can write there at all.
+fn is_lifted(build: &Build<'_>, name: &str) -> bool {
+    build.policy.unprotect.iter().any(|lifted| lifted == name || lifted == "all")
+}
+
+/// Who starts in `.git/hooks` shall not get it writable by that.
+fn refuse_inside(build: &Build<'_>, root: &Path, source: &Source) -> Result<(), Refusal> {
+    let inside = |protection: &&Protection| {
+        protection.paths.iter().any(|path| match protection.base {
+            Base::Home => root.starts_with(build.host.home.join(path)),
+            Base::Writable => root.ancestors().any(|above| root.starts_with(above.join(path))),
+        })
+    };
+    let git = || {
+        let inside = root.ancestors().skip(1).any(|a| a.file_name().is_some_and(|n| n == ".git"));
+        PROTECTIONS.iter().find(|p| p.name == "git-config").filter(|_| inside)
+    };
+    let found = PROTECTIONS.iter().find(inside).or_else(git);
+    match found.filter(|protection| !is_lifted(build, protection.name)) {
+        None => Ok(()),
+        Some(protection) => {
+            let text = format!("{} is inside a protected path", root.display());
+            Err(Refusal::new(text, source)
+                .hint("start in the directory that holds it")
+                .hint(format!("--unprotect {} lets it be written to", protection.name)))
+        }
+    }
+}
+
+/// Whether the sandbox can write there at all, and its name can be changed.
 fn is_inside(build: &Build<'_>, path: &Path) -> bool {
-    build.writable.iter().any(|root| path.starts_with(root))
+    build.writable.iter().any(|root| path.starts_with(root) && path != root)
 }
 
-fn protect(build: &mut Build<'_>, root: &Path, path: &Path, pinned: &mut Vec<PathBuf>) {
-    let Some(path) = follow(build, path) else { return };
-    let Some(parent) = path.parent() else { return };
-    if !is_inside(build, &path) {
-        // Where the link leads to, nothing is writable. The link itself cannot be replaced: it is
-        // covered like a missing file below its real directory.
-        return;
-    }
-    let exists = build.files.kind(&path).is_some();
-    if build.files.kind(parent).is_none() {
-        // The directory is missing, too: the mask of the topmost missing one holds for all below.
-        let Some(top) = missing_top(build, &path) else { return };
-        if !pinned.contains(&top) {
-            mask(build, &top);
-            pinned.push(top);
-        }
-        return;
-    }
-    if exists {
-        pin(build, root, parent, pinned);
-        build.bind(&path, &path, Access::ReadOnly, &Source::Default);
-    } else {
-        mask(build, &path);
-    }
-}
-
-/// A link's own place cannot be protected by a mount; what it leads to can.
-fn follow(build: &Build<'_>, path: &Path) -> Option<PathBuf> {
-    match build.files.kind(path) {
-        Some(Kind::Link) => build.files.real(path),
-        Some(_) => build.files.real(path),
-        None => Some(match (path.parent().and_then(|p| build.files.real(p)), path.file_name()) {
-            (Some(parent), Some(name)) => parent.join(name),
-            _ => path.to_owned(),
-        }),
-    }
-}
-
-/// The first name of a path that does not exist.
-fn missing_top(build: &Build<'_>, path: &Path) -> Option<PathBuf> {
-    path.ancestors().filter(|p| build.files.kind(p).is_none()).last().map(Path::to_owned)
-}
-
-fn mask(build: &mut Build<'_>, path: &Path) {
-    build.masked.push(path.to_owned());
-    let op = FileOp::Mask { dest: super::boxed(path) };
-    build.step(op, Opt::Mask, &Source::Default);
-}
-
-/// Directories between a writable root and a protected path become mounts of themselves: a mount
-/// point cannot be renamed or removed.
-fn pin(build: &mut Build<'_>, root: &Path, directory: &Path, pinned: &mut Vec<PathBuf>) {
-    let mut above: Vec<&Path> =
-        directory.ancestors().take_while(|path| path.starts_with(root) && *path != root).collect();
-    above.reverse();
-    for path in above {
-        if !pinned.iter().any(|done| done == path) {
-            build.bind(path, path, Access::ReadWrite, &Source::Default);
-            pinned.push(path.to_owned());
+/// Walks to a path as the kernel does, so that no name on the way can be changed.
+fn protect(build: &mut Build<'_>, root: &Path, guard: &Guard, done: &mut Vec<PathBuf>) {
+    let mut at = root.to_owned();
+    let mut rest: Vec<OsString> = Vec::new();
+    match guard.path.strip_prefix(root) {
+        Ok(below) => push(&mut rest, below),
+        Err(_) => {
+            at = PathBuf::from("/");
+            push(&mut rest, &guard.path);
         }
     }
-}
-
-/// The real git directories of a work tree: its own, that of the repository it is a worktree of,
-/// and those of its submodules.
-fn git_directories(build: &Build<'_>, root: &Path) -> Vec<PathBuf> {
-    let dot = root.join(".git");
-    let mut found = Vec::new();
-    match build.files.kind(&dot) {
-        Some(Kind::Directory) => found.push(dot),
-        Some(Kind::Link) => found.extend(build.files.real(&dot)),
-        Some(Kind::File) => {
-            let Some(directory) = pointed(build, &dot, Some("gitdir:"), root) else {
-                return found;
-            };
-            if let Some(common) = pointed(build, &directory.join("commondir"), None, &directory) {
-                found.push(common);
-            }
-            found.push(directory);
-        }
-        _ => {}
-    }
-    // A repository of its own, bare, as the writable directory.
-    if build.files.kind(&root.join("HEAD")) == Some(Kind::File)
-        && build.files.kind(&root.join("objects")) == Some(Kind::Directory)
-    {
-        found.push(root.to_owned());
-    }
-    let tops = found.clone();
-    for top in tops {
-        modules(build, &top.join("modules"), 0, &mut found);
-    }
-    found
-}
-
-/// A submodule's name may hold slashes: its directory is below others.
-fn modules(build: &Build<'_>, directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    const DEPTH: usize = 4;
-    if depth > DEPTH || build.files.kind(directory) != Some(Kind::Directory) {
-        return;
-    }
-    let mut names = build.files.list(directory, MAX_MODULES);
-    names.sort();
-    for name in names {
-        let path = directory.join(name);
-        if build.files.kind(&path) != Some(Kind::Directory) || found.len() > MAX_MODULES {
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            at.pop();
             continue;
         }
-        if build.files.kind(&path.join("HEAD")).is_some() {
-            found.push(path.clone());
-            modules(build, &path.join("modules"), depth + 1, found);
-        } else {
-            modules(build, &path, depth + 1, found);
+        let next = at.join(&name);
+        let new = is_inside(build, &next) && !done.contains(&next);
+        match build.files.kind(&next) {
+            None => {
+                let all = rest.is_empty();
+                let missing = if all { guard.missing.clone() } else { StandIn::Directory };
+                if new {
+                    done.push(next.clone());
+                    mask(build, next, missing);
+                }
+                return;
+            }
+            Some(Kind::Link) => {
+                if new {
+                    done.push(next.clone());
+                    pin(build, &next);
+                }
+                links += 1;
+                let Some(target) = build.files.link(&next).filter(|_| links <= MAX_LINKS) else {
+                    return;
+                };
+                if target.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                push(&mut rest, &target);
+            }
+            Some(Kind::Directory) if !rest.is_empty() => {
+                if new {
+                    done.push(next.clone());
+                    pin(build, &next);
+                }
+                at = next;
+            }
+            // Also what should be a directory and is none.
+            Some(_) => {
+                if new {
+                    done.push(next.clone());
+                    build.bind(&next, &next, Access::ReadOnly, &Source::Default);
+                }
+                return;
+            }
         }
     }
 }
 
-/// The path in a file of one line, such as `gitdir: ../.git/worktrees/x`.
-fn pointed(build: &Build<'_>, file: &Path, prefix: Option<&str>, base: &Path) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let text = build.files.read(file, MAX_POINTER)?;
-    let line = text.split(|byte| *byte == b'\n').next()?;
-    let line = match prefix {
-        Some(prefix) => line.strip_prefix(prefix.as_bytes())?,
-        None => line,
+/// Puts the components of a path on a stack.
+fn push(stack: &mut Vec<OsString>, path: &Path) {
+    for component in path.components().rev() {
+        match component {
+            Component::Normal(name) => stack.push(name.to_owned()),
+            Component::ParentDir => stack.push(OsString::from("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+}
+
+fn mask(build: &mut Build<'_>, path: PathBuf, stand_in: StandIn) {
+    let opt = match stand_in {
+        StandIn::Unreadable => Opt::Mask,
+        StandIn::Directory => Opt::MaskDir,
+        StandIn::Text(_) => Opt::MaskText,
     };
-    let path = base.join(std::ffi::OsStr::from_bytes(line.trim_ascii()));
-    build.files.real(&path)
+    let text = matches!(stand_in, StandIn::Text(_));
+    let op = FileOp::Mask { dest: super::boxed(&path), stand_in };
+    build.step(op, opt, &Source::Default);
+    // Git takes no notice of empty directories.
+    if text && !path.components().any(|component| component.as_os_str() == ".git") {
+        build.masked.push(path);
+    }
+}
+
+fn pin(build: &mut Build<'_>, path: &Path) {
+    let op = FileOp::Pin { dest: super::boxed(path) };
+    build.step(op, Opt::Pin, &Source::Default);
 }
