@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod check;
 mod doctor;
 mod explain;
 mod host;
@@ -38,6 +39,8 @@ enum Command {
     Shell(run::ShellArguments),
     /// Say what a sandbox would see, and what enforces it; runs nothing
     Explain(explain::Arguments),
+    /// Prove it: probe a sandbox from inside, and the same without one
+    Check(check::Arguments),
     /// List running sandboxes
     Ps(processes::PsArguments),
     /// End a running sandbox
@@ -52,6 +55,15 @@ enum Command {
     Profile(profile::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
+    /// Part of check: a session with something to attack, and a command
+    #[command(name = "__stage", hide = true)]
+    Stage(check::HiddenArguments),
+    /// Part of check: what is attacked
+    #[command(name = "__victim", hide = true)]
+    Victim(check::HiddenArguments),
+    /// Part of check: the probes
+    #[command(name = "__probe", hide = true)]
+    Probe(check::HiddenArguments),
 }
 
 /// The description of the command line.
@@ -66,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shell(arguments) => run::shell(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),
         Command::Enter(arguments) => session::enter(&arguments),
@@ -73,6 +86,9 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
+        Command::Stage(arguments) => check::stage(&arguments),
+        Command::Victim(arguments) => check::victim(&arguments),
+        Command::Probe(arguments) => check::probe(&arguments),
     };
     match result {
         Ok(code) => ExitCode::from(code),

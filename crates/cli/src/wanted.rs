@@ -39,6 +39,36 @@ pub struct Options {
     pub no_pty: bool,
 }
 
+impl Options {
+    /// The same as words of a command line.
+    pub fn words(&self) -> Vec<OsString> {
+        // Each field is named: a new one is not to be forgotten here.
+        let Self { write, profile, app, allow, unprotect, allow_degraded, no_pty } = self;
+        let mut words: Vec<OsString> = Vec::new();
+        words.extend(write.then(|| "--write".into()));
+        words.extend(no_pty.then(|| "--no-pty".into()));
+        let app: Vec<OsString> = app.iter().map(OsString::from).collect();
+        let unprotect: Vec<OsString> = unprotect.iter().map(OsString::from).collect();
+        let degraded: Vec<OsString> = allow_degraded.iter().map(OsString::from).collect();
+        for (name, values) in [
+            ("--profile", profile),
+            ("--app", &app),
+            ("--allow", allow),
+            ("--unprotect", &unprotect),
+            ("--allow-degraded", &degraded),
+        ] {
+            for value in values {
+                // As one word: a value may begin with a dash.
+                let mut word = OsString::from(name);
+                word.push("=");
+                word.push(value);
+                words.push(word);
+            }
+        }
+        words
+    }
+}
+
 /// A sandbox that is worked out, and what it was worked out from.
 #[derive(Debug)]
 pub struct Wanted {

@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod mount;
 pub mod net;
 pub mod presence;
+pub mod probe;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

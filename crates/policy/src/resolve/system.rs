@@ -4,7 +4,7 @@ use super::Kind;
 use super::build::Build;
 use crate::model::{Intent, Source};
 use std::path::Path;
-use swathe_plan::model::FileOp;
+use swathe_plan::model::{Access, FileOp};
 use swathe_plan::options::Opt;
 
 /// Directories of programs, at the root. On most systems all but `/usr` are links into it.
@@ -15,6 +15,35 @@ const STORES: [&str; 3] = ["/nix/store", "/gnu/store", "/home/linuxbrew/.linuxbr
 
 /// Links in which a system may name its programs beside `/usr`.
 const PROFILES: [&str; 2] = ["/run/current-system", "/nix/var/nix/profiles"];
+
+/// Files of `/proc` that root can read without any capability, and that tell of the kernel's memory
+/// and of everybody's work.
+const PROC_SECRETS: [&str; 9] = [
+    "kcore",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "sched_debug",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
+];
+
+/// What of `/proc` root can write to without any capability.
+const PROC_SETTINGS: [&str; 11] = [
+    "acpi",
+    "asound",
+    "driver",
+    "dynamic_debug",
+    "fs",
+    "mtrr",
+    "pressure",
+    "scsi",
+    "sys",
+    "sysrq-trigger",
+    "tty",
+];
 
 pub(super) fn add(build: &mut Build<'_>) {
     // Before what is shown below them.
@@ -44,11 +73,44 @@ pub(super) fn add(build: &mut Build<'_>) {
     }
     let proc = FileOp::Proc { dest: super::boxed(Path::new("/proc")) };
     build.step(proc, Opt::Proc, &Source::Default);
+    cover_proc(build);
     let dev = FileOp::Dev { dest: super::boxed(Path::new("/dev")) };
     build.step(dev, Opt::Dev, &Source::Default);
     if build.wants(&Intent::Gpu) || build.wants(&Intent::Camera) || build.wants(&Intent::Usb) {
         // Device libraries look their devices up there.
         build.show(Path::new("/sys"), &Source::Default);
+    }
+}
+
+/// What `/proc` shows of the machine as a whole. A file that is covered by a device cannot be
+/// opened: devices do not work there.
+fn cover_proc(build: &mut Build<'_>) {
+    let hide = |build: &mut Build<'_>, name: &str| {
+        let path = Path::new("/proc").join(name);
+        if build.files.kind(&path) == Some(Kind::File) {
+            build.bind(Path::new("/dev/null"), &path, Access::ReadOnly, &Source::Default);
+        }
+    };
+    // Below a covered procfs the kernel lets nobody mount another, as nested sandboxes do.
+    if build.host.uid != 0 && build.wants(&Intent::NestedSandbox) {
+        return;
+    }
+    // Keys are the user's, not a namespace's, and their names tell which services are used.
+    for name in ["keys", "key-users"] {
+        hide(build, name);
+    }
+    if build.host.uid != 0 {
+        return;
+    }
+    // These ask for root's number, and not for a capability.
+    for name in PROC_SECRETS {
+        hide(build, name);
+    }
+    for name in PROC_SETTINGS {
+        let path = Path::new("/proc").join(name);
+        if matches!(build.files.kind(&path), Some(Kind::Directory | Kind::File)) {
+            build.bind(&path, &path, Access::ReadOnly, &Source::Default);
+        }
     }
 }
 
