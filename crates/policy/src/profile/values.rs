@@ -111,7 +111,10 @@ impl<'r> Reader<'r> {
         }
         let mut result = Vec::new();
         for value in array {
-            if let Some(text) = self.string(value, key) {
+            if value.get_ref().as_str().is_none() {
+                let error = Diagnostic::error(format!("{} holds only strings", quoted(key)));
+                self.push(error.at(self.source, value.span(), "not a string"));
+            } else if let Some(text) = self.string(value, key) {
                 result.push((text.to_owned(), value.span()));
             }
         }
