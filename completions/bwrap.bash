@@ -9,7 +9,7 @@ _bwrap() {
     while ((at < COMP_CWORD)); do
         kinds=()
         case ${COMP_WORDS[at]} in
-        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --assume-kernel)
+        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --cgroup | --assume-kernel)
             kinds=(nothing) ;;
         --chdir | --remount-ro | --overlay-src | --tmp-overlay | --ro-overlay | --proc | --dev | --tmpfs | --mqueue | --dir | --lock-file | --mask)
             kinds=(path) ;;
@@ -29,6 +29,8 @@ _bwrap() {
             kinds=(resource nothing) ;;
         --uid-range | --gid-range)
             kinds=(nothing nothing nothing) ;;
+        --user-limit)
+            kinds=(nothing nothing) ;;
         --)
             ((at++))
             kind=command
@@ -156,6 +158,8 @@ _bwrap_options="
         --gid-range
         --netns
         --end-with-command
+        --user-limit
+        --cgroup
         --assume-kernel
 "
 

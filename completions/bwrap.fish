@@ -10,7 +10,7 @@ function __bwrap_at
     while test $at -le $count
         set -l kinds
         switch $words[$at]
-            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --assume-kernel
+            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --assume-kernel
                 set kinds nothing
             case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask
                 set kinds path
@@ -30,6 +30,8 @@ function __bwrap_at
                 set kinds resource nothing
             case --uid-range --gid-range
                 set kinds nothing nothing nothing
+            case --user-limit
+                set kinds nothing nothing
             case --
                 set at (math $at + 1)
                 break
@@ -146,6 +148,8 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --uid-range -d 'map COUN
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --gid-range -d 'map COUNT group ids by newgidmap(1)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --netns -d 'join the network namespace behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --end-with-command -d 'end all processes of the sandbox when the command ends'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit namespaces, watches and the like inside'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --assume-kernel -d 'do as on an older kernel, for tests'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a '(__fish_complete_command)'
 complete -c bwrap -n 'test (__bwrap_at) = nothing' -f

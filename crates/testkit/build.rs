@@ -1,4 +1,4 @@
-//! Builds the two helper programs for the tests that link this library.
+//! Builds the helper programs for the tests that link this library.
 //!
 //! Cargo gives a library no way to name the binaries of its own package, and the probe must run in
 //! a sandbox without any library. So they are compiled here, statically: for musl where that
@@ -13,7 +13,7 @@ fn main() {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let host = env::var("TARGET").expect("cargo sets TARGET");
     let musl = host.replace("-gnu", "-musl");
-    for name in ["probe", "nanny"] {
+    for name in ["probe", "nanny", "caller"] {
         let source = format!("src/bin/{name}.rs");
         println!("cargo::rerun-if-changed={source}");
         let target = out.join(format!("swathe-{name}"));

@@ -1,7 +1,7 @@
 //! `swathe explain`: what a sandbox would see, and what enforces it.
 
 use crate::out::{Failure, Printer, Style, shown};
-use crate::wanted::{self, Options};
+use crate::wanted::{self, Ask, Options};
 use serde_json::json;
 use std::ffi::OsString;
 use swathe::plan::model::{Access, BindSource, FileOp, Plan};
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let shell = [OsString::from("/bin/sh")];
     let command: &[OsString] =
         if arguments.command.is_empty() { &shell } else { &arguments.command };
-    let wanted = wanted::resolve(&arguments.options, command, "explain")?;
+    let wanted = wanted::resolve(&arguments.options, command, "explain", Ask::No)?;
     let mut out = Printer::stdout();
     match arguments.format {
         _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,

@@ -2,7 +2,7 @@
 
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
-use crate::wanted::{self, Options};
+use crate::wanted::{self, Ask, Options};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
@@ -42,7 +42,7 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     let record = Record::new(command)?;
-    let wanted = wanted::resolve(options, command, record.id())?;
+    let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
@@ -50,6 +50,9 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;
+    if let Some(app) = &wanted.app {
+        app.record_use()?;
+    }
     let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
     drop(record);
     remove_unwanted(&wanted.sandbox);

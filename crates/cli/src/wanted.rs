@@ -1,11 +1,13 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
 use crate::out::{Failure, note, shown};
-use crate::store::Profiles;
+use crate::prompt;
+use crate::store::{self, Apps, Profiles};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use swathe_policy::diagnostic;
+use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
 use swathe_policy::resolve::{self, Host, PROTECTIONS, Request, Sandbox};
 use swathe_policy::{Access, Declared, Environment, Intent, Policy, Source};
@@ -19,6 +21,9 @@ pub struct Options {
     /// Use a profile, by its name or, with a slash, its path; can be repeated
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Vec<OsString>,
+    /// Run an app that swathe app add knows: what its manifest declares and you granted
+    #[arg(long, value_name = "ID")]
+    pub app: Option<String>,
     /// Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME
     #[arg(short, long, value_name = "INTENT")]
     pub allow: Vec<OsString>,
@@ -38,18 +43,56 @@ pub struct Options {
 pub struct Wanted {
     /// The plan.
     pub sandbox: Sandbox,
-    /// What may be reached.
-    pub policy: Policy,
+    /// The app whose intents are in force.
+    pub app: Option<App>,
+}
+
+/// An app that is run.
+#[derive(Debug)]
+pub struct App {
+    id: String,
+    intents: Vec<Intent>,
+    env: Environment,
+}
+
+impl App {
+    /// Remembers that its intents were in force.
+    pub fn record_use(&self) -> Result<(), Failure> {
+        let apps = Apps::new(&self.env);
+        apps.change(&self.id, |grants| grants.record_use(&self.intents, store::now()))?;
+        Ok(())
+    }
+}
+
+/// Whether a person is asked about what an app declares and nobody decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// On the terminal, before the run.
+    Yes,
+    /// Never: what was not granted is not in force.
+    No,
 }
 
 /// Works the sandbox out.
-pub fn resolve(options: &Options, command: &[OsString], id: &str) -> Result<Wanted, Failure> {
+pub fn resolve(
+    options: &Options,
+    command: &[OsString],
+    id: &str,
+    ask: Ask,
+) -> Result<Wanted, Failure> {
     let host = crate::host::probe()?;
-    let policy = policy(options, &host)?;
-    let mut command = command.to_vec();
-    if command.is_empty() {
-        command = policy.command.iter().map(OsString::from).collect();
+    let env = environment(&host);
+    let app = match &options.app {
+        Some(id) => Some(app_policy(id, &env, ask)?),
+        None => None,
+    };
+    let policy = policy(options, &env, app.clone())?;
+    // An app's words come after its own; a profile's are only there for want of others.
+    let mut words = command.to_vec();
+    if options.app.is_some() || words.is_empty() {
+        words.splice(0..0, policy.command.iter().map(OsString::from));
     }
+    let command = words;
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let request =
@@ -59,21 +102,34 @@ pub fn resolve(options: &Options, command: &[OsString], id: &str) -> Result<Want
             let failure = Failure::new(shown(&refusal.to_string()));
             refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
         })?;
-    Ok(Wanted { sandbox, policy })
+    let app = options.app.clone().zip(app).map(|(id, policy)| App {
+        id,
+        intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
+        env,
+    });
+    Ok(Wanted { sandbox, app })
 }
 
-/// The defaults, the profiles, and the words, as one.
-fn policy(options: &Options, host: &Host) -> Result<Policy, Failure> {
-    let defaults = Policy {
-        intents: vec![Declared {
-            intent: Intent::FilesCwd(Access::ReadOnly),
-            reason: None,
-            source: Source::Default,
-        }],
-        ..Policy::default()
+/// What an app declares and its user granted.
+fn app_policy(id: &str, env: &Environment, ask: Ask) -> Result<Policy, Failure> {
+    let apps = Apps::new(env);
+    let manifest = apps.manifest(id, env)?;
+    let grants = match ask {
+        Ask::Yes => prompt::decide(&apps, &manifest, env)?,
+        Ask::No => apps.grants(id)?,
     };
-    let env = environment(host);
-    let loaded = swathe_policy::load(&Profiles::new(&env), &options.profile, &env, &options.allow)
+    Ok(grants::in_force(&manifest, &grants))
+}
+
+/// The defaults, the app's, the profiles, and the words, as one.
+fn policy(options: &Options, env: &Environment, app: Option<Policy>) -> Result<Policy, Failure> {
+    // An app sees no more than it declared, not even the working directory.
+    let mut defaults = Policy::default();
+    if app.is_none() {
+        let intent = Intent::FilesCwd(Access::ReadOnly);
+        defaults.intents.push(Declared { intent, reason: None, source: Source::Default });
+    }
+    let loaded = swathe_policy::load(&Profiles::new(env), &options.profile, env, &options.allow)
         .map_err(|found| refused(&found))?;
     for warning in &loaded.warnings {
         note(&warning.message);
@@ -90,6 +146,7 @@ fn policy(options: &Options, host: &Host) -> Result<Policy, Failure> {
     }
     Ok(merge::merge(&[
         (Layer::Default, defaults),
+        (Layer::App, app.unwrap_or_default()),
         (Layer::User, loaded.policy),
         (Layer::CommandLine, words),
     ]))
@@ -110,7 +167,6 @@ pub fn refused(found: &[diagnostic::Diagnostic]) -> Failure {
     failure.drawn = Some(diagnostic::render_all(found));
     failure
 }
-
 /// What paths in profiles are made of.
 pub fn environment(host: &Host) -> Environment {
     let place = |name: &str, usual: &str| {

@@ -3,7 +3,7 @@
 use crate::failure::{At, Failure, Message, Result, Stage};
 use crate::files::mounts::Mounter;
 use crate::kernel::Kernel;
-use crate::prepare::{Prepared, Shape};
+use crate::prepare::{Command, Prepared, Shape};
 use crate::relay::Signals;
 use crate::terminal::Pty;
 use crate::wait::Channel;
@@ -17,7 +17,7 @@ use swathe_sys::rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use swathe_sys::{Errno, net, rustix};
 
 /// Where the command starts: an index into the prepared directories.
-type Directory = usize;
+pub type Directory = usize;
 
 /// Unshares namespaces from the calling process (unshare(2)); one thread, so nothing else changes.
 pub fn unshare(flags: u32) -> core::result::Result<(), Errno> {
@@ -94,6 +94,11 @@ fn last_user_namespace(prepared: &Prepared<'_>, mounter: &Mounter) -> Result<()>
         ids::write_proc(mounter.proc_fd(), c"sys/user/max_user_namespaces", b"1")
             .at(Stage::UserLimit)?;
     }
+    for (i, (path, text)) in prepared.user_limits.iter().enumerate() {
+        ids::write_proc(mounter.proc_fd(), path, text)
+            .at(Stage::UserLimit)
+            .map_err(|f| f.about(i as u32 + 1))?;
+    }
     unshare(ns::USER).at(Stage::UnshareUser)?;
     // setgroups is denied in the namespace above already, which is inherited.
     ids::map_self(mounter.proc_fd(), prepared.ids, prepared.first_ids, false)
@@ -118,9 +123,9 @@ fn block(number: i32) -> Result<()> {
     }
 }
 
-fn enter_directory(prepared: &Prepared<'_>) -> Result<Directory> {
+fn enter_directory(command: &Command) -> Result<Directory> {
     // A relative name counts from the root, also where the old working directory was kept.
-    let directories = &prepared.command.directories;
+    let directories = &command.directories;
     if directories.iter().any(|(dir, _)| !dir.to_bytes().starts_with(b"/")) {
         chdir(c"/").at(Stage::Chdir)?;
     }
@@ -139,39 +144,61 @@ pub fn die_with_parent(on: bool) -> Result<()> {
     set_parent_process_death_signal(on.then_some(Signal::KILL)).at(Stage::DeathSignal)
 }
 
+/// What of the last steps the process has done from which this one was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Inherited {
+    /// Nothing.
+    Nothing,
+    /// It has the command's capabilities.
+    Capabilities,
+    /// It is in the command's Landlock domain, too.
+    Domain,
+    /// It is under the filters, too, and has no descriptor but what the command gets and what is
+    /// closed on exec.
+    Everything,
+}
+
 /// The last steps of the process that becomes the command, then the command.
 /// Returns only what failed.
-pub fn run_command(prepared: &Prepared<'_>, caps_done: bool) -> Failure {
-    match last_steps(prepared, caps_done) {
-        Ok(directory) => exec(prepared, directory),
+pub fn run_command(prepared: &Prepared<'_>, inherited: Inherited) -> Failure {
+    match last_steps(prepared, &prepared.command, inherited) {
+        Ok(directory) => exec(&prepared.command, directory),
         Err(failure) => failure,
     }
 }
 
-fn last_steps(prepared: &Prepared<'_>, caps_done: bool) -> Result<Directory> {
+/// Everything but the exec of a command, which may be another one than the plan's.
+pub fn last_steps(
+    prepared: &Prepared<'_>,
+    command: &Command,
+    inherited: Inherited,
+) -> Result<Directory> {
     if let Some(label) = &prepared.plan.exec_label {
         crate::privileges::exec_label(label)?;
     }
-    if !caps_done {
+    if inherited < Inherited::Capabilities {
         privileges::command_caps(prepared)?;
     }
     // Not before: a directory that the command may not enter is not one to start it in.
-    let directory = enter_directory(prepared)?;
-    if prepared.plan.lifecycle.close_fds {
+    let directory = enter_directory(command)?;
+    if prepared.plan.lifecycle.close_fds && inherited < Inherited::Everything {
         let keep = &prepared.plan.lifecycle.keep_fds;
         crate::wait::close_all(keep, true).at(Stage::CloseFds)?;
     }
-    privileges::scopes(prepared)?;
+    if inherited < Inherited::Domain {
+        privileges::scopes(prepared)?;
+    }
     // Not before: a limit of descriptors must not hinder the steps above.
     privileges::limits(prepared)?;
-    privileges::filters(prepared)?;
+    if inherited < Inherited::Everything {
+        privileges::filters(prepared)?;
+    }
     Ok(directory)
 }
 
 /// execvp(3), with the strings prepared: each candidate in turn, a file of unknown format by the
 /// shell.
-fn exec(prepared: &Prepared<'_>, directory: Directory) -> Failure {
-    let command = &prepared.command;
+pub fn exec(command: &Command, directory: Directory) -> Failure {
     let pwd = &command.directories[directory].1;
     let env = StringArray::new(command.env.iter().chain([pwd]).map(|s| s.as_c_str()));
     let argv = StringArray::new(command.argv.iter().map(|s| s.as_c_str()));
@@ -239,6 +266,9 @@ fn start(prepared: &Prepared<'_>, channel: &Channel, proc_fd: OwnedFd, go: bool)
     }
     // From the first moment on: without its launcher this process must not go on.
     die_with_parent(true)?;
+    if prepared.late_cgroup_ns {
+        unshare(ns::CGROUP).at(Stage::Clone)?;
+    }
     if prepared.is_watched() {
         channel.send_ids(crate::documents::own_namespaces(prepared, &proc_fd)?)?;
     }
@@ -275,7 +305,7 @@ fn become_command(prepared: &Prepared<'_>, channel: &Channel) -> Failure {
         return failure;
     }
     channel.send(Message::Ready);
-    run_command(prepared, false)
+    run_command(prepared, Inherited::Nothing)
 }
 
 /// Makes the terminal on standard input, output or error the controlling one of a new session.

@@ -70,6 +70,8 @@ pub enum Stage {
     OldRootLeft,
     JoinUserAfter,
     UserLimit,
+    CgroupKind,
+    Cgroup,
     UnshareUser,
     UserNotDisabled,
     Bounding,
@@ -93,11 +95,14 @@ pub enum Stage {
     Wait,
     Died,
     Block,
+    ServeSocket,
+    Serve,
+    Request,
 }
 
 impl Stage {
     /// The last one; all numbers up to it are stages.
-    const LAST: u16 = Self::Block as u16;
+    const LAST: u16 = Self::Request as u16;
 
     fn from_number(number: u16) -> Option<Self> {
         if number > Self::LAST {
@@ -120,9 +125,10 @@ stages! {
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
     OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pivot
-    UnmountOld OldRootLeft JoinUserAfter UserLimit UnshareUser UserNotDisabled Bounding Capabilities Ambient
+    UnmountOld OldRootLeft JoinUserAfter UserLimit CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
     Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
-    DeathSignal Dumpable Wait Died Block
+    DeathSignal Dumpable Wait Died Block ServeSocket
+    Serve Request
 }
 
 /// A failed step: of fixed size, without pointers.

@@ -1,7 +1,7 @@
 //! Pid 1 of a sandbox: starts the command, reaps everything, tells the launcher how the command
 //! ended, and ends when nothing is left.
 
-use crate::child;
+use crate::child::{self, Inherited};
 use crate::failure::{At, Failure, Message, Result, Stage};
 use crate::prepare::Prepared;
 use crate::privileges;
@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use swathe_sys::process::Fork;
-use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use swathe_sys::rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::pipe::{PipeFlags, pipe_with};
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, wait};
@@ -32,12 +32,15 @@ fn run(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
     // find: the caller's words and environment, and the launcher's file. Someone who asked for our
     // pid in a document wants to open /proc/PID/ns and root, which needs a dumpable process.
     let watched = prepared.is_watched();
-    if !watched {
+    if !prepared.is_open() {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Dumpable)?;
     }
     swathe_sys::entry::wipe_args();
     if life.pty {
         child::own_terminal()?;
+    }
+    if let Some(number) = life.serve {
+        return crate::serve::run(prepared, channel, number);
     }
     // With nothing left to take away from this process, the command can be started the fast way.
     // Where this process can be looked into, its descriptors have to be gone first, too.
@@ -48,11 +51,12 @@ fn run(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
         privileges::no_caps(prepared)?;
         arm(prepared)?;
         let pid = start(prepared, channel)?;
-        close_others(prepared, channel, &locks, None)?;
+        close_others(prepared, channel, &[])?;
         pid
     } else {
-        let (pid, gate) = start_behind_gate(prepared, channel)?;
-        close_others(prepared, channel, &locks, Some(&gate))?;
+        let (pid, gate) = start_behind_gate(prepared, channel, Inherited::Nothing)?;
+        let ours: Vec<_> = locks.iter().chain([&gate]).map(AsRawFd::as_raw_fd).collect();
+        close_others(prepared, channel, &ours)?;
         for (i, file) in locks.iter().enumerate() {
             process::read_lock(file.as_fd()).at(Stage::Lock).map_err(|f| f.about(i as u32))?;
         }
@@ -85,14 +89,9 @@ fn arm(prepared: &Prepared<'_>) -> Result<()> {
 }
 
 /// Closes every descriptor that was inherited for the command.
-fn close_others(
-    prepared: &Prepared<'_>,
-    channel: &Channel,
-    locks: &[OwnedFd],
-    gate: Option<&OwnedFd>,
-) -> Result<()> {
+pub fn close_others(prepared: &Prepared<'_>, channel: &Channel, ours: &[RawFd]) -> Result<()> {
     let mut keep = vec![channel.as_raw_fd()];
-    keep.extend(locks.iter().chain(gate).map(AsRawFd::as_raw_fd));
+    keep.extend(ours);
     keep.extend(&prepared.plan.lifecycle.sync_fds);
     keep.extend(prepared.janitor.as_ref().map(AsRawFd::as_raw_fd));
     close_all(&keep, false).at(Stage::CloseFds)
@@ -120,7 +119,7 @@ fn start(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
     let failed = Cell::new(None);
     let pid = process::vfork(&mut || {
         let failure = match before_command(prepared, channel) {
-            Ok(()) => child::run_command(prepared, true),
+            Ok(()) => child::run_command(prepared, Inherited::Capabilities),
             Err(failure) => failure,
         };
         failed.set(Some(failure));
@@ -135,7 +134,11 @@ fn start(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
 
 /// Starts a process that becomes the command when the gate opens: not before this one has lost its
 /// privileges and is under the command's filters. It ends if the gate closes instead.
-fn start_behind_gate(prepared: &Prepared<'_>, channel: &Channel) -> Result<(i32, OwnedFd)> {
+pub fn start_behind_gate(
+    prepared: &Prepared<'_>,
+    channel: &Channel,
+    inherited: Inherited,
+) -> Result<(i32, OwnedFd)> {
     let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
     match process::fork(0, false).at(Stage::Fork)? {
         Fork::Parent(pid) => Ok((pid, ours)),
@@ -157,7 +160,7 @@ fn start_behind_gate(prepared: &Prepared<'_>, channel: &Channel) -> Result<(i32,
                 }
             }
             let failure = match before_command(prepared, channel) {
-                Ok(()) => child::run_command(prepared, false),
+                Ok(()) => child::run_command(prepared, inherited),
                 Err(failure) => failure,
             };
             channel.send(Message::Failed(failure));
@@ -168,7 +171,7 @@ fn start_behind_gate(prepared: &Prepared<'_>, channel: &Channel) -> Result<(i32,
 
 /// By write(2), which the command's filters, in force by now, allow most of all. A filter may also
 /// answer it with any error, for ever.
-fn open_gate(gate: &OwnedFd) -> Result<()> {
+pub fn open_gate(gate: &OwnedFd) -> Result<()> {
     const TRIES: usize = 100;
     for _ in 0..TRIES {
         match rustix::io::write(gate, &[1]) {

@@ -8,7 +8,7 @@ use crate::prepare::{Prepared, Shape, prepare, take_descriptors};
 use crate::relay::Signals;
 use crate::wait::Channel;
 use swathe_plan::check::{self, Caller};
-use swathe_plan::model::{CgroupNamespace, Plan};
+use swathe_plan::model::{CgroupNamespace, KernelVersion, Plan};
 use swathe_sys::process::{self, Fork, ns};
 use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, waitpid};
@@ -107,7 +107,10 @@ fn flags(prepared: &Prepared<'_>, cgroup: bool) -> u32 {
         (namespaces.net, ns::NET),
         (namespaces.ipc, ns::IPC),
         (namespaces.uts, ns::UTS),
-        (cgroup && namespaces.cgroup != CgroupNamespace::Keep, ns::CGROUP),
+        (
+            cgroup && namespaces.cgroup != CgroupNamespace::Keep && !prepared.late_cgroup_ns,
+            ns::CGROUP,
+        ),
     ];
     wanted.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag)
 }
@@ -132,8 +135,56 @@ fn with_namespaces<T>(
         Err(Errno::INVAL) if optional && !has_cgroup_namespaces() => {
             make(flags(prepared, false)).map(|made| (made, false)).at(Stage::Clone)
         }
-        other => other.map(|made| (made, true)).at(Stage::Clone),
+        other => {
+            other.map(|made| (made, true)).at(Stage::Clone).map_err(|f| in_cgroup(prepared, f))
+        }
     }
+}
+
+/// A clone into a cgroup fails for reasons of its own: those that a clone into namespaces does not
+/// know.
+fn in_cgroup(prepared: &Prepared<'_>, failure: Failure) -> Failure {
+    let own = [
+        Errno::NOSYS,
+        Errno::TOOBIG,
+        Errno::ACCESS,
+        Errno::BUSY,
+        Errno::NODEV,
+        Errno::NOENT,
+        Errno::OPNOTSUPP,
+        Errno::BADF,
+    ];
+    match failure.error() {
+        Some(error) if prepared.plan.namespaces.start_cgroup.is_some() && own.contains(&error) => {
+            Failure { stage: Stage::Cgroup, ..failure }
+        }
+        _ => failure,
+    }
+}
+
+/// The first process of the sandbox, in its namespaces and, where one was asked for, in its cgroup.
+fn make(prepared: &Prepared<'_>, flags: u32, sibling: bool) -> core::result::Result<Fork, Errno> {
+    match prepared.plan.namespaces.start_cgroup {
+        Some(number) => process::fork_into(process::borrow_fd(number)?, flags, sibling),
+        None => process::fork(flags, sibling),
+    }
+}
+
+/// Makes sure that the descriptor for the sandbox's cgroup is a directory of cgroup v2, on a kernel
+/// that can start a process there.
+fn check_cgroup(plan: &Plan) -> Result<()> {
+    const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+    const CLONE_INTO_CGROUP: KernelVersion = KernelVersion { major: 5, minor: 7 };
+    let Some(number) = plan.namespaces.start_cgroup else { return Ok(()) };
+    if plan.assume_kernel.is_some_and(|version| version < CLONE_INTO_CGROUP) {
+        return Err(Errno::NOSYS).at(Stage::Cgroup);
+    }
+    let fd = process::borrow_fd(number).at(Stage::Cgroup)?;
+    let found = rustix::fs::fstatfs(fd).at(Stage::Cgroup)?;
+    if found.f_type as u64 != CGROUP2_SUPER_MAGIC {
+        return Err(Failure::found(Stage::CgroupKind).about(number.cast_unsigned()));
+    }
+    Ok(())
 }
 
 fn has_cgroup_namespaces() -> bool {
@@ -169,7 +220,7 @@ fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
         child::set_up(prepared, proc_fd, Kernel::probe(prepared.plan.assume_kernel))
     };
     match run() {
-        Ok(()) => child::run_command(prepared, false),
+        Ok(()) => child::run_command(prepared, child::Inherited::Nothing),
         Err(failure) => failure,
     }
 }
@@ -177,6 +228,8 @@ fn direct(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Failure {
 fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     let life = &prepared.plan.lifecycle;
     let caller = if life.die_with_parent { CallerProcess::find()? } else { CallerProcess::none() };
+    check_cgroup(prepared.plan)?;
+    crate::serve::check(prepared.plan)?;
     let (ours, theirs) = Channel::pair()?;
     // The sandbox's first process waits where somebody has to act, or read, before it goes on.
     let go = life.info_fd.is_some()
@@ -193,7 +246,7 @@ fn monitored(prepared: &Prepared<'_>, proc_fd: OwnedFd) -> Result<Outcome> {
     let (made, cgroup) = if nested {
         clone_below(prepared)?
     } else {
-        with_namespaces(prepared, |flags| process::fork(flags, false))?
+        with_namespaces(prepared, |flags| make(prepared, flags, false))?
     };
     match made {
         Fork::Child => {
@@ -214,7 +267,7 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
     let between = match process::fork(0, false).at(Stage::Clone)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
-            let made = with_namespaces(prepared, |flags| process::fork(flags, true));
+            let made = with_namespaces(prepared, |flags| make(prepared, flags, true));
             match made {
                 Ok((Fork::Child, cgroup)) => return Ok((Fork::Child, cgroup)),
                 // The pid is one of the joined namespace; the launcher finds its own name for it.
@@ -237,7 +290,7 @@ fn clone_below(prepared: &Prepared<'_>) -> Result<(Fork, bool)> {
         let errno = code - 3;
         let stage =
             if errno == Errno::INVAL.raw_os_error() { Stage::BelowPid } else { Stage::Clone };
-        return Err(Failure { stage, errno, op: None, detail: 0 });
+        return Err(in_cgroup(prepared, Failure { stage, errno, op: None, detail: 0 }));
     }
     let pid = monitor::only_child().at(Stage::Wait)?;
     Ok((Fork::Parent(pid), code == 0))

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod child;
 mod documents;
+mod enter;
 pub mod failure;
 pub mod files;
 mod ids;
@@ -23,6 +24,7 @@ pub mod prepare;
 mod privileges;
 mod relay;
 pub mod report;
+mod serve;
 mod terminal;
 mod wait;
 

@@ -6,12 +6,15 @@ use crate::layout::{self, Target};
 use crate::terminal::Pty;
 use alloc::borrow::Cow;
 use alloc::ffi::CString;
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
-use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper, Plan, Step};
+use swathe_plan::model::{
+    Access, BindSource, CgroupNamespace, FileOp, OverlayUpper, Plan, Step, UserLimit,
+};
 use swathe_plan::tables;
 use swathe_sys::rustix::fd::AsFd;
 use swathe_sys::rustix::fs::{self, CWD};
@@ -77,6 +80,11 @@ pub struct Prepared<'p> {
     pub ids: (u32, u32),
     /// Whether a second user namespace is made after the set-up.
     pub second_user_ns: bool,
+    /// Files of `/proc/sys/user` below procfs, and what is written there.
+    pub user_limits: Vec<(CString, Vec<u8>)>,
+    /// Whether the cgroup namespace is made by the sandbox's first process: one made by its clone
+    /// would start where the launcher is, not in the cgroup that was asked for.
+    pub late_cgroup_ns: bool,
     /// Where each operation goes.
     pub targets: Vec<Target>,
     /// The host path of each operation, or a link's text; empty where there is none.
@@ -113,6 +121,12 @@ impl Prepared<'_> {
         let life = &self.plan.lifecycle;
         life.info_fd.is_some() || life.json_status_fd.is_some()
     }
+
+    /// Whether the sandbox's first process has to let itself be looked at. Not where it runs
+    /// commands for others: it has what they have then, and nothing is to be got from it.
+    pub fn is_open(&self) -> bool {
+        self.is_watched() && self.plan.lifecycle.serve.is_none()
+    }
 }
 
 /// The command as execve(2) takes it.
@@ -128,7 +142,8 @@ pub struct Command {
     pub directories: Vec<(CString, CString)>,
 }
 
-fn c_string(bytes: &[u8]) -> CString {
+/// Bytes as a C string.
+pub fn c_string(bytes: &[u8]) -> CString {
     // Everything from argv, the environment and --args is free of NUL.
     CString::new(bytes).unwrap_or_default()
 }
@@ -154,7 +169,9 @@ pub fn prepare<'p>(
     // devpts can only be mounted where uid 0 is mapped. Newuidmap maps what it was told to.
     let first_ids =
         if new_user_ns && needs_devpts && !external_maps && !ranges { (0, 0) } else { ids };
-    let second_user_ns = new_user_ns && !external_maps && (first_ids != ids || ns.disable_user);
+    let second_user_ns = new_user_ns
+        && !external_maps
+        && (first_ids != ids || ns.disable_user || !ns.user_limits.is_empty());
     let caps = check::grantable(plan, caller, initial_caps);
     let in_user_ns = new_user_ns || ns.join_user.is_some();
     // Root that asks for what it does not have itself, such as ALL in a container, keeps what it has.
@@ -186,6 +203,8 @@ pub fn prepare<'p>(
         first_ids,
         ids,
         second_user_ns,
+        user_limits: ns.user_limits.iter().map(|limit| user_limit(plan, *limit)).collect(),
+        late_cgroup_ns: ns.start_cgroup.is_some() && ns.cgroup != CgroupNamespace::Keep,
         targets: layout::targets(&plan.steps, base == Base::Own),
         sources: plan.steps.iter().map(source).collect(),
         base,
@@ -202,6 +221,24 @@ pub fn prepare<'p>(
         command: command(plan, &env)?,
         sigpipe_ignored: shape == Shape::Reaped && signal::is_sigpipe_ignored(),
     })
+}
+
+/// The file that sets a limit, and its text. The sandbox's own namespaces, which are made in the
+/// user namespace that the limit counts for, come on top of what was asked for.
+fn user_limit(plan: &Plan, limit: UserLimit) -> (CString, Vec<u8>) {
+    let ns = &plan.namespaces;
+    let name = tables::USER_LIMITS.get(limit.kind as usize).copied().unwrap_or_default();
+    let own = match name {
+        "max_mnt_namespaces" | "max_user_namespaces" => true,
+        "max_pid_namespaces" => ns.pid,
+        "max_net_namespaces" => ns.net,
+        "max_ipc_namespaces" => ns.ipc,
+        "max_uts_namespaces" => ns.uts,
+        "max_cgroup_namespaces" => ns.cgroup != CgroupNamespace::Keep,
+        _ => false,
+    };
+    let count = limit.count.saturating_add(u32::from(own));
+    (c_string(&[b"sys/user/", name.as_bytes()].concat()), count.to_string().into_bytes())
 }
 
 fn base(steps: &[Step]) -> Base {
@@ -261,6 +298,8 @@ fn shape(plan: &Plan, base: Base) -> Shape {
         // Only a process that leads no group can start a session.
         || life.new_session
         || life.pty
+        // Only a process that is made can be made in a cgroup.
+        || plan.namespaces.start_cgroup.is_some()
         || check::has_ranges(plan)
         || !matches!(base, Base::InPlace(_));
     if watched { Shape::Monitored } else { Shape::Direct }
@@ -275,10 +314,12 @@ fn named(plan: &Plan) -> Vec<(i32, Failure)> {
         (ns.join_user_after, Stage::JoinUserAfter),
         (ns.join_pid, Stage::JoinPid),
         (ns.join_net, Stage::JoinNet),
+        (ns.start_cgroup, Stage::Descriptor),
         (life.block_fd, Stage::Descriptor),
         (life.userns_block_fd, Stage::Descriptor),
         (life.info_fd, Stage::WriteInfo),
         (life.json_status_fd, Stage::WriteInfo),
+        (life.serve, Stage::Descriptor),
         (plan.json_errors_fd, Stage::Descriptor),
     ];
     let mut all: Vec<(i32, Failure)> = Vec::new();
@@ -379,17 +420,7 @@ fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {
     if let (Some(first), Some(argv0)) = (argv.first_mut(), &plan.argv0) {
         *first = c_string(argv0);
     }
-    let candidates = if name.contains(&b'/') || name.is_empty() {
-        vec![c_string(name)]
-    } else {
-        // The default is glibc's.
-        let path = check::variable(env, "PATH").unwrap_or(b"/bin:/usr/bin");
-        let join = |dir: &[u8]| match dir {
-            b"" => c_string(name),
-            dir => c_string(&[dir, b"/", name].concat()),
-        };
-        path.split(|&b| b == b':').map(join).collect()
-    };
+    let candidates = candidates(name, check::variable(env, "PATH"));
     let mut directories = Vec::new();
     let mut add = |dir: &[u8]| {
         directories.push((c_string(dir), c_string(&[b"PWD=", dir].concat())));
@@ -408,6 +439,20 @@ fn command(plan: &Plan, env: &[Cow<'_, [u8]>]) -> Result<Command> {
     }
     let env = env.iter().filter(|e| !e.starts_with(b"PWD=")).map(|e| c_string(e)).collect();
     Ok(Command { candidates, argv, env, directories })
+}
+
+/// The file names that a command's name stands for, as execvp(3) has it.
+pub fn candidates(name: &[u8], path: Option<&[u8]>) -> Vec<CString> {
+    if name.contains(&b'/') || name.is_empty() {
+        return vec![c_string(name)];
+    }
+    // The default is glibc's.
+    let path = path.unwrap_or(b"/bin:/usr/bin");
+    let join = |dir: &[u8]| match dir {
+        b"" => c_string(name),
+        dir => c_string(&[dir, b"/", name].concat()),
+    };
+    path.split(|&b| b == b':').map(join).collect()
 }
 
 /// The caller's working directory, by the name that PWD gives it if that is right (so that links

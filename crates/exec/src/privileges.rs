@@ -56,7 +56,7 @@ const CAP_AUDIT_READ: u64 = 1 << 37;
 /// user namespace, outside, has CAP_SYS_PTRACE over it and is not hindered.
 pub fn no_caps(prepared: &Prepared<'_>) -> Result<()> {
     let permitted =
-        if prepared.is_watched() && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
+        if prepared.is_open() && prepared.bounding.is_some() { CAP_AUDIT_READ } else { 0 };
     match set_caps(Caps { permitted, ..Caps::default() }) {
         Err(Errno::PERM) if prepared.plan.not_a_security_boundary => Ok(()),
         other => other.at(Stage::Capabilities),
@@ -121,7 +121,7 @@ pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
 /// signals concerns pid 1 alone, which takes none. Only where the kernel has it.
 fn private_pid_1(prepared: &Prepared<'_>) -> Result<()> {
     let capable = prepared.caps.is_none_or(|caps| caps & CAP_AUDIT_READ != 0);
-    let concerned = prepared.is_watched()
+    let concerned = prepared.is_open()
         && prepared.shape == Shape::Reaped
         && prepared.plan.namespaces.pid
         && prepared.bounding.is_some();

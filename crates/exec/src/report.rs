@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use swathe_plan::model::{Bytes, FileOp, OverlayUpper, Plan, Step};
 use swathe_plan::render;
-use swathe_plan::tables::RESOURCES;
+use swathe_plan::tables::{RESOURCES, USER_LIMITS};
 use swathe_sys::Errno;
 
 /// The text for an error, as glibc's strerror(3) gives it: what callers and people know.
@@ -280,6 +280,15 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
         Stage::UidMap | Stage::GidMap if failure.error() == Some(Errno::OVERFLOW) => {
             b"Creating newroot failed".to_vec()
         }
+        Stage::UserLimit if detail > 0 => {
+            let limit = plan.namespaces.user_limits.get(detail - 1);
+            let name = limit.and_then(|limit| USER_LIMITS.get(limit.kind as usize));
+            format!("Can't set the limit user.{}", name.copied().unwrap_or("?")).into_bytes()
+        }
+        Stage::CgroupKind => {
+            format!("fd {} is no directory of a cgroup v2 file system", failure.detail.cast_signed())
+                .into_bytes()
+        }
         Stage::Clone => clone_text(failure).into(),
         Stage::JoinUser if failure.error() == Some(Errno::INVAL) => {
             "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.".into()
@@ -336,6 +345,12 @@ fn plain(stage: Stage) -> &'static str {
         Stage::OldRootLeft => "the old root is still mounted",
         Stage::JoinUserAfter => "Setting userns2 failed",
         Stage::UserLimit => "sysctl user.max_user_namespaces = 1",
+        Stage::ServeSocket => {
+            "the descriptor of --serve is no listening UNIX socket of type SOCK_SEQPACKET"
+        }
+        Stage::Serve => "Can't serve the socket",
+        Stage::Request => "Can't understand the request",
+        Stage::Cgroup => "Can't start a process in the cgroup",
         Stage::UnshareUser => "unshare user ns",
         Stage::UserNotDisabled => "creation of new user namespaces was not disabled as requested",
         Stage::Capabilities => "capset failed",

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 mod probe;
+mod slow;
+mod trial;
+
+pub use trial::TRIAL_SECONDS;
 
 /// The version of the recorded form that this program writes and reads.
 pub const FORMAT: u32 = 1;

@@ -4,6 +4,8 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::model::{BindSource, CapOp, EnvOp, FdNumber, FileOp, Plan, UserNamespace};
+use crate::serve::OVERFLOW_UID;
+use crate::tables;
 
 /// What the checks need to know of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +41,12 @@ pub fn named_descriptors(plan: &Plan) -> Vec<FdNumber> {
         ns.join_user_after,
         ns.join_pid,
         ns.join_net,
+        ns.start_cgroup,
         life.block_fd,
         life.userns_block_fd,
         life.info_fd,
         life.json_status_fd,
+        life.serve,
         plan.json_errors_fd,
     ];
     let files = plan.steps.iter().filter_map(|step| match step.op {
@@ -114,6 +118,33 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             has_ranges(plan) && ns.disable_user,
             "--uid-range and --gid-range are not compatible with --disable-userns",
         ),
+        (life.serve.is_some() && !ns.pid, "Specifying --serve requires --unshare-pid"),
+        (
+            life.as_pid_1 && life.serve.is_some(),
+            "Specifying --as-pid-1 and --serve is not permitted",
+        ),
+        (
+            life.serve.is_some() && !life.lock_files.is_empty(),
+            "--serve is not compatible with --lock-file",
+        ),
+        (
+            life.serve.is_some() && plan.uid.unwrap_or(caller.uid) == OVERFLOW_UID,
+            "--serve is not possible as uid 65534, which stands for all unknown users",
+        ),
+        (plan.command.is_empty() && life.pty, "--pty requires a command"),
+        (plan.command.is_empty() && life.end_with_command, "--end-with-command requires a command"),
+        (
+            !ns.user_limits.is_empty() && !makes_user_namespace(plan, caller),
+            "--user-limit requires --unshare-user",
+        ),
+        (
+            !ns.user_limits.is_empty() && (has_ranges(plan) || life.userns_block_fd.is_some()),
+            "--user-limit is not compatible with --uid-range, --gid-range and --userns-block-fd",
+        ),
+        (
+            ns.disable_user && limits_user_namespaces(plan),
+            "--user-limit max_user_namespaces is not compatible with --disable-userns",
+        ),
         (
             life.as_pid_1 && plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. })),
             "Specifying --as-pid-1 and --mask is not permitted",
@@ -123,6 +154,11 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
         Some((_, text)) => Err(text),
         None => Ok(()),
     }
+}
+
+fn limits_user_namespaces(plan: &Plan) -> bool {
+    let kind = tables::user_limit(b"max_user_namespaces");
+    plan.namespaces.user_limits.iter().any(|limit| Some(limit.kind) == kind)
 }
 
 /// The capabilities that the command gets, from those that it starts with (none for an ordinary

@@ -80,6 +80,19 @@ pub struct Namespaces {
     pub disable_user: bool,
     /// Check that further user namespaces are forbidden.
     pub assert_user_disabled: bool,
+    /// Limits of what the sandbox's users can have (namespaces(7), `/proc/sys/user`).
+    pub user_limits: Vec<UserLimit>,
+    /// The cgroup to start in.
+    pub start_cgroup: Option<FdNumber>,
+}
+
+/// How much of something that is counted per user the sandbox can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserLimit {
+    /// What is counted: an index into [`crate::tables::USER_LIMITS`].
+    pub kind: u32,
+    /// How many, beside the sandbox's own namespaces; at most [`crate::tables::MAX_USER_LIMIT`].
+    pub count: u32,
 }
 
 /// A range of ids for newuidmap(1).
@@ -294,6 +307,9 @@ pub struct Lifecycle {
     pub close_fds: bool,
     /// Exceptions of `close_fds`.
     pub keep_fds: Vec<FdNumber>,
+    /// Listening socket over which further commands are asked for. With it there may be no first
+    /// one.
+    pub serve: Option<FdNumber>,
 }
 
 /// A version of Linux.
@@ -355,7 +371,7 @@ pub struct Plan {
     pub chdir: Option<BoxPath>,
     /// What the command gets as argv\[0\].
     pub argv0: Option<Bytes>,
-    /// The command and its arguments.
+    /// The command and its arguments; empty only with [`Lifecycle::serve`].
     pub command: Vec<Bytes>,
     /// Use no system calls that came after this version.
     pub assume_kernel: Option<KernelVersion>,

@@ -90,6 +90,9 @@ pub enum Opt {
     GidRange,
     Netns,
     EndWithCommand,
+    UserLimit,
+    Cgroup,
+    Serve,
     AssumeKernel,
 }
 
@@ -357,6 +360,12 @@ Extensions {
     GidRange "--gid-range" RANGE, Each, "map COUNT group ids by newgidmap(1)", "OUTSIDE must be delegated in /etc/subgid.";
     Netns "--netns" FD, Last, "join the network namespace behind FD", "Not with a new network namespace.";
     EndWithCommand "--end-with-command" NONE, Flag, "end all processes of the sandbox when the command ends", "Needs --unshare-pid.";
+    UserLimit "--user-limit" &[arg("NAME", Kind::Text), arg("N", Kind::Number)], Each, "limit namespaces, watches and the like inside",
+        "NAME is a file of /proc/sys/user: max_cgroup_namespaces, max_fanotify_groups, max_fanotify_marks, max_inotify_instances, max_inotify_watches, max_ipc_namespaces, max_mnt_namespaces, max_net_namespaces, max_pid_namespaces, max_time_namespaces, max_user_namespaces, max_uts_namespaces (see namespaces(7)). N, at most 2147483646, is how many each user inside can have beside the sandbox's own namespaces. The limit is set in an outer user namespace, which the sandbox cannot undo. Needs a new user namespace.";
+    Cgroup "--cgroup" FD, Last, "start the sandbox in the cgroup behind FD",
+        "A directory of a cgroup v2 file system, which the caller may move processes to. No process of the sandbox ever is elsewhere, and a new cgroup namespace starts there. Needs Linux 5.7 (CLONE_INTO_CGROUP); refused where it is not possible.";
+    Serve "--serve" FD, Last, "run more commands in the sandbox, asked for over the socket FD",
+        "A listening UNIX socket of type SOCK_SEQPACKET. Processes of the same user outside the sandbox connect to it, and pid 1 runs what they ask for, with the capabilities, limits, Landlock domain, filters and environment of the first command; nobody inside can. The command may be left out: the sandbox then lasts until it is told to stop. It ends with bwrap, and bwrap's exit status comes at its end. pid 1 is under the filters too, which have to allow accept4, close, fcntl, getsockopt, kill, poll or ppoll, read, recvmsg, rt_sigprocmask, sendto, wait4 and what fork(2), setsid(2), setrlimit(2) and execve(2) need. The protocol is in docs/serve.md. Needs --unshare-pid; not with --as-pid-1, --lock-file and uid 65534.";
     AssumeKernel "--assume-kernel" &[arg("VERSION", Kind::Text)], Last, "do as on an older kernel, for tests",
         "System calls that are newer than VERSION (such as 4.18 or 5.4) are not used. The result is as strict.";
 }

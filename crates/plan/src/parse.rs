@@ -5,7 +5,8 @@
 
 use crate::model::{
     Access, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FdNumber, FileOp, Given,
-    HostPath, IdRange, KernelVersion, Limit, Origin, OverlayUpper, Plan, Step, UserNamespace,
+    HostPath, IdRange, KernelVersion, Limit, Origin, OverlayUpper, Plan, Step, UserLimit,
+    UserNamespace,
 };
 use crate::options::{self, Opt, Repeat, Spec};
 use crate::tables;
@@ -90,7 +91,7 @@ pub fn parse(words: &[&[u8]], read_args: &mut ReadArgs<'_>) -> Result<Parsed, Pa
     if !parser.layers.is_empty() {
         return Err(parser.error(Fault::new(LONE_OVERLAY_SRC)));
     }
-    if rest.is_empty() {
+    if rest.is_empty() && parser.plan.lifecycle.serve.is_none() {
         return Ok(Parsed { request: Request::Usage, warnings: parser.warnings });
     }
     parser.plan.command = rest.iter().map(|w| w.to_vec()).collect();
@@ -331,6 +332,8 @@ impl Parser {
             Opt::UidRange => self.plan.uid_ranges.push(id_range(values)?),
             Opt::GidRange => self.plan.gid_ranges.push(id_range(values)?),
             Opt::Hostname => self.plan.hostname = Some(values[0].to_vec()),
+            Opt::UserLimit => ns.user_limits.push(user_limit(values[0], values[1])?),
+            Opt::Cgroup => ns.start_cgroup = Some(fd_number(values[0])?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -435,6 +438,7 @@ impl Parser {
             Opt::Pty => life.pty = true,
             Opt::EndWithCommand => life.end_with_command = true,
             Opt::CloseFds => life.close_fds = true,
+            Opt::Serve => life.serve = Some(fd_number(values[0])?),
             Opt::KeepFd => life.keep_fds.push(fd_number(values[0])?),
             _ => return Ok(false),
         }
@@ -583,6 +587,19 @@ fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
             .hint("a range holds at least one id and ends below 2147483648"));
     }
     Ok(IdRange { inside, outside, count })
+}
+
+fn user_limit(name: &[u8], value: &[u8]) -> Result<UserLimit, Fault> {
+    let kind = tables::user_limit(name).ok_or_else(|| {
+        Fault::value("--user-limit: unknown name ", name)
+            .hint(format!("known are: {}", tables::USER_LIMITS.join(", ")))
+    })?;
+    let count = tables::decimal(value).and_then(|n| u32::try_from(n).ok());
+    let count = count.filter(|&n| n <= tables::MAX_USER_LIMIT).ok_or_else(|| {
+        Fault::value("--user-limit: invalid number ", value)
+            .hint(format!("a limit is a decimal number of at most {}", tables::MAX_USER_LIMIT))
+    })?;
+    Ok(UserLimit { kind, count })
 }
 
 fn octal(word: &[u8], name: &str) -> Result<u32, Fault> {

@@ -116,6 +116,11 @@ fn namespaces(plan: &Plan, w: &mut Words) {
     w.number(Opt::Netns, ns.join_net);
     w.flag(Opt::DisableUserns, ns.disable_user);
     w.flag(Opt::AssertUsernsDisabled, ns.assert_user_disabled);
+    for limit in &ns.user_limits {
+        let name = tables::USER_LIMITS.get(limit.kind as usize).copied().unwrap_or_default();
+        w.option(Opt::UserLimit, [name.as_bytes(), limit.count.to_string().as_bytes()]);
+    }
+    w.number(Opt::Cgroup, ns.start_cgroup);
     w.number(Opt::Uid, plan.uid);
     w.number(Opt::Gid, plan.gid);
     plan.uid_ranges.iter().for_each(|&r| w.range(Opt::UidRange, r));
@@ -235,4 +240,5 @@ fn lifecycle(plan: &Plan, w: &mut Words) {
     w.flag(Opt::Pty, life.pty);
     w.flag(Opt::CloseFds, life.close_fds);
     w.numbers(Opt::KeepFd, &life.keep_fds);
+    w.number(Opt::Serve, life.serve);
 }

@@ -89,6 +89,33 @@ pub fn resource(name: &[u8]) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
+/// What is counted per user and user namespace: the files of `/proc/sys/user` (namespaces(7),
+/// inotify(7), fanotify(7)). A kernel may lack some.
+pub const USER_LIMITS: [&str; 12] = [
+    "max_cgroup_namespaces",
+    "max_fanotify_groups",
+    "max_fanotify_marks",
+    "max_inotify_instances",
+    "max_inotify_watches",
+    "max_ipc_namespaces",
+    "max_mnt_namespaces",
+    "max_net_namespaces",
+    "max_pid_namespaces",
+    "max_time_namespaces",
+    "max_user_namespaces",
+    "max_uts_namespaces",
+];
+
+/// The highest count of a user limit: the kernel's bound is one more, and a namespace of the
+/// sandbox itself is counted too.
+pub const MAX_USER_LIMIT: u32 = i32::MAX as u32 - 1;
+
+/// The position of a name in [`USER_LIMITS`].
+pub fn user_limit(name: &[u8]) -> Option<u32> {
+    let at = USER_LIMITS.iter().position(|known| known.as_bytes() == name)?;
+    u32::try_from(at).ok()
+}
+
 /// A decimal number of digits only; `None` when it does not fit.
 pub fn decimal(word: &[u8]) -> Option<u64> {
     number(word, 10)

@@ -140,7 +140,7 @@ fn call(machines: &[(Arch, Rules, Action)], seed: &[u64]) -> Data {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// A program decides each call as its rules do, read one by one; also where jumps are longer
     /// than a conditional jump reaches.

@@ -14,6 +14,7 @@ fn good(spec: &Spec) -> Vec<&'static [u8]> {
         (Opt::CapAdd | Opt::CapDrop, ..) => b"CAP_CHOWN",
         (Opt::Rlimit, 0, _) => b"nofile",
         (Opt::Rlimit, ..) => b"1:2",
+        (Opt::UserLimit, 0, _) => b"max_inotify_watches",
         (Opt::AssumeKernel, ..) => b"5.4",
         (_, _, Kind::Fd | Kind::Number) => b"7",
         (_, _, Kind::HostPath | Kind::BoxPath) => b"/a",

@@ -20,6 +20,7 @@ pub mod presence;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 
 // Without the standard library nobody else asks for the C library.

@@ -53,6 +53,43 @@ pub fn fork(flags: u32, sibling: bool) -> Result<Fork> {
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
 }
 
+/// [`fork`] into the cgroup (version 2) whose directory `cgroup` is (`CLONE_INTO_CGROUP`).
+///
+/// # Errors
+/// Those of clone3(2): ENOSYS before Linux 5.3, E2BIG before 5.7, EACCES without the right to move a
+/// process there, EBUSY for a cgroup whose controllers are delegated to those below it.
+pub fn fork_into(cgroup: BorrowedFd<'_>, flags: u32, sibling: bool) -> Result<Fork> {
+    /// `struct clone_args` up to the field that 5.7 brought.
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let parent = if sibling { libc::CLONE_PARENT as u64 } else { 0 };
+    let mut args = CloneArgs {
+        flags: u64::from(flags) | CLONE_INTO_CGROUP | parent,
+        // A sibling's end is signalled as that of its maker; the kernel wants no other word on it.
+        exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
+        cgroup: u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::BADF)?,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as in `fork`; the kernel reads as many bytes of `args` as the size says.
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
+}
+
 /// Runs `child` in a new process that shares this one's memory, and suspends the caller until that
 /// process executes a program or ends (`CLONE_VM | CLONE_VFORK`): three times cheaper than a copy.
 ///
@@ -168,6 +205,16 @@ pub fn borrow_fd(fd: RawFd) -> Result<BorrowedFd<'static>> {
 pub fn close_fd(fd: RawFd) {
     // SAFETY: closing a number invalidates no memory; the callers own the inherited descriptors.
     unsafe { libc::close(fd) };
+}
+
+/// dup2(2) to a number: what was open there is closed, and the copy stays open over execve(2). The
+/// caller makes sure that nothing of this process owns the number.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    // SAFETY: integers only; by the caller's word no owner loses its descriptor.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
 }
 
 /// close_range(2): closes, or with `cloexec` only marks, every descriptor in `first..=last`.

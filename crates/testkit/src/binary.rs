@@ -152,6 +152,13 @@ pub fn probe() -> PathBuf {
     PATH.get_or_init(|| reachable(Path::new(env!("SWATHE_PROBE")))).clone()
 }
 
+/// The static program that makes system calls by number; its own head describes them.
+#[must_use]
+pub fn caller() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| reachable(Path::new(env!("SWATHE_CALLER")))).clone()
+}
+
 /// The binary under test: `SWATHE_TEST_BWRAP`, else `built`, else `bwrap` in the directory of the
 /// running test's build profile.
 ///

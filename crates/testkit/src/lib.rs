@@ -19,7 +19,7 @@ mod run;
 mod temp;
 mod terminal;
 
-pub use binary::{Bwrap, Side, Who, notice, probe, under_test, usr};
+pub use binary::{Bwrap, Side, Who, caller, notice, probe, under_test, usr};
 pub use run::{Ended, Outcome, Run, Running, data, pipe};
 pub use temp::TempDir;
 pub use terminal::Terminal;
@@ -66,6 +66,32 @@ macro_rules! contract {
             #[test]
             fn original_user() {
                 with($crate::Side::Original, $crate::Who::User);
+            }
+        }
+    )*};
+}
+
+/// Makes two tests of each named function over a [`Bwrap`]: the binary of this workspace, as root
+/// and as an ordinary user. For what the original does not have.
+#[macro_export]
+macro_rules! ours {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            fn with(who: $crate::Who) {
+                let built = option_env!("CARGO_BIN_EXE_bwrap");
+                if let Some(b) = $crate::Bwrap::find($crate::Side::Ours, who, built) {
+                    super::$name(&b);
+                }
+            }
+
+            #[test]
+            fn root() {
+                with($crate::Who::Root);
+            }
+
+            #[test]
+            fn user() {
+                with($crate::Who::User);
             }
         }
     )*};

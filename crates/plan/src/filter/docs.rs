@@ -87,8 +87,8 @@ with it the same rows hold for them. The x32 calls of x86_64 always fail with EN
 any other machine kills the process.
 - **Set-group-ID directories**: a `chmod` that keeps or sets that bit on a directory is refused \
 as well, for instance `chmod 755` by GNU chmod on a directory that has it.
-- **The intent `nested-sandbox`** opens namespaces and mounts, not set-user-ID modes. A build of \
-bubblewrap that needs openat2 (made for kernels since 5.6 only) does not run inside.
+- **The intent `nested-sandbox`** also opens openat2, which distributions' bubblewrap cannot do \
+without; with it a hostile program can make set-user-ID files, which the rows below refuse otherwise.
 - **The intent `32bit`** also opens every family of sockets, since `socketcall` keeps the family in \
 memory.
 

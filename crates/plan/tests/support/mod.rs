@@ -7,11 +7,11 @@
 use swathe_plan::Plan;
 use swathe_plan::model::{
     Access, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, Step,
+    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, Step, UserLimit,
     UserNamespace,
 };
 use swathe_plan::options::{Opt, TABLE};
-use swathe_plan::tables::{ALL_CAPABILITIES, RESOURCES};
+use swathe_plan::tables::{ALL_CAPABILITIES, MAX_USER_LIMIT, RESOURCES, USER_LIMITS};
 
 /// Choices read from bytes; after their end every choice is the first one.
 #[derive(Debug)]
@@ -251,6 +251,11 @@ fn namespaces(s: &mut Source<'_>) -> Namespaces {
         join_net: s.option(Source::fd),
         disable_user: s.flag(),
         assert_user_disabled: s.flag(),
+        user_limits: s.list(2, |s| UserLimit {
+            kind: s.below(USER_LIMITS.len()) as u32,
+            count: s.number(MAX_USER_LIMIT.into()) as u32,
+        }),
+        start_cgroup: s.option(Source::fd),
     }
 }
 
@@ -310,6 +315,7 @@ fn lifecycle(s: &mut Source<'_>) -> Lifecycle {
         json_status_fd: s.option(Source::fd),
         close_fds: s.flag(),
         keep_fds: s.list(2, Source::fd),
+        serve: s.option(Source::fd),
     }
 }
 

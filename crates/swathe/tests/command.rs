@@ -1,0 +1,146 @@
+//! The library on its own: what a program that launches sandboxes sees.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use swathe::{Command, Engine, Error, Event, ExitStatus};
+use swathe_testkit::under_test;
+
+/// The workspace's own engine, or the one under test.
+fn engine() -> Engine {
+    Engine::at(PathBuf::from(under_test(None))).expect("our bwrap")
+}
+
+/// A sandbox with the system's programs.
+fn system(program: &str) -> Command {
+    let command = Command::new(program).engine(engine()).unshare_all().ro_bind("/usr", "/usr");
+    ["bin", "lib", "lib64", "sbin"].iter().fold(command, |command, name| {
+        let path = PathBuf::from("/").join(name);
+        match std::fs::read_link(&path) {
+            Ok(target) => command.symlink(target, path),
+            Err(_) if path.exists() => command.ro_bind(&path, &path),
+            Err(_) => command,
+        }
+    })
+}
+
+/// The documented example: output, status, and the end as an event.
+#[test]
+fn output_and_status() {
+    let mut child = system("/usr/bin/id").arg("-u").stdout(Stdio::piped()).spawn().expect("spawn");
+    let mut text = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
+    assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
+    assert_eq!(text.trim().parse::<u32>().ok(), Some(rustix::process::getuid().as_raw()));
+    let events: Vec<Event> = child.events().collect();
+    assert_eq!(events, [Event::Ended(ExitStatus::Exited(0))]);
+}
+
+/// Codes, and signals as 128 and their number.
+#[test]
+fn how_it_ended() {
+    for (script, status) in [("exit 7", 7), ("kill -TERM $$", 143)] {
+        let mut child = system("sh").args(["-c", script]).spawn().expect("spawn");
+        assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(status), "{script}");
+    }
+}
+
+/// A step that fails: the program did not run, and the event says which step and why.
+#[test]
+fn a_failed_step_is_an_event() {
+    let mut child = system("true")
+        .ro_bind("/nonexistent-source", "/x")
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("spawn");
+    assert_eq!(child.wait().expect("wait"), ExitStatus::NotStarted);
+    let event = child.events().next();
+    let Some(Event::Failed(error)) = event else { panic!("{event:?}") };
+    assert_eq!(error.option.as_deref(), Some("--ro-bind"));
+    assert!(error.message.contains("/nonexistent-source"), "{error:?}");
+    assert_eq!(error.errno, Some(2));
+}
+
+/// Nothing of the caller's environment or descriptors reaches the program but what is named.
+#[test]
+fn nothing_is_inherited() {
+    let (_read, write) = std::io::pipe().expect("pipe");
+    // Without close-on-exec, as a careless caller leaves it.
+    let leaked = rustix::io::dup(&write).expect("dup");
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("fcntl");
+    let mut child = system("sh")
+        .args(["-c", "env; ls -1 /proc/self/fd | wc -l"])
+        .env("GIVEN", "yes")
+        .env("PATH", "/usr/bin:/bin")
+        .proc("/proc")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut text = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
+    assert!(child.wait().expect("wait").success());
+    let mut names: Vec<&str> = text.lines().filter_map(|l| Some(l.split_once('=')?.0)).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["GIVEN", "PATH", "PWD"], "{text}");
+    // Its three streams, and the directory that ls reads.
+    assert_eq!(text.lines().last().map(str::trim), Some("4"), "{text}");
+}
+
+/// Made files, a descriptor of one's own, standard input, the working directory.
+#[test]
+fn data_and_streams() {
+    let mut child = system("sh")
+        .args(["-c", "pwd; cat /made; cat"])
+        .tmpfs("/work", Some(1 << 20))
+        .data("/made", b"contents\n")
+        .expect("data")
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/work")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    child.stdin.take().expect("piped").write_all(b"input\n").expect("write");
+    let mut text = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
+    assert_eq!(text, "/work\ncontents\ninput\n");
+    assert!(child.wait().expect("wait").success());
+}
+
+/// Killing ends every process of the sandbox; the pidfd tells.
+#[test]
+fn kill_ends_everything() {
+    let mut child = system("sh")
+        .args(["-c", "sleep 1000 & echo started; wait"])
+        .env("PATH", "/usr/bin:/bin")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut out = child.stdout.take().expect("piped");
+    let mut text = [0; 8];
+    out.read_exact(&mut text).expect("read");
+    let pidfd: OwnedFd = child.pidfd().expect("pidfd").try_clone_to_owned().expect("dup");
+    child.kill().expect("kill");
+    let status = child.wait().expect("wait");
+    assert_eq!(status, ExitStatus::Killed(9));
+    // The background process held the pipe's other end: its end of file is that process's end.
+    let start = Instant::now();
+    out.read_to_end(&mut Vec::new()).expect("read");
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    assert_eq!(rustix::event::poll(&mut polled, Some(&now)), Ok(1));
+}
+
+/// Words with NUL, an engine that is none: errors before anything starts.
+#[test]
+fn bad_input() {
+    let error = system("true").arg("a\0b").spawn().expect_err("NUL");
+    assert!(matches!(error, Error::Nul(_)), "{error}");
+    let error = Engine::at("/usr/bin/true").expect_err("not ours");
+    assert!(matches!(error, Error::WrongEngine(..)), "{error}");
+    let error = Engine::at("/nonexistent").expect_err("nothing there");
+    assert!(matches!(error, Error::Io(..)), "{error}");
+}
