@@ -19,9 +19,11 @@ pub mod args;
 pub mod argv;
 pub mod diagnostics;
 pub mod layout;
+pub mod manifest;
 pub mod message;
 pub mod mountinfo;
 pub mod needs;
+pub mod profile;
 pub mod round_trip;
 pub mod seccomp;
 pub mod tree;
@@ -32,7 +34,7 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
@@ -44,4 +46,6 @@ pub const TARGETS: [Target; 11] = [
     ("view", view::run),
     ("layout", layout::run),
     ("round_trip", round_trip::run),
+    ("profile", profile::run),
+    ("manifest", manifest::run),
 ];
