@@ -210,7 +210,7 @@ fn handshake() {
     let second = asking(&["use = \"files.dir\"\npath = \"~/pages\"", "use = \"gpu\""]);
     assert_eq!(keys(&needed(&second, &grants, &env)), ["gpu"]);
     let reader = dir("/home/user/pages", Access::ReadOnly);
-    assert_eq!(intents(&in_force(&second, &grants)), [reader.clone()]);
+    assert_eq!(intents(&in_force(&second, &grants)), vec![reader.clone()]);
 
     grants.record_use([&reader, &Intent::SshAgent], 9);
     assert_eq!(grants.unused(), ["env=LANG"]);
