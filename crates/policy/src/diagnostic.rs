@@ -114,7 +114,8 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let excerpts: Vec<Excerpt> = self.places.iter().take(PLACES).map(Excerpt::of).collect();
-        let mut group: Group<'_> = Group::with_title(level.primary_title(shown(&self.message)));
+        let mut group: Group<'_> =
+            Group::with_title(level.primary_title(wrapped(&shown(&self.message))));
         for excerpt in &excerpts {
             group = group.element(excerpt.origin.clone());
             group = group.element(excerpt.element());
@@ -149,8 +150,8 @@ const PLACES: usize = 8;
 const BEFORE: usize = 30;
 const AFTER: usize = 36;
 
-/// Characters of a line of help.
-const HELP: usize = 64;
+/// Characters of a line of a message.
+const LINE: usize = 68;
 
 /// The drawn part of a line.
 struct Excerpt {
@@ -210,12 +211,12 @@ impl Excerpt {
     }
 }
 
-/// Lines of a help text, so that they stay within 80 columns.
+/// Lines of a message, so that they stay within 80 columns.
 fn wrapped(text: &str) -> String {
     let (mut result, mut length) = (String::new(), 0);
     for word in text.split(' ') {
         let own = word.chars().count();
-        if length > 0 && length + 1 + own > HELP {
+        if length > 0 && length + 1 + own > LINE {
             result.push('\n');
             length = 0;
         } else if length > 0 {

@@ -151,6 +151,7 @@ fn layers() {
             dir("/home/user/a/deep", Access::ReadWrite),
             dir("/home/user/b", Access::ReadWrite),
             dir("/home/user/c", Access::ReadWrite),
+            dir("/home/user/b/deep", Access::ReadWrite),
             Intent::NetAll,
         ])
     };
@@ -170,6 +171,7 @@ fn layers() {
         intents(&merged),
         [
             dir("/home/user/c", Access::ReadWrite),
+            dir("/home/user/b/deep", Access::ReadOnly),
             Intent::FilesHide("/home/user/a".into()),
             dir("/home/user", Access::ReadWrite),
             dir("/home/user/b", Access::ReadOnly),
@@ -257,8 +259,18 @@ fn any_access() -> impl Strategy<Value = Access> {
 }
 
 fn any_path() -> impl Strategy<Value = PathBuf> {
-    proptest::collection::vec("[a-c$: ~]{1,3}", 1..4)
+    // Few names, so that paths lie within each other.
+    proptest::collection::vec(prop_oneof![8 => "[ab]", 1 => "[c$: ~]{1,3}"], 1..4)
         .prop_map(|parts| PathBuf::from("/srv").join(parts.join("/")))
+}
+
+fn any_file() -> impl Strategy<Value = Intent> {
+    prop_oneof![
+        4 => (any_path(), any_access())
+            .prop_map(|(path, access)| Intent::FilesDir { path, access }),
+        1 => any_path().prop_map(Intent::FilesHide),
+        1 => any_intent(),
+    ]
 }
 
 fn any_intent() -> impl Strategy<Value = Intent> {
@@ -288,7 +300,7 @@ proptest! {
     /// The most specific path wins, and on a tie the stricter: compared with a slow reading of the
     /// rule.
     #[test]
-    fn most_specific(all in proptest::collection::vec(any_intent(), 0..12), path in any_path()) {
+    fn most_specific(all in proptest::collection::vec(any_file(), 0..12), path in any_path()) {
         let list: Vec<Declared> = all.into_iter().map(declared).collect();
         let mut expected = None;
         for ancestor in path.ancestors() {
@@ -309,8 +321,8 @@ proptest! {
     /// the user has an opinion.
     #[test]
     fn merging(
-        app in proptest::collection::vec(any_intent(), 0..12),
-        user in proptest::collection::vec(any_intent(), 0..12),
+        app in proptest::collection::vec(any_file(), 0..12),
+        user in proptest::collection::vec(any_file(), 0..12),
         path in any_path(),
     ) {
         let (app, user) = (policy(app), policy(user));
