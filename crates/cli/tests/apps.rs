@@ -119,6 +119,22 @@ fn profiles_by_name() {
     });
 }
 
+/// The profiles that come with the program are known by their names, until the user has one of the
+/// name.
+#[test]
+fn built_in_profiles() {
+    everyone(|place| {
+        for name in ["agent", "node", "offline", "python", "rust"] {
+            place.home.file("top.toml", format!("extends = [\"{name}\"]\n"));
+            place.run("profile check top.toml").exits(0);
+        }
+        place.home.dir(".config/swathe/profiles");
+        place.home.file(".config/swathe/profiles/rust.toml", "[[intent]]\nuse = \"gpu\"\n");
+        let text = place.run("profile check top.toml").prints();
+        assert_eq!(text, "top.toml: profile is fine, 1 intents");
+    });
+}
+
 /// An app that was added has nothing. Grants are what was named, revoking takes them back, and
 /// forgetting leaves nothing behind.
 #[test]
