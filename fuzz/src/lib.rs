@@ -19,9 +19,11 @@ pub mod args;
 pub mod argv;
 pub mod diagnostics;
 pub mod layout;
+pub mod manifest;
 pub mod message;
 pub mod mountinfo;
 pub mod needs;
+pub mod profile;
 pub mod round_trip;
 pub mod seccomp;
 pub mod serve;
@@ -33,7 +35,7 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
@@ -46,4 +48,6 @@ pub const TARGETS: [Target; 12] = [
     ("view", view::run),
     ("layout", layout::run),
     ("round_trip", round_trip::run),
+    ("profile", profile::run),
+    ("manifest", manifest::run),
 ];

@@ -69,6 +69,15 @@ impl Profiles {
     }
 }
 
+/// Profiles that every `swathe` knows, where no directory has one of the name.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("agent", include_str!("../../../profiles/agent.toml")),
+    ("node", include_str!("../../../profiles/node.toml")),
+    ("offline", include_str!("../../../profiles/offline.toml")),
+    ("python", include_str!("../../../profiles/python.toml")),
+    ("rust", include_str!("../../../profiles/rust.toml")),
+];
+
 impl Loader for Profiles {
     fn load(&self, name: &OsStr) -> Result<SourceText, String> {
         use std::os::unix::ffi::OsStrExt as _;
@@ -86,6 +95,9 @@ impl Loader for Profiles {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
             }
+        }
+        if let Some((name, built_in)) = BUILT_IN.iter().find(|(name, _)| *name == text) {
+            return Ok(SourceText::file(format!("built-in/{name}.toml"), *built_in));
         }
         let searched: Vec<String> =
             self.directories.iter().map(|path| path.display().to_string()).collect();
