@@ -2,7 +2,8 @@
 
 use super::Refusal;
 use super::build::Build;
-use swathe_plan::model::Limit;
+use std::path::Path;
+use swathe_plan::model::{Limit, UserLimit};
 use swathe_plan::tables;
 
 /// Processes and threads of a run.
@@ -14,6 +15,7 @@ const DATA_SHARE: u64 = 2;
 const TMPFS_SHARE: u64 = 4;
 
 pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
+    watches(build);
     let limits = &build.policy.limits;
     let memory = build.host.memory;
     let plan = &mut build.plan;
@@ -32,4 +34,23 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         limit("nofile", files);
     }
     Ok(())
+}
+
+/// What the kernel counts by user, also across namespaces: half of it stays for the user's programs
+/// outside.
+fn watches(build: &mut Build<'_>) {
+    /// Longer than any number.
+    const MAX_NUMBER: usize = 32;
+    for (name, file) in [
+        ("max_inotify_instances", "/proc/sys/fs/inotify/max_user_instances"),
+        ("max_inotify_watches", "/proc/sys/fs/inotify/max_user_watches"),
+    ] {
+        let text = build.files.read(Path::new(file), MAX_NUMBER).unwrap_or_default();
+        let number = String::from_utf8_lossy(&text).trim().parse::<u32>().ok();
+        if let (Some(number), Some(kind)) = (number, tables::user_limit(name.as_bytes())) {
+            // The option takes no more.
+            let count = (number / 2).clamp(1, i32::MAX.cast_unsigned() - 1);
+            build.plan.namespaces.user_limits.push(UserLimit { kind, count });
+        }
+    }
 }
