@@ -91,10 +91,14 @@ pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
         Failure::new(format!("the working directory cannot be used: {e}"))
             .hint("change to a directory that exists, such as: cd ~")
     })?;
+    let home = home(account.map(|account| account.1), &user);
     Ok(Host {
         uid,
         gid,
-        home: home(account.map(|account| account.1), &user),
+        places: crate::wanted::places(&home, &cwd),
+        deciding: Vec::new(),
+        state: None,
+        home,
         user,
         cwd,
         env: std::env::vars_os().collect(),

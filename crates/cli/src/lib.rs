@@ -16,6 +16,7 @@ mod run;
 mod rundir;
 mod session;
 mod store;
+mod streams;
 mod terminal;
 mod wanted;
 

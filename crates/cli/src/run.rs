@@ -55,7 +55,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let command = with_data(&wanted.sandbox)?;
+    let command = crate::streams::give(with_data(&wanted.sandbox)?)?;
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
     let command = command.serve(listener);

@@ -21,7 +21,7 @@ const SYSTEM: [&str; 3] =
 /// # Errors
 /// The host cannot be asked.
 pub fn environment() -> Result<Environment, Failure> {
-    Ok(crate::wanted::environment(&crate::host::probe(&crate::host::layers())?))
+    Ok(crate::host::probe(&crate::host::layers())?.places)
 }
 
 /// A regular file of at most so many bytes.
@@ -110,12 +110,27 @@ impl Loader for Profiles {
 pub struct Apps {
     manifests: PathBuf,
     grants: PathBuf,
+    states: PathBuf,
 }
 
 impl Apps {
     /// Those of this user.
     pub fn new(env: &Environment) -> Self {
-        Self { manifests: env.data.join("swathe/apps"), grants: env.data.join("swathe/grants") }
+        Self {
+            manifests: env.data.join("swathe/apps"),
+            grants: env.data.join("swathe/grants"),
+            states: env.data.join("swathe/state"),
+        }
+    }
+
+    /// The directory that an app keeps as its home from run to run; made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn state(&self, id: &str) -> Result<PathBuf, Failure> {
+        let path = self.states.join(id);
+        private_directory(&path)?;
+        Ok(path)
     }
 
     /// Where an app's grants are kept.
