@@ -52,7 +52,7 @@ const FAST_WORDS: u32 = 512;
 
 /// How long the fast way may take, and the signal that ends it then: the last real-time one, which
 /// nobody uses for anything else and which does not dump core.
-const FAST_MILLISECONDS: u32 = 50;
+const FAST_MILLISECONDS: u32 = 100;
 const ALARM: i32 = 64;
 
 /// The descriptors that came with a request.
