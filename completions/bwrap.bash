@@ -164,6 +164,7 @@ _bwrap_options="
         --user-limit
         --cgroup
         --serve
+        --quiet-errors
         --assume-kernel
 "
 

@@ -154,6 +154,7 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --end-with-command -d 'e
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit namespaces, watches and the like inside'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --serve -d 'run more commands in the sandbox, asked for over the socket FD'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --quiet-errors -d 'do not write errors to standard error as well (needs --json-errors)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --assume-kernel -d 'do as on an older kernel, for tests'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a '(__fish_complete_command)'
 complete -c bwrap -n 'test (__bwrap_at) = nothing' -f

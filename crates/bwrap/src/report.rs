@@ -22,6 +22,7 @@ pub const FAILURE: i32 = 1;
 pub struct Reporter {
     level_prefix: bool,
     json_fd: Option<i32>,
+    quiet: bool,
 }
 
 impl Reporter {
@@ -29,6 +30,7 @@ impl Reporter {
     pub fn follow(&mut self, plan: &Plan) {
         self.level_prefix = plan.level_prefix;
         self.json_fd = plan.json_errors_fd;
+        self.quiet = plan.quiet_errors && self.json_fd.is_some();
     }
 
     /// Whether diagnostics carry a level.
@@ -78,8 +80,10 @@ impl Reporter {
     }
 
     fn error(&self, text: &[u8], step: &str, asked: Option<Asked>, errno: i32, hint: &Hint) {
-        self.line(3, text);
-        self.hint(asked.as_ref(), hint);
+        if !self.quiet {
+            self.line(3, text);
+            self.hint(asked.as_ref(), hint);
+        }
         if let Some(fd) = self.json_fd {
             let _ = write_all(fd, json(text, step, asked.as_ref(), errno, hint).as_bytes());
         }

@@ -95,6 +95,10 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             !user && plan.gid.is_some_and(|gid| gid != caller.gid),
             "Specifying --gid requires --unshare-user or --userns",
         ),
+        (
+            plan.quiet_errors && plan.json_errors_fd.is_none(),
+            "--quiet-errors requires --json-errors",
+        ),
         (plan.hostname.is_some() && !ns.uts, "Specifying --hostname requires --unshare-uts"),
         (life.as_pid_1 && !ns.pid, "Specifying --as-pid-1 requires --unshare-pid"),
         (

@@ -414,6 +414,8 @@ pub struct Plan {
     pub not_a_security_boundary: bool,
     /// Diagnostics carry a level.
     pub level_prefix: bool,
+    /// Errors only as JSON.
+    pub quiet_errors: bool,
     /// Errors as JSON.
     pub json_errors_fd: Option<FdNumber>,
     /// Working directory inside.

@@ -96,6 +96,7 @@ pub enum Opt {
     UserLimit,
     Cgroup,
     Serve,
+    QuietErrors,
     AssumeKernel,
 }
 
@@ -375,6 +376,8 @@ Extensions {
         "A directory of a cgroup v2 file system, which the caller may move processes to. No process of the sandbox ever is elsewhere, and a new cgroup namespace starts there. Needs Linux 5.7 (CLONE_INTO_CGROUP); refused where it is not possible.";
     Serve "--serve" FD, Last, "run more commands in the sandbox, asked for over the socket FD",
         "A listening UNIX socket of type SOCK_SEQPACKET. Processes of the same user outside the sandbox connect to it, and pid 1 runs what they ask for, with the capabilities, limits, Landlock domain, filters and environment of the first command; nobody inside can. The command may be left out: the sandbox then lasts until it is told to stop. It ends with bwrap, and bwrap's exit status comes at its end. pid 1 is under the filters too: docs/serve.md says which system calls they have to allow, and has the protocol. Needs --unshare-pid; not with --as-pid-1, --lock-file and uid 65534.";
+    QuietErrors "--quiet-errors" NONE, Flag, "do not write errors to standard error as well (needs --json-errors)",
+        "For programs that say it in their own words. What is wrong with the command line itself is still written.";
     AssumeKernel "--assume-kernel" &[arg("VERSION", Kind::Text)], Last, "do as on an older kernel, for tests",
         "System calls that are newer than VERSION (such as 4.18 or 5.4) are not used. The result is as strict.";
 }

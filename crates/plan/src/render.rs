@@ -78,6 +78,7 @@ pub fn operation(op: &FileOp) -> Vec<Bytes> {
 
 fn general(plan: &Plan, w: &mut Words) {
     w.flag(Opt::LevelPrefix, plan.level_prefix);
+    w.flag(Opt::QuietErrors, plan.quiet_errors);
     w.number(Opt::JsonErrors, plan.json_errors_fd);
     if let Some(version) = plan.assume_kernel {
         let text = format!("{}.{}", version.major, version.minor);

@@ -274,6 +274,8 @@ impl Command {
         let number = self.free_number();
         self.fds.push((number, theirs.into()));
         self.plan.json_errors_fd = Some(number);
+        // Whoever uses this library says it in words of its own.
+        self.plan.quiet_errors = true;
         let command = std::mem::take(&mut self.plan.command);
         let words = render::render(&self.plan);
         let mut args = words.join(&0);

@@ -176,6 +176,7 @@ impl Parser {
             Opt::Version => self.early = Some(Request::Version),
             Opt::Argv0 => plan.argv0 = Some(values[0].to_vec()),
             Opt::LevelPrefix => plan.level_prefix = true,
+            Opt::QuietErrors => plan.quiet_errors = true,
             Opt::Chdir => plan.chdir = Some(BoxPath(values[0].to_vec())),
             Opt::Clearenv => plan.env.push(EnvOp::Clear),
             Opt::Setenv => plan.env.push(EnvOp::Set {

@@ -178,6 +178,7 @@ pub fn plan(s: &mut Source<'_>) -> Plan {
         lifecycle: lifecycle(s),
         not_a_security_boundary: s.flag(),
         level_prefix: s.flag(),
+        quiet_errors: s.flag(),
         json_errors_fd: s.option(Source::fd),
         chdir: s.option(Source::dest),
         argv0: s.option(Source::word),
