@@ -74,14 +74,19 @@ impl Reporter {
 
     /// An explanation of how the command ended.
     pub fn explanation(&self, hint: &Hint) {
-        self.hint(None, hint);
+        if self.json_fd.is_none() {
+            self.hint(None, hint);
+        }
     }
 
     fn error(&self, text: &[u8], step: &str, asked: Option<Asked>, errno: i32, hint: &Hint) {
-        self.line(3, text);
-        self.hint(asked.as_ref(), hint);
-        if let Some(fd) = self.json_fd {
-            let _ = write_all(fd, json(text, step, asked.as_ref(), errno, hint).as_bytes());
+        // Who reads the one does not want the other beside it: standard error is the program's.
+        let told = self.json_fd.is_some_and(|fd| {
+            write_all(fd, json(text, step, asked.as_ref(), errno, hint).as_bytes()).is_ok()
+        });
+        if !told {
+            self.line(3, text);
+            self.hint(asked.as_ref(), hint);
         }
     }
 

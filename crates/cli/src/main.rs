@@ -12,6 +12,7 @@ mod prompt;
 mod run;
 mod rundir;
 mod store;
+mod streams;
 mod wanted;
 
 use clap::Parser;

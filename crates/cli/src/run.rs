@@ -2,6 +2,7 @@
 
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
+use crate::streams::{self, Signals};
 use crate::wanted::{self, Ask, Options};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
@@ -41,18 +42,29 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 }
 
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
+    streams::check()?;
     let record = Record::new(command)?;
     let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let command = with_data(&wanted.sandbox)?;
+    let mut command = with_data(&wanted.sandbox)?;
+    let mut relay = None;
+    if let Some((input, started)) = streams::input()? {
+        command = command.stdin(input);
+        relay = Some(started);
+    }
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
+    let signals = Signals::hold();
+    if let Some(relay) = relay {
+        relay.start()?;
+    }
     record.started(child.id(), &wanted.sandbox)?;
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
+    signals.pass_on(&child);
     let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
     drop(record);
     let failed = child.events().find_map(|event| match event {
@@ -96,7 +108,9 @@ pub fn set_up_failure(sandbox: &Sandbox, error: &SetupError) -> Failure {
     if let Some(asked) = asked {
         failure = failure.hint(format!("asked for by {asked}"));
     }
-    for text in [&error.cause, &error.fix].into_iter().flatten() {
+    // The engine's advice is in the engine's words.
+    let advice = |text: &&String| !text.starts_with("add --");
+    for text in [&error.cause, &error.fix].into_iter().flatten().filter(advice) {
         failure = failure.hint(shown(text));
     }
     failure

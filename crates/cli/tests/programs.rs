@@ -43,13 +43,33 @@ const ROWS: &[Row] = &[
     row("git", "", "git diff HEAD; git show", "+one"),
     row("bash", "", "bash -c 'echo $BASH_VERSION; [[ -r file ]] && cat <(cat file)'", "one"),
     row("bash", "", "bash -lc 'echo login $HOME'", "login"),
-    row("python3", "", "python3 -c 'import json, ssl, sqlite3, subprocess; \
-        print(subprocess.run([\"cat\", \"file\"], capture_output=True).stdout)'", "one"),
+    row(
+        "python3",
+        "",
+        "python3 -c 'import json, ssl, sqlite3, subprocess; \
+        print(subprocess.run([\"cat\", \"file\"], capture_output=True).stdout)'",
+        "one",
+    ),
     row("python3", "", "./script.py", "from a script"),
-    row("python3", "", "python3 -c 'import multiprocessing as m; print(m.Pool(2).map(abs, [-7]))'", "[7]"),
-    row("python3", "-w", "/usr/bin/python3 -m venv --without-pip v && v/bin/python -c 'import sys; print(sys.prefix)'", "/v"),
+    row(
+        "python3",
+        "",
+        "python3 -c 'import multiprocessing as m; print(m.Pool(2).map(abs, [-7]))'",
+        "[7]",
+    ),
+    row(
+        "python3",
+        "-w",
+        "/usr/bin/python3 -m venv --without-pip v && v/bin/python -c 'import sys; print(sys.prefix)'",
+        "/v",
+    ),
     row("bash", "", "./script.sh", "from script.sh"),
-    row("node", "", "node -e 'console.log(require(\"fs\").readFileSync(\"file\", \"utf8\"))'", "one"),
+    row(
+        "node",
+        "",
+        "node -e 'console.log(require(\"fs\").readFileSync(\"file\", \"utf8\"))'",
+        "one",
+    ),
     row("npm", "", "npm test", "tested"),
     row("npm", "-w", "npm test", "tested"),
     row("perl", "", "perl -MPOSIX -e 'print \"perl \", floor(2.5), `cat file`'", "perl 2one"),
@@ -66,15 +86,35 @@ const ROWS: &[Row] = &[
     row("ps", "", "ps aux", "ps aux"),
     row("id", "", "id -un; whoami; hostname", "sandbox"),
     row("date", "", "TZ=Asia/Tokyo date +%Z; locale 2>&1; date", "JST"),
-    row("nproc", "", "nproc; df -h . >/dev/null; free >/dev/null; uptime >/dev/null; echo fine", "fine"),
+    row(
+        "nproc",
+        "",
+        "nproc; df -h . >/dev/null; free >/dev/null; uptime >/dev/null; echo fine",
+        "fine",
+    ),
     row("strings", "", "strings -n 1 file; nm --version", "GNU"),
     row("man", "", "man --version", "man"),
-    row("curl", "", "curl -sS --max-time 2 http://127.0.0.1:9 2>&1 || echo no network", "no network"),
+    row(
+        "curl",
+        "",
+        "curl -sS --max-time 2 http://127.0.0.1:9 2>&1 || echo no network",
+        "no network",
+    ),
     row("getent", "", "getent passwd $(id -u); getent hosts localhost", "localhost"),
-    row("mktemp", "", "mktemp && mktemp -p /var/tmp && mktemp -p $HOME && mktemp -p $XDG_RUNTIME_DIR && echo made", "made"),
+    row(
+        "mktemp",
+        "",
+        "mktemp && mktemp -p /var/tmp && mktemp -p $HOME && mktemp -p $XDG_RUNTIME_DIR && echo made",
+        "made",
+    ),
     row("sort", "", "seq 200000 | sort -R | sort -n | tail -n 1", "200000"),
     row("flock", "", "flock /tmp/l echo locked", "locked"),
-    row("dd", "", "dd if=/dev/zero of=/dev/shm/x bs=1M count=8 2>/dev/null && echo shared memory", "shared memory"),
+    row(
+        "dd",
+        "",
+        "dd if=/dev/zero of=/dev/shm/x bs=1M count=8 2>/dev/null && echo shared memory",
+        "shared memory",
+    ),
 ];
 
 fn works(place: &Place) {
@@ -101,20 +141,32 @@ fn secrets_are_there_outside(place: &Place) {
 /// Interpreters look for secrets themselves, too.
 fn interpreters_find_no_secret(place: &Place) {
     for (program, text) in [
-        ("python3", r#"python3 -c 'import os, pathlib
+        (
+            "python3",
+            r#"python3 -c 'import os, pathlib
 for d, _, n in os.walk(os.environ["HOME"]):
     for f in n: print(pathlib.Path(d, f).read_text())
 print(dict(os.environ)); print(os.listdir(os.environ["HOME"]))
 import socket; s = socket.socket(socket.AF_UNIX)
 try: s.connect(os.environ.get("SSH_AUTH_SOCK", "X/runtime/agent.sock")); print("PLANTED-" + "SECRET")
-except OSError as e: print(e)'"#),
-        ("node", r#"node -e 'const fs = require("fs"), h = process.env.HOME + "/";
+except OSError as e: print(e)'"#,
+        ),
+        (
+            "node",
+            r#"node -e 'const fs = require("fs"), h = process.env.HOME + "/";
 for (const f of [".ssh/id_ed25519", ".netrc", ".npmrc", ".aws/credentials"])
   try { console.log(fs.readFileSync(h + f, "utf8")) } catch (e) { console.log(e.code) }
-console.log(process.env)'"#),
-        ("perl", r#"perl -e 'for (glob "$ENV{HOME}/.*/*") { open F, $_ and print <F> } print %ENV'"#),
-        ("find", "find / -name id_ed25519 -exec cat {} + 2>/dev/null; \
-            cat /proc/*/environ /proc/*/root/home/*/.ssh/* 2>/dev/null | tr '\\0' '\\n'"),
+console.log(process.env)'"#,
+        ),
+        (
+            "perl",
+            r#"perl -e 'for (glob "$ENV{HOME}/.*/*") { open F, $_ and print <F> } print %ENV'"#,
+        ),
+        (
+            "find",
+            "find / -name id_ed25519 -exec cat {} + 2>/dev/null; \
+            cat /proc/*/environ /proc/*/root/home/*/.ssh/* 2>/dev/null | tr '\\0' '\\n'",
+        ),
     ] {
         if installed(program) {
             let text = text.replace('X', &place.dir.path().display().to_string());
@@ -137,8 +189,21 @@ const TERMINAL: &[(&str, &str, &[(&str, &str)])] = &[
     ("node", "run -- node", &[("> ", "6*7\r"), ("42", ".exit\r")]),
     ("git", "run -- git -c core.pager=less log -p", &[("one", "q")]),
     ("man", "run -- sh -c 'stty size; tty; echo over'", &[("33 90", ""), ("/dev/", "")]),
-    ("tmux", "shell", &[("project", "tmux\r"), ("[0]", "echo t$((40+2))x\r"), ("t42x", "exit\r"), ("exited", "exit\r")]),
-    ("bash", "shell", &[("project", "sleep 99 | cat & jobs; kill %1; echo d$((1+2))\r"), ("d3", "exit\r")]),
+    (
+        "tmux",
+        "shell",
+        &[
+            ("project", "tmux\r"),
+            ("[0]", "echo t$((40+2))x\r"),
+            ("t42x", "exit\r"),
+            ("exited", "exit\r"),
+        ],
+    ),
+    (
+        "bash",
+        "shell",
+        &[("project", "sleep 99 | cat & jobs; kill %1; echo d$((1+2))\r"), ("d3", "exit\r")],
+    ),
 ];
 
 fn on_a_terminal(place: &Place) {

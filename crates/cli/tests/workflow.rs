@@ -8,21 +8,42 @@ use common::Place;
 const WORKS: &[(&str, &str)] = &[
     ("status", "test -z \"$(git status --porcelain)\""),
     ("commit", "echo two >>file; git commit -q -a -m two; git log --oneline | grep two"),
-    ("add and commit", "echo new >new; git add -A; git commit -q -m new; git show --stat | grep new"),
+    (
+        "add and commit",
+        "echo new >new; git add -A; git commit -q -m new; git show --stat | grep new",
+    ),
     ("switch and branch", "git switch -q -c topic; git branch -a | grep topic; git switch -q main"),
     ("checkout", "git checkout -q -b b; git checkout -q -"),
     ("stash", "echo x >>file; git stash -q; git stash pop -q; git checkout -q file"),
-    ("merge", "git switch -q -c m; echo m >m; git add m; git commit -q -m m; git switch -q main; git merge -q m"),
-    ("rebase", "git switch -q -c r; echo r >r; git add r; git commit -q -m r; git switch -q main; \
-        echo s >s; git add s; git commit -q -m s; git switch -q r; git rebase -q main; git log --oneline | grep ' s'"),
-    ("cherry-pick and tag", "git tag t; echo c >c; git add c; git commit -q -m c; c=$(git rev-parse HEAD); \
-        git switch -q -c d t; git cherry-pick $c >/dev/null"),
+    (
+        "merge",
+        "git switch -q -c m; echo m >m; git add m; git commit -q -m m; git switch -q main; git merge -q m",
+    ),
+    (
+        "rebase",
+        "git switch -q -c r; echo r >r; git add r; git commit -q -m r; git switch -q main; \
+        echo s >s; git add s; git commit -q -m s; git switch -q r; git rebase -q main; git log --oneline | grep ' s'",
+    ),
+    (
+        "cherry-pick and tag",
+        "git tag t; echo c >c; git add c; git commit -q -m c; c=$(git rev-parse HEAD); \
+        git switch -q -c d t; git cherry-pick $c >/dev/null",
+    ),
     ("reset and clean", "echo z >z; git reset -q --hard; git clean -q -f; test ! -e z"),
-    ("fetch", "git clone -q . remote; (cd remote; echo f >f; git add f; git commit -q -m f); git fetch -q ./remote main; \
-        git merge -q FETCH_HEAD; test -e f; rm -rf remote"),
-    ("worktree add", "git worktree add -q wt; cd wt; echo w >w; git add w; git commit -q -m w; cd ..; \
-        git worktree remove wt; git branch -D wt >/dev/null"),
-    ("clone and init below", "git clone -q . c; git -C c status >/dev/null; git init -q i; rm -rf c i"),
+    (
+        "fetch",
+        "git clone -q . remote; (cd remote; echo f >f; git add f; git commit -q -m f); git fetch -q ./remote main; \
+        git merge -q FETCH_HEAD; test -e f; rm -rf remote",
+    ),
+    (
+        "worktree add",
+        "git worktree add -q wt; cd wt; echo w >w; git add w; git commit -q -m w; cd ..; \
+        git worktree remove wt; git branch -D wt >/dev/null",
+    ),
+    (
+        "clone and init below",
+        "git clone -q . cl; git -C cl status >/dev/null; git init -q i; rm -rf cl i",
+    ),
     ("gc", "git gc -q; git fsck"),
     ("add all", "git add . && test -z \"$(git status --porcelain)\""),
 ];
@@ -49,9 +70,21 @@ fn git_works_elsewhere(place: &Place) {
     let project = place.project("");
     for (directory, allow, text) in [
         ("wt", "r/.git", "echo 2 >>file; git commit -q -a -m two; git log --oneline | grep two"),
-        ("super/sub", "super/.git", "echo 2 >>file; git commit -q -a -m two; git status >/dev/null"),
-        ("super", "", "cd sub; echo 3 >>file; git commit -q -a -m 3; cd ..; git commit -q -a -m up"),
-        ("bare", "", "git log --oneline; git branch b; git worktree add -q w main; rm -rf w; git worktree prune"),
+        (
+            "super/sub",
+            "super/.git",
+            "echo 2 >>file; git commit -q -a -m two; git status >/dev/null",
+        ),
+        (
+            "super",
+            "",
+            "cd sub; echo 3 >>file; git commit -q -a -m 3; cd ..; git commit -q -a -m up",
+        ),
+        (
+            "bare",
+            "",
+            "git log --oneline; git branch b; git worktree add -q w main; rm -rf w; git worktree prune",
+        ),
     ] {
         let allow = match allow {
             "" => String::new(),
@@ -107,10 +140,15 @@ fn lifted(place: &Place) {
 fn no_new_repository(place: &Place) {
     let ran = place.inside("-w", "git init").go();
     assert_ne!(ran.ended.shell(), 0, "{ran}");
-    assert!(ran.errors().contains(".git") && ran.errors().contains("ermission denied")
-        || ran.errors().contains("Read-only"), "{ran}");
+    assert!(
+        ran.errors().contains(".git") && ran.errors().contains("ermission denied")
+            || ran.errors().contains("Read-only"),
+        "{ran}"
+    );
     assert_eq!(place.tree(), ".");
-    place.inside("-w --unprotect git-hooks --unprotect git-config", "git init -q; git status").exits(0);
+    place
+        .inside("-w --unprotect git-hooks --unprotect git-config", "git init -q; git status")
+        .exits(0);
     assert!(place.dir.path().join("project/.git/HEAD").exists());
 }
 
@@ -132,9 +170,12 @@ fn the_host_goes_on(place: &Place) {
     place.repository();
     place.host("mkdir sub");
     for (directory, check) in [
-        ("", "git status >/dev/null; echo 2 >>file; git commit -q -a -m 2; git switch -q -c b; \
+        (
+            "",
+            "git status >/dev/null; echo 2 >>file; git commit -q -a -m 2; git switch -q -c b; \
             git worktree add -q ../wt; git -C ../wt status >/dev/null; git worktree list; git gc -q; \
-            git config a.b c; . ./.envrc; ls .vscode .claude; cat .mcp.json; node -e 'require(\"./.mcp.json\")' || true"),
+            git config a.b c; . ./.envrc; ls .vscode .claude; cat .mcp.json; node -e 'require(\"./.mcp.json\")' || true",
+        ),
         ("sub", "git status >/dev/null; git log --oneline; . ./.envrc"),
     ] {
         let text = format!(
@@ -145,7 +186,11 @@ fn the_host_goes_on(place: &Place) {
         let ran = place.outside(&text).exits(0);
         assert!(!ran.errors().contains("fatal"), "{ran}");
     }
-    assert_eq!(place.host("find . -name .vscode -o -name .envrc -o -name commondir -path ./.git/commondir"), "");
+    assert_eq!(
+        place
+            .host("find . -name .vscode -o -name .envrc -o -name commondir -path ./.git/commondir"),
+        ""
+    );
 }
 
 /// Nothing is left of a run, whoever of it is killed when.
@@ -162,13 +207,19 @@ fn no_residue(place: &Place) {
         ("swathe", "kill -KILL $swathe"),
         ("engine", "kill -KILL $engine"),
         ("both", "kill -KILL $swathe $engine"),
-        ("by name", "\"$SWATHE\" kill --now $(\"$SWATHE\" ps --json | grep -o '\"id\": \"[^\"]*' | cut -d '\"' -f 4)"),
+        (
+            "by name",
+            "\"$SWATHE\" kill --now $(\"$SWATHE\" ps --json | grep -o '\"id\": \"[^\"]*' | cut -d '\"' -f 4)",
+        ),
     ] {
         for directory in [".", "other"] {
-            let text = format!("cd {directory}; {}; {kill}; {gone}", match directory {
-                "." => wait.to_owned(),
-                _ => wait.replace("test -e .git/commondir", "test -d .git"),
-            });
+            let text = format!(
+                "cd {directory}; {}; {kill}; {gone}",
+                match directory {
+                    "." => wait.to_owned(),
+                    _ => wait.replace("test -e .git/commondir", "test -d .git"),
+                }
+            );
             place.outside(&text).go();
             assert_eq!(place.tree(), before, "{what} in {directory}");
         }

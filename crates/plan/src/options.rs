@@ -342,7 +342,7 @@ Lifecycle {
 }
 Extensions {
     JsonErrors "--json-errors" FD, Last, "write each error as a JSON object to FD",
-        "One object a line with the members message, step, option, argument, errno, cause and fix.";
+        "Standard error stays the command's. One object a line with the members message, step, option, argument, errno, cause and fix.";
     Mask "--mask" DEST, Each, "hide a file or directory, and keep it from being created",
         "What exists is covered by something empty and unreadable. What does not exist cannot be created by the sandbox; what the host creates there later, where the sandbox cannot write, is visible. Links are followed. The directories above cannot be renamed inside, and are file systems of their own to rename(2) and link(2). Nothing is left behind on the host. A second bind mount of the same directory shows the path again: mask it there too.";
     MaskDir "--mask-dir" DEST, Each, "as --mask, but what is missing is an empty directory",

@@ -20,6 +20,7 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<Option<PathBuf>, Refusal> {
     directory(build);
     let Some(word) = build.request.command.first().cloned() else { return Ok(None) };
     let Some(path) = find(build, &word) else { return Err(missing(build, &word)) };
+    can_start(build, &path)?;
     program(build, &path, 0);
     Ok(build.files.real(&path))
 }
@@ -61,6 +62,36 @@ fn missing(build: &Build<'_>, word: &OsStr) -> Refusal {
     } else {
         "it is in no directory of PATH on this machine"
     })
+}
+
+/// What the kernel would say after the set-up, said before and in more words.
+fn can_start(build: &Build<'_>, path: &Path) -> Result<(), Refusal> {
+    let real = build.files.real(path).unwrap_or_else(|| path.to_owned());
+    let shown = path.display();
+    let refused = |text: String| Refusal::new(text, &Source::Default);
+    match build.files.kind(&real) {
+        Some(Kind::File) => {}
+        Some(Kind::Directory) => return Err(refused(format!("{shown} is a directory"))),
+        _ => return Err(refused(format!("{shown} is no file"))),
+    }
+    if !build.files.executable(&real) {
+        return Err(refused(format!("{shown} cannot be executed: permission denied"))
+            .hint(format!("where it is a program: chmod +x {shown}")));
+    }
+    let mut file = real;
+    for _ in 0..DEPTH {
+        let interpreter = build.files.needs(&file).and_then(|needs| needs.interpreter);
+        let Some(interpreter) = interpreter.filter(|path| path.is_absolute()) else { break };
+        let named = interpreter.display();
+        file = build.files.real(&interpreter).ok_or_else(|| {
+            refused(format!("{shown} needs {named} to start, which does not exist on this machine"))
+                .hint("it is named by the first line of a script, or is the loader of a program")
+        })?;
+        if !build.files.executable(&file) {
+            return Err(refused(format!("{shown} needs {named} to start, which is no program")));
+        }
+    }
+    Ok(())
 }
 
 fn program(build: &mut Build<'_>, path: &Path, depth: usize) {

@@ -1,0 +1,125 @@
+//! What a run gets as its standard streams, and the signals that are meant for it.
+
+use crate::out::Failure;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, OFlags};
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{ErrorKind, PipeWriter};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use swathe::{Child, Stdio};
+use swathe_sys::signal::{self, SignalSet};
+
+/// Signals that are passed on to the engine, which passes them on to the program.
+const PASSED: [Signal; 7] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::TERM,
+];
+
+/// Refuses streams through which the program would get out: a directory's descriptor leads to the
+/// directories above it.
+pub fn check() -> Result<(), Failure> {
+    let streams = [
+        ("input", std::io::stdin().as_fd().try_clone_to_owned()),
+        ("output", std::io::stdout().as_fd().try_clone_to_owned()),
+        ("error", std::io::stderr().as_fd().try_clone_to_owned()),
+    ];
+    for (name, stream) in streams {
+        if stream.is_ok_and(|stream| kind(stream.as_fd()) == Some(FileType::Directory)) {
+            return Err(Failure::new(format!(
+                "standard {name} is a directory, which would lead the program to all others"
+            ))
+            .hint("give it a file: </dev/null"));
+        }
+    }
+    Ok(())
+}
+
+fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
+    Some(FileType::from_raw_mode(rustix::fs::fstat(fd).ok()?.st_mode))
+}
+
+/// A standard input whose contents come through a pipe.
+#[derive(Debug)]
+pub struct Relay {
+    from: File,
+    to: PipeWriter,
+}
+
+/// The standard input, where it cannot be passed on as it is: whoever has a file open for reading
+/// and may write to it can open it again for that, by `/proc/self/fd`.
+pub fn input() -> Result<Option<(Stdio, Relay)>, Failure> {
+    let stdin = std::io::stdin();
+    if kind(stdin.as_fd()) != Some(FileType::RegularFile) {
+        return Ok(None);
+    }
+    let reads = rustix::fs::fcntl_getfl(&stdin).is_ok_and(|f| f & OFlags::RWMODE == OFlags::RDONLY);
+    let again = File::options().append(true).open("/proc/self/fd/0");
+    // Without procfs nobody can tell: as if it could be written to.
+    let closed = again.is_err_and(|e| {
+        matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    });
+    if !reads || closed {
+        return Ok(None);
+    }
+    let cannot = |e| Failure::new(format!("cannot relay standard input: {e}"));
+    let from = File::from(stdin.as_fd().try_clone_to_owned().map_err(cannot)?);
+    let (read, to) = std::io::pipe().map_err(cannot)?;
+    Ok(Some((Stdio::from(OwnedFd::from(read)), Relay { from, to })))
+}
+
+impl Relay {
+    /// Begins. It ends with the input, with the program's end of the pipe, or with this process.
+    pub fn start(mut self) -> Result<(), Failure> {
+        std::thread::Builder::new()
+            .name("input".to_owned())
+            .spawn(move || drop(std::io::copy(&mut self.from, &mut self.to)))
+            .map(drop)
+            .map_err(|e| Failure::new(format!("cannot relay standard input: {e}")))
+    }
+}
+
+/// Signals that are held for the program.
+#[derive(Debug)]
+pub struct Signals(Option<OwnedFd>);
+
+impl Signals {
+    /// From here on they no longer end this process, nor reach threads that are made later. What
+    /// is spawned later would have them blocked.
+    pub fn hold() -> Self {
+        let set = SignalSet::new(&PASSED.map(Signal::as_raw));
+        // Without a descriptor they keep their effect, which ends the sandbox, too.
+        let descriptor = set.descriptor().ok();
+        Self(descriptor.filter(|_| set.block().is_ok()))
+    }
+
+    /// Passes them on until the sandbox ends.
+    pub fn pass_on(&self, child: &Child) {
+        let (Some(signals), Some(end)) = (&self.0, child.pidfd()) else { return };
+        loop {
+            let mut fds =
+                [PollFd::new(signals, PollFlags::IN), PollFd::from_borrowed_fd(end, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+            let ended = !fds[1].revents().is_empty();
+            while let Some(received) = signal::receive(signals) {
+                // The kernel sends the terminal's to the whole group, in which the engine is.
+                let sent = PASSED.into_iter().find(|s| s.as_raw() == received.signal);
+                if let Some(sent) = sent.filter(|_| received.sender != 0) {
+                    // It may have ended meanwhile.
+                    drop(child.signal(sent));
+                }
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+}
