@@ -54,9 +54,9 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         command = command.stdin(input);
         relay = Some(started);
     }
+    let signals = Signals::hold();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
-    let signals = Signals::hold();
     if let Some(relay) = relay {
         relay.start()?;
     }

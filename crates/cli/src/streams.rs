@@ -89,8 +89,8 @@ impl Relay {
 pub struct Signals(Option<OwnedFd>);
 
 impl Signals {
-    /// From here on they no longer end this process, nor reach threads that are made later. What
-    /// is spawned later would have them blocked.
+    /// From here on they no longer end this process, nor reach threads that are made later. The
+    /// engine, which inherits that they are blocked, unblocks them for the program.
     pub fn hold() -> Self {
         let set = SignalSet::new(&PASSED.map(Signal::as_raw));
         // Without a descriptor they keep their effect, which ends the sandbox, too.

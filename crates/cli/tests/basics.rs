@@ -45,7 +45,7 @@ fn not_started(place: &Place) {
         ("run --profile nonsense -- true", 1, "nonsense"),
         ("run --allow files.dir=/nonexistent -- true", 1, "/nonexistent does not exist"),
         ("run --allow files.dir=~:rw -- true", 1, "home directory"),
-        ("run --allow files.dir=/ -- true", 1, "never shown as a whole"),
+        ("run --allow files.dir=/ -- true", 1, "cannot be shown"),
     ] {
         let ran = place.swathe(words).go();
         assert_eq!(ran.ended, Ended::Exit(status), "{ran}");

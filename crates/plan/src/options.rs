@@ -352,7 +352,7 @@ Extensions {
     Pin "--pin" DEST, Each, "keep a name from being removed, renamed or replaced",
         "What is at DEST is mounted on itself; a symbolic link is not followed. The contents of a directory or file can still change.";
     ForwardSignals "--forward-signals" NONE, Flag, "pass signals sent to bwrap on to the command",
-        "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. When the command stops, bwrap stops too, so that a shell's job control works.";
+        "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. The command starts with none of them blocked. When the command stops, bwrap stops too, so that a shell's job control works.";
     Pty "--pty" NONE, Flag, "give the command a terminal of its own",
         "Input, output and window size are relayed; the caller's terminal is out of reach. Implies a session of its own. When standard input or output is no terminal, that one is passed on as it is.";
     Rlimit "--rlimit" &[arg("NAME", Kind::Text), arg("SOFT[:HARD]", Kind::Text)], Each, "limit a resource, as setrlimit(2)",

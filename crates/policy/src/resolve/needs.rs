@@ -18,6 +18,7 @@ const LIBRARIES: [&str; 6] =
 /// Shows what the program needs; returns its file.
 pub(super) fn add(build: &mut Build<'_>) -> Result<Option<PathBuf>, Refusal> {
     directory(build);
+    active_environments(build);
     let Some(word) = build.request.command.first().cloned() else { return Ok(None) };
     let Some(path) = find(build, &word) else { return Err(missing(build, &word)) };
     can_start(build, &path)?;
@@ -150,6 +151,16 @@ fn origin(directory: &Path, beside: &Path) -> PathBuf {
         }
     }
     directory.to_owned()
+}
+
+/// Python venvs that the caller has activated.
+fn active_environments(build: &mut Build<'_>) {
+    let path = build.host.var("PATH").cloned().unwrap_or_default();
+    for directory in std::env::split_paths(&path).filter(|d| d.is_absolute()) {
+        if !build.is_visible(&directory) {
+            environment(build, &directory.join("python"));
+        }
+    }
 }
 
 /// A program of a Python venv needs the whole of it, and the Python that it was made from.
