@@ -2,7 +2,7 @@
 //! and the time of a run.
 
 use crate::out::{Failure, note};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::streams::Signals;
 use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -103,43 +103,15 @@ fn hand_on(above: &Path) -> bool {
     handed()
 }
 
-/// Waits for the end of a sandbox, at most as long as it may take.
-pub fn wait(child: &mut Child, limits: &Limits) -> Result<ExitStatus, Failure> {
+/// Waits for the end of a sandbox, at most as long as it may take, and passes signals on meanwhile.
+pub fn wait(child: &mut Child, limits: &Limits, signals: &Signals) -> Result<ExitStatus, Failure> {
     let failed = |e: swathe::Error| Failure::new(e.to_string());
-    if let Some(seconds) = limits.time
-        && !ends_within(child, Duration::from_secs(seconds))
-    {
+    if !signals.pass_on(child, limits.time.map(Duration::from_secs)) {
+        let seconds = limits.time.unwrap_or(0);
         note(&format!("ended after {seconds} seconds, the limit of this run"));
         child.kill().map_err(failed)?;
     }
     child.wait().map_err(failed)
-}
-
-/// Whether it ends in this time.
-fn ends_within(child: &Child, time: Duration) -> bool {
-    let start = Instant::now();
-    loop {
-        let rest = time.saturating_sub(start.elapsed());
-        let Some(pidfd) = child.pidfd() else {
-            // Before Linux 5.3 nothing can be waited for with a limit: looked at now and then.
-            if Path::new(&format!("/proc/{}/exe", child.id())).exists() && !rest.is_zero() {
-                std::thread::sleep(rest.min(Duration::from_millis(50)));
-                continue;
-            }
-            return !rest.is_zero();
-        };
-        let timeout = Timespec {
-            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: rest.subsec_nanos().into(),
-        };
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
-            Ok(1..) => return true,
-            Ok(0) if time.saturating_sub(start.elapsed()).is_zero() => return false,
-            // Interrupted, or early: again.
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return true,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 /// Exit status of a run that could not be started, or of a command that was used wrongly.
 pub const FAILURE: u8 = 1;
+/// Exit status for words that cannot be understood, as of the parser of options.
+pub const USAGE: u8 = 2;
 
 /// An error: what went wrong, and what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

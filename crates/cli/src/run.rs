@@ -3,6 +3,7 @@
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
+use crate::streams::{self, Signals};
 use crate::wanted::{self, Ask, Options};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
@@ -50,12 +51,19 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 }
 
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
+    streams::check()?;
     let record = Record::new(command)?;
     let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let command = crate::streams::give(with_data(&wanted.sandbox)?)?;
+    let mut command = with_data(&wanted.sandbox)?;
+    let mut relay = None;
+    if let Some((input, started)) = streams::input()? {
+        command = command.stdin(input);
+        relay = Some(started);
+    }
+    let signals = Signals::hold();
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
     let command = command.serve(listener);
@@ -68,11 +76,14 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     };
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
+    if let Some(relay) = relay {
+        relay.start()?;
+    }
     record.started(child.id(), &wanted.sandbox)?;
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
-    let status = limits::wait(&mut child, &wanted.sandbox.limits)?;
+    let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
     drop(record);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
@@ -115,7 +126,9 @@ pub fn set_up_failure(sandbox: &Sandbox, error: &SetupError) -> Failure {
     if let Some(asked) = asked {
         failure = failure.hint(format!("asked for by {asked}"));
     }
-    for text in [&error.cause, &error.fix].into_iter().flatten() {
+    // The engine's advice is in the engine's words.
+    let advice = |text: &&String| !text.starts_with("add --");
+    for text in [&error.cause, &error.fix].into_iter().flatten().filter(advice) {
         failure = failure.hint(shown(text));
     }
     failure

@@ -1,62 +1,135 @@
-//! The standard streams that a program gets.
-//!
-//! A descriptor is more than what it was opened for: a file that is open for reading can be opened
-//! again for writing through /proc/self/fd, and a directory leads to all that is below and above it.
+//! What a run gets as its standard streams, and the signals that are meant for it.
 
-use crate::out::{Failure, note};
-use rustix::fs::{FileType, fstat};
+use crate::out::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, OFlags};
+use rustix::process::Signal;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
-use swathe::Command;
+use std::io::{ErrorKind, PipeWriter};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+use swathe::{Child, Stdio};
+use swathe_sys::signal::{self, SignalSet};
 
-/// Bytes that are relayed at a time.
-const CHUNK: usize = 64 << 10;
+/// Signals that are passed on to the engine, which passes them on to the program.
+const PASSED: [Signal; 7] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::TERM,
+];
 
-/// Gives a command its streams: standard input from a file through a pipe, the others as they are.
-pub fn give(command: Command) -> Result<Command, Failure> {
-    for (number, fd) in [
-        ("standard input", rustix::stdio::stdin()),
-        ("standard output", rustix::stdio::stdout()),
-        ("standard error", rustix::stdio::stderr()),
-    ] {
-        if kind(fd) == Some(FileType::Directory) {
-            return Err(Failure::new(format!("{number} is a directory"))
-                .hint("the program could reach everything below and above it"));
+/// Refuses streams through which the program would get out: a directory's descriptor leads to the
+/// directories above it.
+pub fn check() -> Result<(), Failure> {
+    let streams = [
+        ("input", std::io::stdin().as_fd().try_clone_to_owned()),
+        ("output", std::io::stdout().as_fd().try_clone_to_owned()),
+        ("error", std::io::stderr().as_fd().try_clone_to_owned()),
+    ];
+    for (name, stream) in streams {
+        if stream.is_ok_and(|stream| kind(stream.as_fd()) == Some(FileType::Directory)) {
+            return Err(Failure::new(format!(
+                "standard {name} is a directory, which would lead the program to all others"
+            ))
+            .hint("give it a file: </dev/null"));
         }
     }
-    match kind(rustix::stdio::stdin()) {
-        Some(FileType::RegularFile | FileType::BlockDevice) => Ok(command.stdin(relay()?)),
-        _ => Ok(command),
-    }
+    Ok(())
 }
 
 fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
-    // One that is closed is no way to anything.
-    fstat(fd).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
+    Some(FileType::from_raw_mode(rustix::fs::fstat(fd).ok()?.st_mode))
 }
 
-/// A pipe that yields what standard input does.
-fn relay() -> Result<std::io::PipeReader, Failure> {
-    let failed = |e: std::io::Error| Failure::new(format!("cannot relay standard input: {e}"));
-    let input = rustix::stdio::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-    let (reader, mut writer) = std::io::pipe().map_err(failed)?;
-    std::thread::Builder::new()
-        .name("standard input".to_owned())
-        .spawn(move || {
-            let mut input = File::from(input);
-            let mut bytes = vec![0; CHUNK];
-            loop {
-                match input.read(&mut bytes) {
-                    Ok(0) => return,
-                    // The program reads no more.
-                    Ok(n) if writer.write_all(&bytes[..n]).is_err() => return,
-                    Ok(_) => {}
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(e) => return note(&format!("cannot read standard input: {e}")),
+/// A standard input whose contents come through a pipe.
+#[derive(Debug)]
+pub struct Relay {
+    from: File,
+    to: PipeWriter,
+}
+
+/// The standard input, where it cannot be passed on as it is: whoever has a file open for reading
+/// and may write to it can open it again for that, by `/proc/self/fd`.
+pub fn input() -> Result<Option<(Stdio, Relay)>, Failure> {
+    let stdin = std::io::stdin();
+    if kind(stdin.as_fd()) != Some(FileType::RegularFile) {
+        return Ok(None);
+    }
+    let reads = rustix::fs::fcntl_getfl(&stdin).is_ok_and(|f| f & OFlags::RWMODE == OFlags::RDONLY);
+    let again = File::options().append(true).open("/proc/self/fd/0");
+    // Without procfs nobody can tell: as if it could be written to.
+    let closed = again.is_err_and(|e| {
+        matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    });
+    if !reads || closed {
+        return Ok(None);
+    }
+    let cannot = |e| Failure::new(format!("cannot relay standard input: {e}"));
+    let from = File::from(stdin.as_fd().try_clone_to_owned().map_err(cannot)?);
+    let (read, to) = std::io::pipe().map_err(cannot)?;
+    Ok(Some((Stdio::from(OwnedFd::from(read)), Relay { from, to })))
+}
+
+impl Relay {
+    /// Begins. It ends with the input, with the program's end of the pipe, or with this process.
+    pub fn start(mut self) -> Result<(), Failure> {
+        std::thread::Builder::new()
+            .name("input".to_owned())
+            .spawn(move || drop(std::io::copy(&mut self.from, &mut self.to)))
+            .map(drop)
+            .map_err(|e| Failure::new(format!("cannot relay standard input: {e}")))
+    }
+}
+
+/// Signals that are held for the program.
+#[derive(Debug)]
+pub struct Signals(Option<OwnedFd>);
+
+impl Signals {
+    /// From here on they no longer end this process, nor reach threads that are made later. The
+    /// engine, which inherits that they are blocked, unblocks them for the program.
+    pub fn hold() -> Self {
+        let set = SignalSet::new(&PASSED.map(Signal::as_raw));
+        // Without a descriptor they keep their effect, which ends the sandbox, too.
+        let descriptor = set.descriptor().ok();
+        Self(descriptor.filter(|_| set.block().is_ok()))
+    }
+
+    /// Passes them on until the sandbox ends; false when it has not ended in this time.
+    pub fn pass_on(&self, child: &Child, time: Option<Duration>) -> bool {
+        let start = Instant::now();
+        let (Some(signals), Some(end)) = (&self.0, child.pidfd()) else { return true };
+        loop {
+            let rest = time.map(|time| time.saturating_sub(start.elapsed()));
+            let timeout = rest.map(|rest| Timespec {
+                tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: rest.subsec_nanos().into(),
+            });
+            let mut fds =
+                [PollFd::new(signals, PollFlags::IN), PollFd::from_borrowed_fd(end, PollFlags::IN)];
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return true,
+            }
+            let ended = !fds[1].revents().is_empty();
+            while let Some(received) = signal::receive(signals) {
+                // The kernel sends the terminal's to the whole group, in which the engine is.
+                let sent = PASSED.into_iter().find(|s| s.as_raw() == received.signal);
+                if let Some(sent) = sent.filter(|_| received.sender != 0) {
+                    // It may have ended meanwhile.
+                    drop(child.signal(sent));
                 }
             }
-        })
-        .map_err(failed)?;
-    Ok(reader)
+            if ended {
+                return true;
+            }
+            if rest.is_some_and(|rest| rest.is_zero()) {
+                return false;
+            }
+        }
+    }
 }

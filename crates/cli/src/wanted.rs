@@ -5,6 +5,7 @@ use crate::prompt;
 use crate::store::{self, Apps, Profiles};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use swathe_host::layers::Delegation;
 use swathe_policy::diagnostic;
@@ -138,6 +139,14 @@ pub fn resolve(
         words.splice(0..0, policy.command.iter().map(OsString::from));
     }
     let command = words;
+    // A misspelt option must not become the program's name, and what follows it its words.
+    if let Some(word) = command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+        let word = shown(&word.to_string_lossy());
+        let mut failure = Failure::new(format!("there is no option {word}"))
+            .hint(format!("for a program of that name: ./{word}, or its path"));
+        failure.code = crate::out::USAGE;
+        return Err(failure);
+    }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let request =

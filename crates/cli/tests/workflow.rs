@@ -42,7 +42,7 @@ const WORKS: &[(&str, &str)] = &[
     ),
     (
         "clone and init below",
-        "git clone -q . c; git -C c status >/dev/null; git init -q i; rm -rf c i",
+        "git clone -q . cl; git -C cl status >/dev/null; git init -q i; rm -rf cl i",
     ),
     ("gc", "git gc -q; git fsck"),
     ("add all", "git add . && test -z \"$(git status --porcelain)\""),

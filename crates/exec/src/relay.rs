@@ -44,7 +44,9 @@ impl Signals {
     /// Blocks them.
     pub fn hold() -> Result<Self> {
         let set = SignalSet::new(&[&FORWARDED[..], &[SIGCHLD]].concat());
-        let before = set.block().at(Stage::Wait)?;
+        // A caller that waits for signals itself has blocked them, which the command, for which
+        // they are meant, must not inherit.
+        let before = set.block().at(Stage::Wait)?.without(&FORWARDED);
         let fd = set.descriptor().at(Stage::Wait)?;
         Ok(Self { fd, before })
     }

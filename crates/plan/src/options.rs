@@ -343,7 +343,7 @@ Lifecycle {
 }
 Extensions {
     JsonErrors "--json-errors" FD, Last, "write each error as a JSON object to FD",
-        "One object a line with the members message, step, option, argument, errno, cause and fix.";
+        "Standard error stays the command's. One object a line with the members message, step, option, argument, errno, cause and fix.";
     Mask "--mask" DEST, Each, "hide a file or directory, and keep it from being created",
         "What exists is covered by something empty and unreadable. What does not exist cannot be created by the sandbox; what the host creates there later, where the sandbox cannot write, is visible. Links are followed. The directories above cannot be renamed inside, and are file systems of their own to rename(2) and link(2). Nothing is left behind on the host. A second bind mount of the same directory shows the path again: mask it there too.";
     MaskDir "--mask-dir" DEST, Each, "as --mask, but what is missing is an empty directory",
@@ -353,7 +353,7 @@ Extensions {
     Pin "--pin" DEST, Each, "keep a name from being removed, renamed or replaced",
         "What is at DEST is mounted on itself; a symbolic link is not followed. The contents of a directory or file can still change.";
     ForwardSignals "--forward-signals" NONE, Flag, "pass signals sent to bwrap on to the command",
-        "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. When the command stops, bwrap stops too, so that a shell's job control works.";
+        "HUP, INT, QUIT, TERM, USR1, USR2, WINCH, CONT, TSTP, TTIN, TTOU and ALRM. The command starts with none of them blocked. When the command stops, bwrap stops too, so that a shell's job control works.";
     Pty "--pty" NONE, Flag, "give the command a terminal of its own",
         "Input, output and window size are relayed; the caller's terminal is out of reach. Implies a session of its own. When standard input or output is no terminal, that one is passed on as it is.";
     Rlimit "--rlimit" &[arg("NAME", Kind::Text), arg("SOFT[:HARD]", Kind::Text)], Each, "limit a resource, as setrlimit(2)",

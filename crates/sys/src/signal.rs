@@ -54,6 +54,16 @@ impl SignalSet {
         Ok(old)
     }
 
+    /// This set without some.
+    #[must_use]
+    pub fn without(mut self, signals: &[i32]) -> Self {
+        for &signal in signals {
+            // SAFETY: the set is initialised; bad numbers are refused.
+            unsafe { libc::sigdelset(&raw mut self.0, signal) };
+        }
+        self
+    }
+
     /// Makes this the calling thread's signal mask.
     ///
     /// # Errors

@@ -129,6 +129,12 @@ impl Place {
         self.outside(&format!("set -e; {text}")).prints()
     }
 
+    /// As [`Self::outside`], and it may fail.
+    #[track_caller]
+    pub fn host_run(&self, text: &str) -> Outcome {
+        self.outside(text).go()
+    }
+
     /// As [`Self::outside`], but root runs it in a mount namespace of its own; `$AS` makes a
     /// command one of the user's.
     pub fn root(&self, text: &str) -> Option<Run> {

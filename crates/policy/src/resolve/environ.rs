@@ -4,7 +4,7 @@ use super::build::Build;
 use crate::model::Intent;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use swathe_plan::model::EnvOp;
 
 /// Variables that pass. None of them can hold a secret or a way out.
@@ -94,12 +94,15 @@ fn set(build: &mut Build<'_>, name: &str, value: &[u8]) {
     build.plan.env.push(EnvOp::Set { name, value: value.to_vec() });
 }
 
-/// The directories of the caller's PATH that are visible, and the usual ones.
+/// The directories of the caller's PATH that are visible or hold something that is, and the usual
+/// ones.
 fn path(build: &Build<'_>) -> OsString {
-    let mut directories: Vec<std::path::PathBuf> = Vec::new();
+    let mut directories: Vec<PathBuf> = Vec::new();
     if let Some(path) = build.host.var("PATH") {
         for directory in std::env::split_paths(path).filter(|d| d.is_absolute()) {
-            let visible = build.files.real(&directory).is_some_and(|real| build.is_visible(&real));
+            let holds = |path: &Path| build.visible.iter().any(|shown| shown.starts_with(path));
+            let seen = |real: PathBuf| build.is_visible(&real) || holds(&real);
+            let visible = holds(&directory) || build.files.real(&directory).is_some_and(seen);
             if visible && !directories.contains(&directory) {
                 directories.push(directory);
             }

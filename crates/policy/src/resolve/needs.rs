@@ -18,8 +18,10 @@ const LIBRARIES: [&str; 6] =
 /// Shows what the program needs; returns its file.
 pub(super) fn add(build: &mut Build<'_>) -> Result<Option<PathBuf>, Refusal> {
     directory(build);
+    active_environments(build);
     let Some(word) = build.request.command.first().cloned() else { return Ok(None) };
     let Some(path) = find(build, &word) else { return Err(missing(build, &word)) };
+    can_start(build, &path)?;
     program(build, &path, 0);
     Ok(build.files.real(&path))
 }
@@ -61,6 +63,36 @@ fn missing(build: &Build<'_>, word: &OsStr) -> Refusal {
     } else {
         "it is in no directory of PATH on this machine"
     })
+}
+
+/// What the kernel would say after the set-up, said before and in more words.
+fn can_start(build: &Build<'_>, path: &Path) -> Result<(), Refusal> {
+    let real = build.files.real(path).unwrap_or_else(|| path.to_owned());
+    let shown = path.display();
+    let refused = |text: String| Refusal::new(text, &Source::Default);
+    match build.files.kind(&real) {
+        Some(Kind::File) => {}
+        Some(Kind::Directory) => return Err(refused(format!("{shown} is a directory"))),
+        _ => return Err(refused(format!("{shown} is no file"))),
+    }
+    if !build.files.executable(&real) {
+        return Err(refused(format!("{shown} cannot be executed: permission denied"))
+            .hint(format!("where it is a program: chmod +x {shown}")));
+    }
+    let mut file = real;
+    for _ in 0..DEPTH {
+        let interpreter = build.files.needs(&file).and_then(|needs| needs.interpreter);
+        let Some(interpreter) = interpreter.filter(|path| path.is_absolute()) else { break };
+        let named = interpreter.display();
+        file = build.files.real(&interpreter).ok_or_else(|| {
+            refused(format!("{shown} needs {named} to start, which does not exist on this machine"))
+                .hint("it is named by the first line of a script, or is the loader of a program")
+        })?;
+        if !build.files.executable(&file) {
+            return Err(refused(format!("{shown} needs {named} to start, which is no program")));
+        }
+    }
+    Ok(())
 }
 
 fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
@@ -119,6 +151,16 @@ fn origin(directory: &Path, beside: &Path) -> PathBuf {
         }
     }
     directory.to_owned()
+}
+
+/// Python venvs that the caller has activated.
+fn active_environments(build: &mut Build<'_>) {
+    let path = build.host.var("PATH").cloned().unwrap_or_default();
+    for directory in std::env::split_paths(&path).filter(|d| d.is_absolute()) {
+        if !build.is_visible(&directory) {
+            environment(build, &directory.join("python"));
+        }
+    }
 }
 
 /// A program of a Python venv needs the whole of it, and the Python that it was made from.
