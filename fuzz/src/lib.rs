@@ -19,11 +19,14 @@ pub mod args;
 pub mod argv;
 pub mod diagnostics;
 pub mod layout;
+pub mod manifest;
 pub mod message;
 pub mod mountinfo;
 pub mod needs;
+pub mod profile;
 pub mod round_trip;
 pub mod seccomp;
+pub mod serve;
 pub mod tree;
 pub mod values;
 pub mod view;
@@ -32,11 +35,12 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
     ("seccomp", seccomp::run),
+    ("serve", serve::run),
     ("mountinfo", mountinfo::run),
     ("message", message::run),
     ("diagnostics", diagnostics::run),
@@ -44,4 +48,6 @@ pub const TARGETS: [Target; 11] = [
     ("view", view::run),
     ("layout", layout::run),
     ("round_trip", round_trip::run),
+    ("profile", profile::run),
+    ("manifest", manifest::run),
 ];

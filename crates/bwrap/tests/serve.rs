@@ -161,8 +161,9 @@ fn signals(b: &Bwrap) {
     let client = session.connect();
     let (mut out, write) = pipe();
     let null = std::fs::File::open("/dev/null").expect("open");
-    // The handler runs when the sleeper, in the same group, is killed too.
-    let text = "trap 'echo hup; exit 7' HUP; sleep 1000 & echo up; wait $!; wait $!; exit 8";
+    // It says that it is up when both handlers are set.
+    let text = "trap 'echo hup; exit 7' HUP
+        (trap 'echo child; exit' HUP; echo up; while :; do sleep 0.05; done) & wait $!; exit 8";
     client.ask(&["sh", "-c", text], &[], "", false, &[], &[&null, &write, &null]);
     assert_eq!(client.reply(), Some(Reply::Started));
     let mut up = [0; 3];
@@ -173,7 +174,10 @@ fn signals(b: &Bwrap) {
     client.send(Request::Signal { number: 1, group: true });
     assert_eq!(client.ends(), 7);
     drop(write);
-    assert_eq!(std::io::read_to_string(out).expect("text"), "hup\n");
+    let seen = std::io::read_to_string(out).expect("text");
+    let mut seen: Vec<&str> = lines(&seen).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, ["child", "hup"]);
     session.stop(0);
 }
 
@@ -212,6 +216,46 @@ fn many(b: &Bwrap) {
     }
     assert_eq!(Some(state()), before);
     session.stop(0);
+}
+
+/// The Landlock domain holds for the first command and for those that are entered: an abstract socket
+/// of outside is out of reach. It is one domain: they reach each other's.
+fn one_landlock_domain(b: &Bwrap) {
+    use std::os::linux::net::SocketAddrExt as _;
+    let Some(python) = python() else { return };
+    let name = format!("swathe-test-{}-{}", std::process::id(), b.uid());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let _outside = std::os::unix::net::UnixListener::bind_addr(&address).expect("listen");
+    let try_it = |name: &str| {
+        format!(
+            "import socket
+try:
+    socket.socket(socket.AF_UNIX).connect('\\0{name}')
+    print('reached')
+except PermissionError:
+    print('refused')"
+        )
+    };
+    for (option, expected) in [("", "reached\n"), ("--scope-abstract-sockets", "refused\n")] {
+        let words = format!("--ro-bind / / --dev /dev --unshare-pid {option}");
+        let session = Session::start(b, &words, &format!("{python} -c"), Some(&try_it(&name)));
+        assert_eq!(String::from_utf8_lossy(&session.wait().out), expected, "the first, {option}");
+        let session = Session::serve(b, &words);
+        assert_eq!(session.run(&[python, "-c", &try_it(&name)]).1, expected, "{option}");
+        let inside = format!("{name}-inside");
+        let listen = format!(
+            "import socket, os, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind('\\0{inside}')
+s.listen()
+if os.fork(): os._exit(0)
+os.closerange(0, 3)
+s.accept()"
+        );
+        assert_eq!(session.run(&[python, "-c", &listen]).0, 0);
+        assert_eq!(session.run(&[python, "-c", &try_it(&inside)]).1, "reached\n", "{option}");
+        session.stop(0);
+    }
 }
 
 /// What a command leaves running lives on, and another command can signal it: also where signals
@@ -416,6 +460,64 @@ fn floods(b: &Bwrap) {
     session.stop(0);
 }
 
+/// A command whose text is long, or in a file on a disk, runs like any other.
+fn long_texts(b: &Bwrap) {
+    let session = Session::serve(b, "--ro-bind / / --dev /dev --unshare-pid");
+    let long = "x".repeat(100_000);
+    let words: Vec<&str> = std::iter::repeat_n("y", 3000).collect();
+    let text = "echo $# ${#1}";
+    assert_eq!(session.run(&["sh", "-c", text, "sh", &long]), (0, "1 100000\n".to_owned()));
+    let argv = [&["sh", "-c", text, "sh"][..], &words].concat();
+    assert_eq!(session.run(&argv), (0, "3000 1\n".to_owned()));
+    let temp = b.temp();
+    let (run, text) = Client::text(&["sh", "-c", "exit 9"], &[], "", false, &[]);
+    temp.file("text", String::from_utf8(text).expect("text"));
+    let file = std::fs::File::open(temp.path().join("text")).expect("open");
+    let null = std::fs::File::open("/dev/null").expect("open");
+    let client = session.connect();
+    client.send_raw(&Request::Run(run).encode(), &[&file, &null, &null, &null]);
+    assert_eq!(client.ends(), 9);
+    session.stop(0);
+}
+
+/// A program that cannot be opened for a long time (somebody has a lease on it) holds up its own
+/// command only, is run when it can be, and once.
+fn a_slow_program(b: &Bwrap) {
+    use std::os::fd::AsRawFd as _;
+    let temp = b.temp();
+    temp.file("slow", "#!/bin/sh\necho ran; exit 5\n");
+    temp.mode("slow", 0o755);
+    let words = format!("--ro-bind / / --dev /dev --ro-bind {0} {0} --unshare-pid", temp.at(""));
+    let session = Session::serve(b, &words);
+    let file = std::fs::File::open(temp.at("slow")).expect("open");
+    // SAFETY: numbers only. SIGURG, which is ignored, instead of SIGIO when somebody waits.
+    unsafe {
+        assert_eq!(libc::fcntl(file.as_raw_fd(), 10, libc::SIGURG), 0, "F_SETSIG");
+        if libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) != 0 {
+            notice("the file system of the tests has no leases: a slow program is not tried");
+            return session.stop(0);
+        }
+    }
+    let (out, write) = pipe();
+    let null = std::fs::File::open("/dev/null").expect("open");
+    let client = session.connect();
+    let path = temp.at("slow");
+    client.ask(&[&path], &[], "", false, &[], &[&null, &write, &null]);
+    drop(write);
+    for _ in 0..5 {
+        assert_eq!(session.run(&["true"]).0, 0);
+    }
+    // One that waits can be given up, too.
+    let second = session.connect();
+    second.ask_plain(&[&path], &[], "");
+    drop(second);
+    assert_eq!(session.run(&["true"]).0, 0);
+    drop(file);
+    assert_eq!(client.ends(), 5);
+    assert_eq!(std::io::read_to_string(out).expect("text"), "ran\n");
+    session.stop(0);
+}
+
 /// Whoever is not the sandbox's user is not heard: neither another user nor, where the sandbox has a
 /// user namespace and cannot tell it from others, root.
 fn other_users(b: &Bwrap) {
@@ -530,6 +632,7 @@ ours! {
     environment_and_directory,
     signals,
     many,
+    one_landlock_domain,
     background_lives_on,
     a_client_that_goes,
     terminals,
@@ -537,6 +640,8 @@ ours! {
     the_launcher_is_killed,
     hostile_clients,
     floods,
+    long_texts,
+    a_slow_program,
     other_users,
     the_payload_is_not_heard,
     pid_1_is_private,

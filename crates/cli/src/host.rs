@@ -7,6 +7,8 @@ use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use swathe::plan::model::StandIn;
+use swathe_host::facts::Facts;
+use swathe_host::layers::capabilities;
 use swathe_policy::resolve::{Files, Host, Kind, Layers, Needs};
 
 /// The largest account database that is read.
@@ -74,8 +76,13 @@ impl Files for HostFiles {
     }
 }
 
+/// What this machine can enforce, as far as that can be known without trying.
+pub fn layers() -> swathe_host::layers::Layers {
+    capabilities(&Facts::probe_quick(None))
+}
+
 /// Asks for everything that a plan depends on.
-pub fn probe() -> Result<Host, Failure> {
+pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
     let account = account(uid);
@@ -84,15 +91,19 @@ pub fn probe() -> Result<Host, Failure> {
         Failure::new(format!("the working directory cannot be used: {e}"))
             .hint("change to a directory that exists, such as: cd ~")
     })?;
+    let home = home(account.map(|account| account.1), &user);
     Ok(Host {
         uid,
         gid,
-        home: home(account.map(|account| account.1), &user),
+        places: crate::wanted::places(&home, &cwd),
+        deciding: Vec::new(),
+        state: None,
+        home,
         user,
         cwd,
         env: std::env::vars_os().collect(),
         memory: memory(),
-        layers: Layers { landlock_scopes: swathe_sys::landlock::abi() >= 6 },
+        layers: Layers { landlock_scopes: layers.landlock_scopes() },
     })
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod doctor;
 mod explain;
 mod host;
+mod limits;
 mod out;
 mod processes;
 mod profile;
@@ -15,6 +16,7 @@ mod run;
 mod rundir;
 mod session;
 mod store;
+mod streams;
 mod terminal;
 mod wanted;
 

@@ -157,9 +157,9 @@ impl Terminal {
     fn answer(&mut self, text: &str) -> std::io::Result<Option<bool>> {
         let mut text = text;
         for _ in 0..20 {
-            self.file.write_all(text.as_bytes())?;
-            // What was typed before the question was read answers something else.
+            // What was typed before the question was shown answers something else.
             tcflush(&self.file, QueueSelector::IFlush)?;
+            self.file.write_all(text.as_bytes())?;
             let Some(answer) = self.line()? else { return Ok(None) };
             match answer.trim().to_ascii_lowercase().as_str() {
                 "y" | "yes" => return Ok(Some(true)),

@@ -1,5 +1,6 @@
 //! `swathe run` and `swathe shell`.
 
+use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::wanted::{self, Ask, Options};
@@ -54,17 +55,24 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let command = with_data(&wanted.sandbox)?;
+    let command = crate::streams::give(with_data(&wanted.sandbox)?)?;
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
     let command = command.serve(listener);
+    let group = wanted.group.as_ref().and_then(|(delegation, memory)| {
+        Group::make(delegation, record.id(), &wanted.sandbox.limits, *memory)
+    });
+    let command = match &group {
+        Some(group) => group.start(command),
+        None => command,
+    };
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
-    let status = child.wait().map_err(|e| Failure::new(e.to_string()))?;
+    let status = limits::wait(&mut child, &wanted.sandbox.limits)?;
     drop(record);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),

@@ -21,7 +21,7 @@ const SYSTEM: [&str; 3] =
 /// # Errors
 /// The host cannot be asked.
 pub fn environment() -> Result<Environment, Failure> {
-    Ok(crate::wanted::environment(&crate::host::probe()?))
+    Ok(crate::host::probe(&crate::host::layers())?.places)
 }
 
 /// A regular file of at most so many bytes.
@@ -69,6 +69,15 @@ impl Profiles {
     }
 }
 
+/// Profiles that every `swathe` knows, where no directory has one of the name.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("agent", include_str!("../../../profiles/agent.toml")),
+    ("node", include_str!("../../../profiles/node.toml")),
+    ("offline", include_str!("../../../profiles/offline.toml")),
+    ("python", include_str!("../../../profiles/python.toml")),
+    ("rust", include_str!("../../../profiles/rust.toml")),
+];
+
 impl Loader for Profiles {
     fn load(&self, name: &OsStr) -> Result<SourceText, String> {
         use std::os::unix::ffi::OsStrExt as _;
@@ -87,6 +96,9 @@ impl Loader for Profiles {
                 Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
             }
         }
+        if let Some((name, built_in)) = BUILT_IN.iter().find(|(name, _)| *name == text) {
+            return Ok(SourceText::file(format!("built-in/{name}.toml"), *built_in));
+        }
         let searched: Vec<String> =
             self.directories.iter().map(|path| path.display().to_string()).collect();
         Err(format!("no profile `{text}` in {}; a file is named with a slash", searched.join(", ")))
@@ -98,12 +110,27 @@ impl Loader for Profiles {
 pub struct Apps {
     manifests: PathBuf,
     grants: PathBuf,
+    states: PathBuf,
 }
 
 impl Apps {
     /// Those of this user.
     pub fn new(env: &Environment) -> Self {
-        Self { manifests: env.data.join("swathe/apps"), grants: env.data.join("swathe/grants") }
+        Self {
+            manifests: env.data.join("swathe/apps"),
+            grants: env.data.join("swathe/grants"),
+            states: env.data.join("swathe/state"),
+        }
+    }
+
+    /// The directory that an app keeps as its home from run to run; made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn state(&self, id: &str) -> Result<PathBuf, Failure> {
+        let path = self.states.join(id);
+        private_directory(&path)?;
+        Ok(path)
     }
 
     /// Where an app's grants are kept.

@@ -5,12 +5,13 @@ use crate::prompt;
 use crate::store::{self, Apps, Profiles};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
+use swathe_host::layers::Delegation;
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
-use swathe_policy::resolve::{self, Host, PROTECTIONS, Request, Sandbox};
-use swathe_policy::{Access, Declared, Environment, Intent, Policy, Source};
+use swathe_policy::resolve::{self, PROTECTIONS, Request, Sandbox};
+use swathe_policy::{Access, Declared, Environment, Intent, Policy, Source, State};
 
 /// What a sandbox may reach.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -73,6 +74,8 @@ impl Options {
 pub struct Wanted {
     /// The plan.
     pub sandbox: Sandbox,
+    /// A cgroup that can be divided, and the machine's memory.
+    pub group: Option<(Delegation, u64)>,
     /// The app whose intents are in force.
     pub app: Option<App>,
 }
@@ -110,13 +113,25 @@ pub fn resolve(
     id: &str,
     ask: Ask,
 ) -> Result<Wanted, Failure> {
-    let host = crate::host::probe()?;
-    let env = environment(&host);
+    let layers = crate::host::layers();
+    let mut host = crate::host::probe(&layers)?;
+    let env = host.places.clone();
     let app = match &options.app {
         Some(id) => Some(app_policy(id, &env, ask)?),
         None => None,
     };
-    let policy = policy(options, &env, app.clone())?;
+    let loaded = swathe_policy::load(&Profiles::new(&env), &options.profile, &env, &options.allow)
+        .map_err(|found| refused(&found))?;
+    for warning in &loaded.warnings {
+        note(&warning.message);
+    }
+    // Those that come with the program have no file.
+    host.deciding = loaded.files.into_iter().filter(|path| path.is_file()).collect();
+    let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
+    let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
+    if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
+        host.state = Some(Apps::new(&env).state(id)?);
+    }
     // An app's words come after its own; a profile's are only there for want of others.
     let mut words = command.to_vec();
     if options.app.is_some() || words.is_empty() {
@@ -137,7 +152,8 @@ pub fn resolve(
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
-    Ok(Wanted { sandbox, app })
+    let group = layers.cgroup.map(|delegation| (delegation, host.memory));
+    Ok(Wanted { sandbox, group, app })
 }
 
 /// What an app declares and its user granted.
@@ -152,17 +168,17 @@ fn app_policy(id: &str, env: &Environment, ask: Ask) -> Result<Policy, Failure> 
 }
 
 /// The defaults, the app's, the profiles, and the words, as one.
-fn policy(options: &Options, env: &Environment, app: Option<Policy>) -> Result<Policy, Failure> {
+fn policy(
+    options: &Options,
+    user: Policy,
+    app: Option<Policy>,
+    memory: u64,
+) -> Result<Policy, Failure> {
     // An app sees no more than it declared, not even the working directory.
-    let mut defaults = Policy::default();
+    let mut defaults = Policy { limits: resolve::default_limits(memory), ..Policy::default() };
     if app.is_none() {
         let intent = Intent::FilesCwd(Access::ReadOnly);
         defaults.intents.push(Declared { intent, reason: None, source: Source::Default });
-    }
-    let loaded = swathe_policy::load(&Profiles::new(env), &options.profile, env, &options.allow)
-        .map_err(|found| refused(&found))?;
-    for warning in &loaded.warnings {
-        note(&warning.message);
     }
     let mut words = Policy::default();
     if options.write {
@@ -177,7 +193,7 @@ fn policy(options: &Options, env: &Environment, app: Option<Policy>) -> Result<P
     Ok(merge::merge(&[
         (Layer::Default, defaults),
         (Layer::App, app.unwrap_or_default()),
-        (Layer::User, loaded.policy),
+        (Layer::User, user),
         (Layer::CommandLine, words),
     ]))
 }
@@ -197,19 +213,22 @@ pub fn refused(found: &[diagnostic::Diagnostic]) -> Failure {
     failure.drawn = Some(diagnostic::render_all(found));
     failure
 }
-/// What paths in profiles are made of.
-pub fn environment(host: &Host) -> Environment {
-    let place = |name: &str, usual: &str| {
-        let named = host.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        named.unwrap_or_else(|| host.home.join(usual))
+/// What paths in profiles are made of. Only what the specification of the base directories allows is
+/// taken from the environment: absolute paths without `..`.
+pub fn places(home: &Path, cwd: &Path) -> Environment {
+    let named = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        let plain = path.is_absolute() && !path.components().any(|c| c == Component::ParentDir);
+        plain.then_some(path)
     };
+    let place = |name: &str, usual: &str| named(name).unwrap_or_else(|| home.join(usual));
     Environment {
-        home: host.home.clone(),
+        home: home.to_owned(),
         config: place("XDG_CONFIG_HOME", ".config"),
         data: place("XDG_DATA_HOME", ".local/share"),
         cache: place("XDG_CACHE_HOME", ".cache"),
         state: place("XDG_STATE_HOME", ".local/state"),
-        runtime: host.var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute()),
-        cwd: host.cwd.clone(),
+        runtime: named("XDG_RUNTIME_DIR"),
+        cwd: cwd.to_owned(),
     }
 }

@@ -26,7 +26,8 @@ const WORKS: &[(&str, &str)] = &[
     ),
     (
         "cherry-pick and tag",
-        "git tag t; echo c >c; git add c; git commit -q -m c; git switch -q -c d t; git cherry-pick main >/dev/null",
+        "git tag t; echo c >c; git add c; git commit -q -m c; c=$(git rev-parse HEAD); \
+        git switch -q -c d t; git cherry-pick $c >/dev/null",
     ),
     ("reset and clean", "echo z >z; git reset -q --hard; git clean -q -f; test ! -e z"),
     (
@@ -50,6 +51,7 @@ const WORKS: &[(&str, &str)] = &[
 fn git_works(place: &Place) {
     place.repository();
     for (name, text) in WORKS {
+        place.host("git switch -q main");
         let ran = place.inside("-w", &format!("set -e; {text}")).go();
         assert_eq!(ran.ended.shell(), 0, "{name}: {ran}");
         assert_eq!(place.host("git status --porcelain --ignored"), "", "{name}");

@@ -26,7 +26,7 @@ use swathe_sys::rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
     SocketFlags, SocketType, accept_with, recvmsg, send, sockopt,
 };
-use swathe_sys::rustix::process::{Pid, WaitOptions, wait, waitpid};
+use swathe_sys::rustix::process::{WaitOptions, wait};
 use swathe_sys::signal::{self, SignalSet};
 use swathe_sys::{Errno, rustix, socket};
 
@@ -52,7 +52,7 @@ const FAST_WORDS: u32 = 512;
 
 /// How long the fast way may take, and the signal that ends it then: the last real-time one, which
 /// nobody uses for anything else and which does not dump core.
-const FAST_MILLISECONDS: u32 = 50;
+const FAST_MILLISECONDS: u32 = 100;
 const ALARM: i32 = 64;
 
 /// The descriptors that came with a request.
@@ -153,6 +153,16 @@ enum Next {
     Keep,
     Drop,
     Stop,
+}
+
+/// What came of the fast way to start a command.
+enum Fast {
+    /// It has been executed.
+    Runs(i32),
+    /// It has not, and the client has been told so.
+    Failed,
+    /// It has to be started the slow way.
+    Slow,
 }
 
 impl Server<'_> {
@@ -292,8 +302,9 @@ impl Server<'_> {
     /// Makes the process of a command.
     fn start(&mut self, i: usize, run: Run, descriptors: &Descriptors) -> Next {
         let made = match self.start_fast(i, run, descriptors) {
-            Some(made) => made,
-            None => match process::fork(0, false) {
+            Fast::Runs(pid) => Ok(pid),
+            Fast::Failed => return Next::Drop,
+            Fast::Slow => match process::fork(0, false) {
                 Ok(Fork::Child) => {
                     let socket = &self.connections[i].socket;
                     enter::main(self.prepared, socket, &self.mask, &run, descriptors)
@@ -316,21 +327,15 @@ impl Server<'_> {
         }
     }
 
-    /// Makes it share this process's memory until it is the command, which takes a third of the
-    /// time. `None`: it has to be a copy, which may take as long as it likes. This process waits
-    /// meanwhile: so the text must be short and in memory, and a step that takes too long, such as
-    /// a directory or program on a file system that does not answer, ends the attempt. The alarm
-    /// is gone before the first instruction of the command: nothing runs twice.
-    fn start_fast(
-        &self,
-        i: usize,
-        run: Run,
-        descriptors: &Descriptors,
-    ) -> Option<core::result::Result<i32, Errno>> {
-        let text = descriptors[0].as_ref()?;
+    /// Makes it share this process's memory until it is the command: a third of the time. This
+    /// process waits meanwhile. So the text has to be short and in memory, and an alarm ends the
+    /// attempt when a step takes long, such as to a directory or program on a file system that does
+    /// not answer. A copy of this process tries again then; no instruction of the command has run.
+    fn start_fast(&self, i: usize, run: Run, descriptors: &Descriptors) -> Fast {
+        let Some(text) = &descriptors[0] else { return Fast::Slow };
         let short = run.len <= FAST_TEXT && run.arguments + run.variables <= FAST_WORDS;
         if !short || !process::is_in_memory(text.as_fd()) {
-            return None;
+            return Fast::Slow;
         }
         let refused = Cell::new(false);
         let socket = &self.connections[i].socket;
@@ -341,12 +346,21 @@ impl Server<'_> {
             }
             enter::main(self.prepared, socket, &self.mask, &run, descriptors)
         });
-        let Ok(pid) = made else { return Some(made) };
-        if refused.get() || process::was_ended_by(pid, ALARM) {
-            while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
-            return None;
+        let Ok(pid) = made else { return Fast::Slow };
+        match process::end_before_exec(pid) {
+            Ok(None) => Fast::Runs(pid),
+            // The low bits are the signal that has ended it.
+            Ok(Some(status)) if refused.get() || status & 0x7f == ALARM => Fast::Slow,
+            Ok(Some(status)) => {
+                if status & 0x7f != 0 {
+                    // It could not say so itself.
+                    reply(socket, Reply::Exited(128 + (status & 0x7f)));
+                }
+                Fast::Failed
+            }
+            // A filter forbids to ask: its end will show.
+            Err(_) => Fast::Runs(pid),
         }
-        Some(made)
     }
 
     /// Takes note of all processes that have stopped or ended. Returns whether all shall end.

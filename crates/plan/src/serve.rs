@@ -159,7 +159,7 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
     /// The command's process is about to execute it. The sender of this message, as the kernel
-    /// tells it (`SCM_CREDENTIALS`), is that process.
+    /// tells it (`SCM_CREDENTIALS`), is that process. It may come again: the last sender counts.
     Started,
     /// The command was not run. Also after [`Self::Started`], when it could not be executed.
     Failed {

@@ -114,13 +114,14 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let excerpts: Vec<Excerpt> = self.places.iter().take(PLACES).map(Excerpt::of).collect();
-        let mut group: Group<'_> = Group::with_title(level.primary_title(shown(&self.message)));
+        let mut group: Group<'_> =
+            Group::with_title(level.primary_title(wrapped(&shown(&self.message))));
         for excerpt in &excerpts {
             group = group.element(excerpt.origin.clone());
             group = group.element(excerpt.element());
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(shown(help)));
+            group = group.element(Level::HELP.message(wrapped(&shown(help))));
         }
         let drawn = Renderer::plain().render(&[group]);
         // An excerpt without a path of its own gets a mark in place of one. The path, line and
@@ -148,6 +149,9 @@ const PLACES: usize = 8;
 /// Characters of a line that are drawn before and after the beginning of a finding.
 const BEFORE: usize = 30;
 const AFTER: usize = 36;
+
+/// Characters of a line of a message.
+const LINE: usize = 68;
 
 /// The drawn part of a line.
 struct Excerpt {
@@ -205,6 +209,24 @@ impl Excerpt {
             .annotation(annotation)
             .into()
     }
+}
+
+/// Lines of a message, so that they stay within 80 columns.
+fn wrapped(text: &str) -> String {
+    let (mut result, mut length) = (String::new(), 0);
+    for word in text.split(' ') {
+        let own = word.chars().count();
+        if length > 0 && length + 1 + own > LINE {
+            result.push('\n');
+            length = 0;
+        } else if length > 0 {
+            result.push(' ');
+            length += 1;
+        }
+        result.push_str(word);
+        length += own;
+    }
+    result
 }
 
 /// The last boundary of a character at or before a byte.

@@ -140,7 +140,7 @@ pub fn directory(
             && let Verdict::Refuse(why) = judge(&base, write, asker, env)
         {
             let message = format!("the glob {} matches too much", quoted(&path.to_string_lossy()));
-            return Err(Complaint::new(message, why));
+            return Err(Complaint::new(format!("{message}: {why}"), "refused"));
         }
         return Err(Complaint::new("`files.dir` takes no globs", "a glob")
             .help("name the directory that holds the files"));
@@ -154,8 +154,8 @@ pub fn directory(
         }
         Verdict::Refuse(why) => {
             let how = if write { "written to" } else { "shown" };
-            Err(Complaint::new(format!("{} cannot be {how}: {why}", name(&path)), why)
-                .help("name what is needed in it"))
+            Err(Complaint::new(format!("{} cannot be {how}: {why}", name(&path)), "refused")
+                .help("name just what is needed"))
         }
     }
 }

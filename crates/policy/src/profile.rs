@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use values::Reader;
+use values::{KEPT, Reader};
 
 /// The longest profile or manifest, in bytes.
 pub const LONGEST_FILE: usize = 1 << 20;
@@ -111,7 +111,9 @@ fn bounded(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
     if more > 0 {
         all.truncate(MOST_ERRORS);
         let severity = all[0].severity;
-        all.push(Diagnostic { severity, ..Diagnostic::error(format!("and {more} more")) });
+        let last =
+            if more + MOST_ERRORS < KEPT { format!("and {more} more") } else { "and more".into() };
+        all.push(Diagnostic { severity, ..Diagnostic::error(last) });
     }
     all
 }
@@ -154,6 +156,9 @@ fn syntax(source: &Arc<SourceText>) -> Result<Spanned<DeTable<'_>>, Vec<Diagnost
 fn top<'t>(reader: &mut Reader<'_>, table: &'t DeTable<'t>, document: &mut Document) {
     let asker = reader.context.asker;
     for (key, value) in table {
+        if reader.full() {
+            break;
+        }
         match (key.get_ref().as_ref(), asker) {
             ("intent", _) => document.policy.intents = intents::all(reader, value),
             ("limits", _) => document.policy.limits = limits::read(reader, value),

@@ -110,16 +110,22 @@ fn number(digits: &str) -> Option<u64> {
 
 /// The one of some words that was probably meant.
 pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    if word.len() > 64 {
+    if word.is_empty() || word.len() > 64 {
         return None;
     }
+    let word = word.to_lowercase();
+    let known: Vec<&str> = known.into_iter().collect();
     let allowed = (word.chars().count() / 3).max(1);
     known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .iter()
+        .map(|candidate| (distance(&word, candidate), *candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+        .or_else(|| {
+            let begins = |candidate: &&&str| word.len() > 2 && candidate.starts_with(&word);
+            known.iter().find(begins).copied()
+        })
 }
 
 /// How many characters have to be added, removed, replaced or swapped with a neighbour.

@@ -75,7 +75,7 @@ pub const STATES: [(&str, &str, Option<&str>); 3] = [
 
 /// Keys of `[limits]`: the name, whether it is a size, what it bounds.
 pub const LIMITS: [(&str, Measure, &str); 6] = [
-    ("memory", Measure::Bytes, "memory of all processes together"),
+    ("memory", Measure::Bytes, "memory"),
     ("processes", Measure::Count, "processes and threads"),
     ("time", Measure::Seconds, "how long the run may last"),
     ("tmpfs", Measure::Bytes, "contents of each temporary file system"),

@@ -206,6 +206,14 @@ impl Command {
         self.fd(number, listener)
     }
 
+    /// Starts the sandbox in the control group (version 2) of this directory.
+    #[must_use]
+    pub fn cgroup(mut self, directory: OwnedFd) -> Self {
+        let number = self.free_number();
+        self.plan.namespaces.start_cgroup = Some(number);
+        self.fd(number, directory)
+    }
+
     /// Keeps a descriptor open as long as the sandbox runs, out of its reach.
     #[must_use]
     pub fn hold(mut self, fd: OwnedFd) -> Self {

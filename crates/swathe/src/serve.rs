@@ -281,7 +281,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process id as this process sees it; `None` when it cannot.
+    /// Its process id as this process sees it; `None` when it cannot. Where the program took long
+    /// to be opened it may be another one after the next [`Self::event`].
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
@@ -307,11 +308,14 @@ impl Running {
     /// [`Error::Failed`] when it could not be executed after all; [`Error::Closed`] when the sandbox
     /// has ended, and the command with it.
     pub fn event(&mut self) -> Result<Event, Error> {
-        match self.hear()? {
-            Reply::Stopped(signal) => Ok(Event::Stopped(signal)),
-            Reply::Exited(code) => Ok(Event::Exited(Status(code))),
-            Reply::Failed { step, errno } => Err(failed(step, errno)),
-            Reply::Started => Err(Error::Protocol),
+        loop {
+            match self.hear()? {
+                Reply::Stopped(signal) => return Ok(Event::Stopped(signal)),
+                Reply::Exited(code) => return Ok(Event::Exited(Status(code))),
+                Reply::Failed { step, errno } => return Err(failed(step, errno)),
+                // The sandbox has tried again, with another process.
+                Reply::Started => {}
+            }
         }
     }
 

@@ -101,7 +101,9 @@ fn runs(b: &Bwrap) {
     }
     session.stop().expect("stop");
     assert_eq!(sandbox.bwrap.wait().expect("its end").code(), Some(0));
-    assert!(matches!(session.run(&Request::new(["true"])), Err(Error::Connect { .. })));
+    // Another test's process may hold the socket for a moment, from its fork to its exec.
+    let ended = session.run(&Request::new(["true"]));
+    assert!(matches!(ended, Err(Error::Connect { .. } | Error::Closed)));
 }
 
 /// Signals arrive, stops are told, a command that is dropped is killed.
@@ -162,7 +164,11 @@ fn errors(b: &Bwrap) {
     let running = session.run(&Request::new(["sleep", "1000"])).expect("run");
     drop(sandbox);
     assert!(matches!(running.wait(), Err(Error::Closed)));
-    assert!(matches!(Session::connect(&path), Err(Error::Connect { .. })));
+    // Whoever connects while it dies is told so.
+    while let Ok(session) = Session::connect(&path) {
+        let ended = session.run(&Request::new(["true"]));
+        assert!(matches!(ended, Err(Error::Closed | Error::Connect { .. })));
+    }
     assert!(matches!(Session::connect("/no/socket"), Err(Error::Connect { .. })));
 }
 

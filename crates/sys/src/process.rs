@@ -98,6 +98,10 @@ pub fn fork_into(cgroup: BorrowedFd<'_>, flags: u32, sibling: bool) -> Result<Fo
 /// # Errors
 /// Those of clone(2).
 pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
+    vfork_with(child, libc::SIGCHLD)
+}
+
+fn vfork_with(child: &mut dyn FnMut() -> i32, end_signal: c_int) -> Result<i32> {
     /// In the program's data: only what is used of it becomes memory.
     const STACK_SIZE: usize = 256 * 1024;
     #[repr(align(16))]
@@ -113,7 +117,7 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
     static STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
     let stack = STACK.0.get().cast::<c_void>();
     let mut child = child;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | end_signal;
     // SAFETY: the stack is aligned, grows down and is used by one child at a time; the parent is
     // suspended while the child runs (CLONE_VFORK), so the shared memory has one user.
     let pid = unsafe {
@@ -128,13 +132,14 @@ pub fn vfork(child: &mut dyn FnMut() -> i32) -> Result<i32> {
 }
 
 /// [`vfork`] that gives the memory back that the child has allocated. Nothing of it may be
-/// reachable for the caller afterwards: the child only leaves words and numbers behind.
+/// reachable for the caller afterwards: the child only leaves numbers behind. [`end_before_exec`]
+/// tells whether it has become another program.
 ///
 /// # Errors
 /// Those of clone(2).
 pub fn vfork_and_forget(child: &mut dyn FnMut() -> i32) -> Result<i32> {
     let mark = crate::arena::mark();
-    let made = vfork(child);
+    let made = vfork_with(child, 0);
     crate::arena::release(mark);
     made
 }
@@ -176,17 +181,23 @@ pub fn alarm_until_exec(signal: i32, milliseconds: u32) -> Result<()> {
     .map(drop)
 }
 
-/// Whether the child `pid` has been ended by `signal`; it is left to be waited for.
-pub fn was_ended_by(pid: i32, signal: i32) -> bool {
-    // SAFETY: a zeroed siginfo is valid to be written to.
-    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: `info` is written within its size; its fields are those of a child's end then.
-    unsafe {
-        libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, flags) == 0
-            && info.si_pid() == pid
-            && matches!(info.si_code, libc::CLD_KILLED | libc::CLD_DUMPED)
-            && info.si_status() == signal
+/// Waits for the end of a child of [`vfork_and_forget`], unless it has executed a program: then
+/// `None`, at once, whatever has become of it. The status is that of wait(2).
+///
+/// # Errors
+/// None in practice; a filter may refuse the call.
+pub fn end_before_exec(pid: i32) -> Result<Option<i32>> {
+    let mut status: c_int = 0;
+    loop {
+        // Such a child sends no signal at its end until exec gives it SIGCHLD: that is what this
+        // flag asks for.
+        // SAFETY: writes one integer.
+        match check(unsafe { libc::waitpid(pid, &raw mut status, libc::__WCLONE) }.into()) {
+            Ok(_) => return Ok(Some(status)),
+            Err(Errno::CHILD) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

@@ -5,7 +5,11 @@
 //! |---|---|
 //! | `SWATHE_TEST_SWATHE` | the `swathe` under test instead of the workspace's own |
 //! | `SWATHE_TEST_BWRAP` | its engine instead of the workspace's own |
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports)] // each test file uses a part
+
+mod screen;
+
+pub use screen::Screen;
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -39,7 +43,7 @@ pub const TOKENS: &[&str] =
 /// What a program says that could read one of the secrets. Its output must not hold [`SECRET`].
 pub const LOOK: &str = "cat $HOME/.ssh/* $HOME/.aws/* $HOME/.netrc $HOME/.npmrc \
     $HOME/.config/gh/* $HOME/.cargo/credentials.toml $HOME/.git-credentials 2>/dev/null; env; \
-    tr '\\0' '\\n' </proc/1/environ 2>/dev/null; ls $HOME/.ssh 2>/dev/null && echo PLANTED-SECRET;";
+    tr '\\0' '\\n' </proc/1/environ 2>/dev/null; ls $HOME/.ssh 2>/dev/null && echo PLANTED-''SECRET;";
 
 /// A user's machine: a home directory with secrets, and a project beside it.
 pub struct Place {

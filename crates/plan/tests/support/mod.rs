@@ -76,8 +76,8 @@ impl<'a> Source<'a> {
     }
 
     /// One of several.
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
+    pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())].clone()
     }
 
     /// A number of any size up to `most`: small, at the bound, or anything between.

@@ -28,6 +28,9 @@ pub fn all(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<Declare
     };
     let mut result = Vec::new();
     for value in array {
+        if reader.full() {
+            break;
+        }
         let Some(table) = reader.table(value, "intent") else { continue };
         let before = result.len();
         one(reader, value.span(), table, &mut result);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Findings that are kept before the rest is only counted as one.
-const KEPT: usize = 2000;
+/// Findings after which the rest of a text is not looked at.
+pub const KEPT: usize = 500;
 
 /// Reads values and gathers what is wrong with them.
 pub struct Reader<'r> {
@@ -34,6 +34,11 @@ impl<'r> Reader<'r> {
         if self.found.len() < KEPT {
             self.found.push(diagnostic);
         }
+    }
+
+    /// Whether so much is wrong that looking on helps nobody.
+    pub fn full(&self) -> bool {
+        self.found.len() >= KEPT
     }
 
     pub fn complain(&mut self, complaint: Complaint, span: Range<usize>) {
@@ -111,7 +116,10 @@ impl<'r> Reader<'r> {
         }
         let mut result = Vec::new();
         for value in array {
-            if let Some(text) = self.string(value, key) {
+            if value.get_ref().as_str().is_none() {
+                let error = Diagnostic::error(format!("{} holds only strings", quoted(key)));
+                self.push(error.at(self.source, value.span(), "not a string"));
+            } else if let Some(text) = self.string(value, key) {
                 result.push((text.to_owned(), value.span()));
             }
         }

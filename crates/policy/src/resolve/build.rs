@@ -1,7 +1,7 @@
 //! The plan while it grows, with the source of each step.
 
 use super::{Files, Host, Refusal, Request, boxed};
-use crate::model::{Declared, Intent, Policy, Source};
+use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use swathe_plan::Plan;
@@ -35,6 +35,8 @@ pub struct Sandbox {
     pub sources: Vec<Source>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// Upper bounds, of which some are kept from outside.
+    pub limits: Limits,
     /// The program's file on the host.
     pub program: Option<PathBuf>,
     /// The user's directories and files that are visible.
@@ -171,6 +173,7 @@ impl<'a> Build<'a> {
             data: self.data,
             sources: self.sources,
             notes: self.notes,
+            limits: self.policy.limits.clone(),
             program,
             shown: self.shown,
             writable: self.writable,

@@ -3,6 +3,7 @@
 use super::build::Build;
 use super::{Kind, Refusal, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
+use crate::paths::{Asker, Verdict, judge};
 use std::path::{Path, PathBuf};
 use swathe_plan::model::{self as plan, FileOp, StandIn};
 use swathe_plan::options::Opt;
@@ -48,6 +49,17 @@ const PRIVATE: &[&str] = &[
     ".ssh",
     ".thunderbird",
 ];
+
+/// Why a path cannot be had: with all its links followed, it may be another than the one that was
+/// judged by its name.
+fn refused(build: &Build<'_>, path: &Path, access: Access, declared: &Declared) -> Option<String> {
+    // Only manifests give reasons.
+    let asker = if declared.reason.is_some() { Asker::Manifest } else { Asker::User };
+    match judge(path, writes(access), asker, &build.host.places) {
+        Verdict::Refuse(why) => Some(why),
+        Verdict::Fine | Verdict::Warn(_) => None,
+    }
+}
 
 /// Why a path is never shown as a whole.
 pub(super) fn too_broad(path: &Path, host: &super::Host) -> Option<&'static str> {
@@ -103,6 +115,7 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     for entry in shown.iter().filter(|entry| writes(entry.access)) {
         protect::add(build, &entry.path, &shown_below(&shown, &entry.path), &entry.source)?;
     }
+    deciding(build);
     Ok(())
 }
 
@@ -130,7 +143,8 @@ fn cwd(
 ) -> Result<Option<Shown>, Refusal> {
     let path = build.host.cwd.clone();
     let source = declared.source.clone();
-    match too_broad(&path, build.host) {
+    let broad = too_broad(&path, build.host).map(str::to_owned);
+    match broad.or_else(|| refused(build, &path, access, declared)) {
         None => Ok(Some(Shown { path, access, source })),
         Some(why) if writes(access) => {
             let text = format!("{} cannot be made writable as a whole: {why}", path.display());
@@ -151,7 +165,10 @@ fn arguments(build: &Build<'_>, access: Access, declared: &Declared, shown: &mut
     for word in build.request.command.iter().skip(1) {
         let path = build.host.cwd.join(word);
         let Some(real) = build.files.real(&path) else { continue };
-        if too_broad(&real, build.host).is_none() && !build.is_visible(&real) {
+        if too_broad(&real, build.host).is_none()
+            && refused(build, &real, access, declared).is_none()
+            && !build.is_visible(&real)
+        {
             shown.push(Shown { path: real, access, source: declared.source.clone() });
         }
     }
@@ -168,13 +185,21 @@ fn named(
         return Err(Refusal::new(format!("{} does not exist", path.display()), source)
             .hint(format!("mkdir {} makes it", path.display())));
     };
-    match too_broad(&real, build.host) {
-        // A person who names a directory of credentials means it.
-        Some(why) if !why.contains("credentials") => {
-            let text = format!("{} is never shown as a whole: {why}", real.display());
-            Err(Refusal::new(text, source).hint("name the directories that are needed"))
+    match refused(build, &real, access, declared) {
+        Some(why) => Err(Refusal::new(format!("{}: {why}", real.display()), source)
+            .hint("name the directories that are needed")),
+        None => Ok(Shown { path: real, access, source: source.clone() }),
+    }
+}
+
+/// What decides about the next run is not writable in this one, wherever it lies.
+fn deciding(build: &mut Build<'_>) {
+    let host = build.host;
+    for path in &host.deciding {
+        let Some(real) = build.files.real(path) else { continue };
+        if build.writable.iter().any(|root| real.starts_with(root)) {
+            build.bind(&real, &real, plan::Access::ReadOnly, &Source::Default);
         }
-        _ => Ok(Shown { path: real, access, source: source.clone() }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::build::Build;
+use crate::model::Limits;
 use std::path::Path;
 use swathe_plan::model::{Limit, UserLimit};
 use swathe_plan::tables;
@@ -14,21 +15,38 @@ const TMPFS_FILES: u64 = 262_144;
 const DATA_SHARE: u64 = 2;
 const TMPFS_SHARE: u64 = 4;
 
+/// What holds where nobody says otherwise, on a machine with so many bytes of memory.
+#[must_use]
+pub fn defaults(memory: u64) -> Limits {
+    Limits {
+        memory: Some(memory / DATA_SHARE),
+        processes: Some(PROCESSES),
+        tmpfs: Some((memory / TMPFS_SHARE).max(4096)),
+        tmpfs_files: Some(TMPFS_FILES),
+        open_files: None,
+        time: None,
+    }
+}
+
 pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     watches(build);
     let limits = &build.policy.limits;
-    let memory = build.host.memory;
     let plan = &mut build.plan;
-    plan.default_tmpfs_size = Some(limits.tmpfs.unwrap_or(memory / TMPFS_SHARE).max(4096));
-    plan.default_tmpfs_inodes = Some(limits.tmpfs_files.unwrap_or(TMPFS_FILES));
+    // The kernel rounds up to pages; less than one would mean no limit.
+    plan.default_tmpfs_size = limits.tmpfs.map(|bytes| bytes.max(4096));
+    plan.default_tmpfs_inodes = limits.tmpfs_files;
     let mut limit = |name: &str, value: u64| {
         if let Some(resource) = tables::resource(name.as_bytes()) {
             plan.limits.push(Limit { resource, soft: Some(value), hard: Some(value) });
         }
     };
-    limit("nproc", limits.processes.unwrap_or(PROCESSES));
+    if let Some(processes) = limits.processes {
+        limit("nproc", processes);
+    }
     // Not the address space: node, Go and Java reserve far more of it than they use.
-    limit("data", limits.memory.unwrap_or(memory / DATA_SHARE));
+    if let Some(memory) = limits.memory {
+        limit("data", memory);
+    }
     limit("core", 0);
     if let Some(files) = limits.open_files {
         limit("nofile", files);

@@ -15,9 +15,11 @@ mod system;
 mod tools;
 
 pub use build::{Data, Note, Sandbox};
+pub use limits::defaults as default_limits;
 pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
 
 use crate::model::{Access, Intent, Policy, Source};
+use crate::paths::Environment;
 use build::Build;
 use std::ffi::OsString;
 use std::fmt;
@@ -89,6 +91,12 @@ pub struct Host {
     pub env: Vec<(OsString, OsString)>,
     /// Bytes of memory of the machine.
     pub memory: u64,
+    /// What paths of the user's are made of; its home is [`Self::home`].
+    pub places: Environment,
+    /// Files that decide what the next run may do: never writable in this one.
+    pub deciding: Vec<PathBuf>,
+    /// The directory of the app's own files; none where the run is not one of an app.
+    pub state: Option<PathBuf>,
     /// What the kernel can enforce.
     pub layers: Layers,
 }
@@ -173,7 +181,7 @@ pub fn resolve(
     system::add(&mut build);
     devices::add(&mut build);
     etc::add(&mut build);
-    system::home(&mut build);
+    system::home(&mut build)?;
     tools::add(&mut build);
     devices::session(&mut build);
     files::add(&mut build)?;
@@ -235,6 +243,8 @@ fn filter(build: &mut Build<'_>) -> Result<(), Refusal> {
         nested_sandbox: build.wants(&Intent::NestedSandbox),
         ptrace: build.wants(&Intent::Ptrace),
         bits32: build.wants(&Intent::Bits32),
+        // Not even the loopback of the sandbox's own.
+        inet: !build.wants(&Intent::NetNone),
         ..FilterOptions::default()
     };
     let program = filter::base(&options).map_err(|e| {

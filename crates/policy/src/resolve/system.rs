@@ -1,9 +1,9 @@
 //! The system's directories, read-only, and the places that every program expects to write to.
 
-use super::Kind;
 use super::build::Build;
-use crate::model::{Intent, Source};
-use std::path::Path;
+use super::{Kind, Refusal};
+use crate::model::{Intent, Source, State};
+use std::path::{Path, PathBuf};
 use swathe_plan::model::{Access, FileOp};
 use swathe_plan::options::Opt;
 
@@ -114,11 +114,31 @@ fn cover_proc(build: &mut Build<'_>) {
     }
 }
 
-/// The user's own places: a home and a runtime directory, empty.
-pub(super) fn home(build: &mut Build<'_>) {
+/// The user's own places: a home and a runtime directory, empty but for what an app keeps.
+pub(super) fn home(build: &mut Build<'_>) -> Result<(), Refusal> {
     let home = build.host.home.clone();
-    build.tmpfs(&home, 0o700);
+    match kept(build)? {
+        Some((state, source)) => build.bind(&state, &home, Access::ReadWrite, &source),
+        None => build.tmpfs(&home, 0o700),
+    }
     let runtime = format!("/run/user/{}", build.host.uid);
     build.directory(Path::new("/run/user"), 0o755);
     build.directory(Path::new(&runtime), 0o700);
+    Ok(())
+}
+
+/// The directory that an app keeps as its home, and who asked for it.
+fn kept(build: &Build<'_>) -> Result<Option<(PathBuf, Source)>, Refusal> {
+    let asked = |state| build.declared(&Intent::State(state)).map(|declared| &declared.source);
+    if let Some(source) = asked(State::Overlay) {
+        let text =
+            "state \"overlay\" needs copy-on-write workspaces, which this version does not have";
+        return Err(Refusal::new(text, source));
+    }
+    let Some(source) = asked(State::Persist) else { return Ok(None) };
+    match &build.host.state {
+        Some(state) => Ok(Some((state.clone(), source.clone()))),
+        None => Err(Refusal::new("only an app has files of its own to keep", source)
+            .hint("swathe app add makes the program an app; swathe run --app ID runs it")),
+    }
 }
