@@ -16,15 +16,6 @@ _swathe() {
             ",$1")
                 cmd="swathe"
                 ;;
-            swathe,__probe)
-                cmd="swathe__subcmd____probe"
-                ;;
-            swathe,__stage)
-                cmd="swathe__subcmd____stage"
-                ;;
-            swathe,__victim)
-                cmd="swathe__subcmd____victim"
-                ;;
             swathe,app)
                 cmd="swathe__subcmd__app"
                 ;;
@@ -102,15 +93,6 @@ _swathe() {
                 ;;
             swathe__subcmd__app__subcmd__help,show)
                 cmd="swathe__subcmd__app__subcmd__help__subcmd__show"
-                ;;
-            swathe__subcmd__help,__probe)
-                cmd="swathe__subcmd__help__subcmd____probe"
-                ;;
-            swathe__subcmd__help,__stage)
-                cmd="swathe__subcmd__help__subcmd____stage"
-                ;;
-            swathe__subcmd__help,__victim)
-                cmd="swathe__subcmd__help__subcmd____victim"
                 ;;
             swathe__subcmd__help,app)
                 cmd="swathe__subcmd__help__subcmd__app"
@@ -221,78 +203,12 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app __stage __victim __probe help"
+            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd____probe)
-            opts="-h --terminal --facts --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --terminal)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --facts)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd____stage)
-            opts="-h --terminal --facts --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --terminal)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --facts)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd____victim)
-            opts="-h --terminal --facts --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --terminal)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --facts)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -631,50 +547,8 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help)
-            opts="run shell explain check ps kill enter session doctor profile app __stage __victim __probe help"
+            opts="run shell explain check ps kill enter session doctor profile app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__help__subcmd____probe)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__help__subcmd____stage)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__help__subcmd____victim)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

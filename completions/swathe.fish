@@ -37,9 +37,6 @@ complete -c swathe -n "__fish_swathe_needs_command" -f -a "session" -d 'Sandboxe
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "doctor" -d 'Say whether this machine can sandbox, and how to fix what forbids it'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "profile" -d 'Check profiles and manifests'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "app" -d 'Apps: what they ask for, and what you allow'
-complete -c swathe -n "__fish_swathe_needs_command" -f -a "__stage" -d 'Part of check: a session with something to attack, and a command'
-complete -c swathe -n "__fish_swathe_needs_command" -f -a "__victim" -d 'Part of check: what is attacked'
-complete -c swathe -n "__fish_swathe_needs_command" -f -a "__probe" -d 'Part of check: the probes'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
@@ -142,30 +139,18 @@ complete -c swathe -n "__fish_swathe_using_subcommand app; and __fish_seen_subco
 complete -c swathe -n "__fish_swathe_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Refuse what an app asks for, also what was granted before'
 complete -c swathe -n "__fish_swathe_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Forget decisions about an app, so that they are asked again; or the whole app'
 complete -c swathe -n "__fish_swathe_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c swathe -n "__fish_swathe_using_subcommand __stage" -l terminal -d 'A terminal to become the controlling one' -r -F
-complete -c swathe -n "__fish_swathe_using_subcommand __stage" -l facts -d 'What probes have to know' -r
-complete -c swathe -n "__fish_swathe_using_subcommand __stage" -s h -l help -d 'Print help'
-complete -c swathe -n "__fish_swathe_using_subcommand __victim" -l terminal -d 'A terminal to become the controlling one' -r -F
-complete -c swathe -n "__fish_swathe_using_subcommand __victim" -l facts -d 'What probes have to know' -r
-complete -c swathe -n "__fish_swathe_using_subcommand __victim" -s h -l help -d 'Print help'
-complete -c swathe -n "__fish_swathe_using_subcommand __probe" -l terminal -d 'A terminal to become the controlling one' -r -F
-complete -c swathe -n "__fish_swathe_using_subcommand __probe" -l facts -d 'What probes have to know' -r
-complete -c swathe -n "__fish_swathe_using_subcommand __probe" -s h -l help -d 'Print help'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "run" -d 'Run a program in a sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "shell" -d 'Run your shell in a sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "explain" -d 'Say what a sandbox would see, and what enforces it; runs nothing'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "check" -d 'Prove it: probe a sandbox from inside, and the same without one'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "ps" -d 'List running sandboxes'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "kill" -d 'End a running sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "enter" -d 'Run a program, or a shell, in a sandbox that runs already'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "session" -d 'Sandboxes that stay'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "doctor" -d 'Say whether this machine can sandbox, and how to fix what forbids it'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "profile" -d 'Check profiles and manifests'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "app" -d 'Apps: what they ask for, and what you allow'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "__stage" -d 'Part of check: a session with something to attack, and a command'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "__victim" -d 'Part of check: what is attacked'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "__probe" -d 'Part of check: the probes'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app __stage __victim __probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "run" -d 'Run a program in a sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "shell" -d 'Run your shell in a sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "explain" -d 'Say what a sandbox would see, and what enforces it; runs nothing'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "check" -d 'Prove it: probe a sandbox from inside, and the same without one'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "ps" -d 'List running sandboxes'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "kill" -d 'End a running sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "enter" -d 'Run a program, or a shell, in a sandbox that runs already'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "session" -d 'Sandboxes that stay'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "doctor" -d 'Say whether this machine can sandbox, and how to fix what forbids it'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "profile" -d 'Check profiles and manifests'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "app" -d 'Apps: what they ask for, and what you allow'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell explain check ps kill enter session doctor profile app help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "start" -d 'Start a sandbox that stays until it is stopped'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "stop" -d 'End sessions and everything that runs in them'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "check" -d 'Say what is wrong with a profile or manifest'

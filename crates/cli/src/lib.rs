@@ -56,15 +56,6 @@ enum Command {
     Profile(profile::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
-    /// Part of check: a session with something to attack, and a command
-    #[command(name = "__stage", hide = true)]
-    Stage(check::HiddenArguments),
-    /// Part of check: what is attacked
-    #[command(name = "__victim", hide = true)]
-    Victim(check::HiddenArguments),
-    /// Part of check: the probes
-    #[command(name = "__probe", hide = true)]
-    Probe(check::HiddenArguments),
 }
 
 /// The description of the command line.
@@ -74,8 +65,18 @@ pub fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result: Result<u8, Failure> = match arguments.command {
+    let result = check::hidden().unwrap_or_else(|| run_command(Arguments::parse().command));
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run_command(command: Command) -> Result<u8, Failure> {
+    match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shell(arguments) => run::shell(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
@@ -87,15 +88,5 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
-        Command::Stage(arguments) => check::stage(&arguments),
-        Command::Victim(arguments) => check::victim(&arguments),
-        Command::Probe(arguments) => check::probe(&arguments),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            failure.print();
-            ExitCode::from(failure.code)
-        }
     }
 }

@@ -9,7 +9,7 @@ mod runner;
 mod stage;
 mod staged;
 
-pub use staged::{HiddenArguments, probe, stage, victim};
+pub use staged::hidden;
 
 use crate::out::{Failure, Printer, shown};
 use crate::wanted::{self, Ask, Options};

@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::runner;
 use crate::out::Failure;
+use clap::Parser as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -17,9 +18,23 @@ const LIFE: Duration = Duration::from_secs(300);
 /// How often it looks whether its directory is still there.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
+/// What is no part of the command line that people see, in help, completions and manual.
+#[derive(clap::Parser)]
+enum Hidden {
+    /// A session with something to attack, and a command.
+    #[command(name = "__stage")]
+    Stage(Arguments),
+    /// What is attacked.
+    #[command(name = "__victim")]
+    Victim(Arguments),
+    /// The probes.
+    #[command(name = "__probe")]
+    Probe(Arguments),
+}
+
 /// Words of a hidden command.
 #[derive(clap::Args)]
-pub struct HiddenArguments {
+struct Arguments {
     /// A terminal to become the controlling one
     #[arg(long)]
     terminal: Option<PathBuf>,
@@ -31,9 +46,22 @@ pub struct HiddenArguments {
     words: Vec<OsString>,
 }
 
+/// Runs a hidden command, if the program was started with one.
+pub fn hidden() -> Option<Result<u8, Failure>> {
+    let first = std::env::args_os().nth(1)?;
+    if !["__stage", "__victim", "__probe"].iter().any(|name| first == *name) {
+        return None;
+    }
+    Some(match Hidden::parse() {
+        Hidden::Stage(arguments) => stage(&arguments),
+        Hidden::Victim(arguments) => victim(&arguments),
+        Hidden::Probe(arguments) => probe(&arguments),
+    })
+}
+
 /// A session of its own with a process to attack, and then the command, with the facts as its last
 /// word.
-pub fn stage(arguments: &HiddenArguments) -> Result<u8, Failure> {
+fn stage(arguments: &Arguments) -> Result<u8, Failure> {
     let cannot = |what: &str, e: std::io::Error| Failure::new(format!("cannot {what}: {e}"));
     let text = arguments.facts.as_deref().unwrap_or_default();
     let mut facts: Facts = serde_json::from_str(text).map_err(|e| Failure::new(e.to_string()))?;
@@ -65,7 +93,7 @@ pub fn stage(arguments: &HiddenArguments) -> Result<u8, Failure> {
 }
 
 /// Waits to be attacked: writes down which signals reach it, and ends with its directory.
-pub fn victim(arguments: &HiddenArguments) -> Result<u8, Failure> {
+fn victim(arguments: &Arguments) -> Result<u8, Failure> {
     let facts: Facts = serde_json::from_str(arguments.facts.as_deref().unwrap_or_default())
         .map_err(|e| Failure::new(e.to_string()))?;
     let cannot = |e: rustix::io::Errno| Failure::new(format!("cannot wait for signals: {e}"));
@@ -90,6 +118,6 @@ pub fn victim(arguments: &HiddenArguments) -> Result<u8, Failure> {
 }
 
 /// Tries all probes.
-pub fn probe(arguments: &HiddenArguments) -> Result<u8, Failure> {
+fn probe(arguments: &Arguments) -> Result<u8, Failure> {
     runner::run(arguments.facts.as_deref().unwrap_or_default())
 }

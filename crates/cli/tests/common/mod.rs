@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `SWATHE_TEST_SWATHE` | the `swathe` under test instead of the workspace's own |
 //! | `SWATHE_TEST_BWRAP` | its engine instead of the workspace's own |
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports)] // each test file uses a part
 
 mod screen;
 

@@ -63,7 +63,7 @@ pub const PROBES: &[Probe] = &[
 
 /// Whether any of the host's files or directories of a kind can be read.
 fn read(facts: &Facts, kind: &str) -> Finding {
-    any(facts.places(kind).iter().map(|path| readable(path)))
+    any(facts.places(kind).iter().map(readable))
 }
 
 fn readable(path: impl AsRef<Path>) -> Finding {

@@ -28,9 +28,14 @@ pub const PROBES: &[Probe] = &[
         // The pipe that the finding goes to, and what is held for a moment.
         if count > 1 { open(format!("{} of them", count - 1)) } else { closed("none") }
     }),
-    probe("fd-reopen", Escape, Launcher, "reopen a read-only standard input to write", |_| {
-        tried(OpenOptions::new().write(true).open("/proc/self/fd/0"))
-    }),
+    probe("fd-reopen", Escape, Launcher, "reopen a read-only standard input to write", |f| {
+        let file = OpenOptions::new().write(true).open("/proc/self/fd/0");
+        tried(file.and_then(|mut file| {
+            use std::io::Write as _;
+            file.write_all(f.secret().as_bytes())
+        }))
+    })
+    .seen("/input"),
     probe("terminal", Escape, Launcher, "open the caller's terminal", |_| {
         tried(OpenOptions::new().read(true).write(true).open("/dev/tty"))
     }),
