@@ -1,5 +1,7 @@
 //! `swathe explain`: what a sandbox would see, and what enforces it.
 
+mod shell;
+
 use crate::out::{Failure, Printer, Style, shown};
 use crate::wanted::{self, Ask, Options};
 use serde_json::json;
@@ -47,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,
         Format::Json => json_document(&mut out, &wanted.sandbox)?,
         Format::Tree => tree(&mut out, &wanted.sandbox),
-        Format::Bwrap => bwrap(&mut out, &wanted.sandbox),
+        Format::Bwrap => shell::print(&mut out, &wanted.sandbox),
     }
     out.finish()?;
     Ok(0)
@@ -194,24 +196,6 @@ fn layers(out: &mut Printer, plan: &Plan) {
         })
         .collect();
     out.paragraph(2, &format!("environment   {}", names.join(" ")));
-}
-
-/// A command that a shell can run. Made files are given as here-documents would be: by process
-/// substitution of printf.
-fn bwrap(out: &mut Printer, sandbox: &Sandbox) {
-    let mut line = String::from("bwrap");
-    for word in render::render(&sandbox.plan) {
-        let word = quoted(&word);
-        if word.starts_with("--") {
-            line.push_str(" \\\n ");
-        }
-        line.push(' ');
-        line.push_str(&word);
-    }
-    out.line(&line);
-    for data in &sandbox.data {
-        out.line(&format!("# descriptor {}: {}", data.fd, quoted(&data.bytes)));
-    }
 }
 
 /// A word as a shell reads it back.
