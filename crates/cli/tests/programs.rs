@@ -177,8 +177,12 @@ console.log(process.env)'"#,
     }
 }
 
+/// A program that draws on a terminal: its name, the words of swathe, and what is typed after what
+/// has appeared.
+type Drawn = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Programs that draw on a terminal: what is typed, what has to appear, and what ends them.
-const TERMINAL: &[(&str, &str, &[(&str, &str)])] = &[
+const TERMINAL: &[Drawn] = &[
     ("vim", "run -w -- vim -u NONE file", &[("one", "otwo\u{1b}:wq\r")]),
     ("vi", "run -w -- vi file", &[("one", "otwo\u{1b}:wq\r")]),
     ("nano", "run -w -- nano file", &[("one", "two\u{18}"), ("ave", "y"), ("ile", "\r")]),
