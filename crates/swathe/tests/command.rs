@@ -1,21 +1,20 @@
 //! The library on its own: what a program that launches sandboxes sees.
 
+mod common;
+
+use common::as_each_user;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use swathe::{Command, Engine, Error, Event, ExitStatus};
-use swathe_testkit::under_test;
-
-/// The workspace's own engine, or the one under test.
-fn engine() -> Engine {
-    Engine::at(PathBuf::from(under_test(None))).expect("our bwrap")
-}
+use swathe_testkit::Bwrap;
 
 /// A sandbox with the system's programs.
-fn system(program: &str) -> Command {
-    let command = Command::new(program).engine(engine()).unshare_all().ro_bind("/usr", "/usr");
+fn system(b: &Bwrap, program: &str) -> Command {
+    let engine = Engine::at(&b.path).expect("our bwrap");
+    let command = Command::new(program).engine(engine).unshare_all().ro_bind("/usr", "/usr");
     ["bin", "lib", "lib64", "sbin"].iter().fold(command, |command, name| {
         let path = PathBuf::from("/").join(name);
         match std::fs::read_link(&path) {
@@ -29,11 +28,16 @@ fn system(program: &str) -> Command {
 /// The documented example: output, status, and the end as an event.
 #[test]
 fn output_and_status() {
-    let mut child = system("/usr/bin/id").arg("-u").stdout(Stdio::piped()).spawn().expect("spawn");
+    as_each_user(output_and_status_as);
+}
+
+fn output_and_status_as(b: &Bwrap) {
+    let mut child =
+        system(b, "/usr/bin/id").arg("-u").stdout(Stdio::piped()).spawn().expect("spawn");
     let mut text = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
     assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
-    assert_eq!(text.trim().parse::<u32>().ok(), Some(rustix::process::getuid().as_raw()));
+    assert_eq!(text.trim().parse::<u32>().ok(), Some(b.uid()));
     let events: Vec<Event> = child.events().collect();
     assert_eq!(events, [Event::Ended(ExitStatus::Exited(0))]);
 }
@@ -41,8 +45,12 @@ fn output_and_status() {
 /// Codes, and signals as 128 and their number.
 #[test]
 fn how_it_ended() {
+    as_each_user(how_it_ended_as);
+}
+
+fn how_it_ended_as(b: &Bwrap) {
     for (script, status) in [("exit 7", 7), ("kill -TERM $$", 143)] {
-        let mut child = system("sh").args(["-c", script]).spawn().expect("spawn");
+        let mut child = system(b, "sh").args(["-c", script]).spawn().expect("spawn");
         assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(status), "{script}");
     }
 }
@@ -50,7 +58,11 @@ fn how_it_ended() {
 /// A step that fails: the program did not run, and the event says which step and why.
 #[test]
 fn a_failed_step_is_an_event() {
-    let mut child = system("true")
+    as_each_user(a_failed_step_is_an_event_as);
+}
+
+fn a_failed_step_is_an_event_as(b: &Bwrap) {
+    let mut child = system(b, "true")
         .ro_bind("/nonexistent-source", "/x")
         .stderr(Stdio::null())
         .spawn()
@@ -66,11 +78,15 @@ fn a_failed_step_is_an_event() {
 /// Nothing of the caller's environment or descriptors reaches the program but what is named.
 #[test]
 fn nothing_is_inherited() {
+    as_each_user(nothing_is_inherited_as);
+}
+
+fn nothing_is_inherited_as(b: &Bwrap) {
     let (_read, write) = std::io::pipe().expect("pipe");
     // Without close-on-exec, as a careless caller leaves it.
     let leaked = rustix::io::dup(&write).expect("dup");
     rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("fcntl");
-    let mut child = system("sh")
+    let mut child = system(b, "sh")
         .args(["-c", "env; ls -1 /proc/self/fd | wc -l"])
         .env("GIVEN", "yes")
         .env("PATH", "/usr/bin:/bin")
@@ -91,7 +107,11 @@ fn nothing_is_inherited() {
 /// Made files, a descriptor of one's own, standard input, the working directory.
 #[test]
 fn data_and_streams() {
-    let mut child = system("sh")
+    as_each_user(data_and_streams_as);
+}
+
+fn data_and_streams_as(b: &Bwrap) {
+    let mut child = system(b, "sh")
         .args(["-c", "pwd; cat /made; cat"])
         .tmpfs("/work", Some(1 << 20))
         .data("/made", b"contents\n")
@@ -112,8 +132,13 @@ fn data_and_streams() {
 /// Killing ends every process of the sandbox; the pidfd tells.
 #[test]
 fn kill_ends_everything() {
-    let mut child = system("sh")
+    as_each_user(kill_ends_everything_as);
+}
+
+fn kill_ends_everything_as(b: &Bwrap) {
+    let mut child = system(b, "sh")
         .args(["-c", "sleep 1000 & echo started; wait"])
+        .dev("/dev")
         .env("PATH", "/usr/bin:/bin")
         .stdout(Stdio::piped())
         .spawn()
@@ -137,7 +162,11 @@ fn kill_ends_everything() {
 /// Words with NUL, an engine that is none: errors before anything starts.
 #[test]
 fn bad_input() {
-    let error = system("true").arg("a\0b").spawn().expect_err("NUL");
+    as_each_user(bad_input_as);
+}
+
+fn bad_input_as(b: &Bwrap) {
+    let error = system(b, "true").arg("a\0b").spawn().expect_err("NUL");
     assert!(matches!(error, Error::Nul(_)), "{error}");
     let error = Engine::at("/usr/bin/true").expect_err("not ours");
     assert!(matches!(error, Error::WrongEngine(..)), "{error}");

@@ -1,5 +1,8 @@
 //! The client of a served sandbox, as root and as an ordinary user.
 
+mod common;
+
+use common::as_each_user;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -9,29 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use swathe::serve::{Error, Event, Request, Session, listen};
 use swathe_plan::serve::{Invalid, Step};
-use swathe_testkit::{Bwrap, Side, Who, pipe};
-
-/// Runs a test as each user: in a thread of its own, which alone becomes that user.
-fn as_each_user(test: fn(&Bwrap)) {
-    for who in [Who::Root, Who::User] {
-        let Some(b) = Bwrap::find(Side::Ours, who, None) else { continue };
-        let thread = std::thread::spawn(move || {
-            let uid = b.uid();
-            // SAFETY: numbers only. The kernel keeps ids for each thread; the C library's calls,
-            // which change those of all, are not used.
-            unsafe {
-                if libc::geteuid() != uid {
-                    assert_eq!(libc::syscall(libc::SYS_setresgid, uid, uid, uid), 0);
-                    assert_eq!(libc::syscall(libc::SYS_setresuid, uid, uid, uid), 0);
-                }
-            }
-            test(&b);
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
+use swathe_testkit::{Bwrap, pipe};
 
 /// A sandbox that ends with the test.
 struct Sandbox {
