@@ -9,7 +9,7 @@ _bwrap() {
     while ((at < COMP_CWORD)); do
         kinds=()
         case ${COMP_WORDS[at]} in
-        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --cgroup | --serve | --assume-kernel)
+        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --pid-max | --cgroup | --serve | --assume-kernel)
             kinds=(nothing) ;;
         --chdir | --remount-ro | --overlay-src | --tmp-overlay | --ro-overlay | --proc | --dev | --tmpfs | --mqueue | --dir | --lock-file | --mask | --mask-dir | --pin)
             kinds=(path) ;;
@@ -162,6 +162,7 @@ _bwrap_options="
         --netns
         --end-with-command
         --user-limit
+        --pid-max
         --cgroup
         --serve
         --quiet-errors

@@ -10,7 +10,7 @@ function __bwrap_at
     while test $at -le $count
         set -l kinds
         switch $words[$at]
-            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --serve --assume-kernel
+            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --pid-max --cgroup --serve --assume-kernel
                 set kinds nothing
             case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask --mask-dir --pin
                 set kinds path
@@ -152,6 +152,7 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --gid-range -d 'map COUN
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --netns -d 'join the network namespace behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --end-with-command -d 'end all processes of the sandbox when the command ends'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit namespaces, watches and the like inside'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --pid-max -d 'let process ids inside be less than N, which bounds their count'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --serve -d 'run more commands in the sandbox, asked for over the socket FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --quiet-errors -d 'do not write errors to standard error as well (needs --json-errors)'

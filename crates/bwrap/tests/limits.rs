@@ -238,6 +238,42 @@ fn bad_cgroups(b: &Bwrap) {
     );
 }
 
+/// Processes are bounded for everybody, root included, and the host's own bound stays what it is.
+/// Only ids from 300 on are used again, so that 20 of them can be had after the first 299.
+fn process_ids_are_bounded(b: &Bwrap) {
+    let host = std::fs::read_to_string("/proc/sys/kernel/pid_max").expect("pid_max");
+    let words =
+        "--unshare-user --unshare-pid --end-with-command --ro-bind / / --dev /dev --proc /proc";
+    let script =
+        "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i+1)); done; echo all; kill -9 -1";
+    let bounded = b.run(&format!("{words} --pid-max 320 sh -c")).arg(script).go();
+    if bounded.errors().contains("needs Linux 6.14") {
+        notice("--pid-max is not tested: this kernel has one bound for the whole machine");
+        return;
+    }
+    assert!(bounded.errors().contains("fork"), "{bounded}");
+    assert!(!bounded.text().contains("all"), "{bounded}");
+    // The control.
+    let free = b.run(&format!("{words} sh -c")).arg(script).go();
+    assert!(free.text().contains("all"), "{free}");
+    let after = std::fs::read_to_string("/proc/sys/kernel/pid_max").expect("pid_max");
+    assert_eq!(host, after);
+}
+
+/// What cannot be bounded is refused, before anything runs.
+fn bounds_of_process_ids(b: &Bwrap) {
+    let words = "--unshare-user --unshare-pid --ro-bind / /";
+    for bad in ["300", "4194305", "-1", "", "0x200", "99999999999999999999"] {
+        b.run(words)
+            .args(["--pid-max", bad, "true"])
+            .fails(&format!("--pid-max: invalid number {bad}"));
+    }
+    b.run("--unshare-user --ro-bind / / --pid-max 400 true")
+        .fails("--pid-max requires --unshare-pid");
+    b.run(&format!("{words} --assume-kernel 6.13 --pid-max 400 true"))
+        .fails("--pid-max needs Linux 6.14: pid_max is the whole machine's before");
+}
+
 ours! {
     namespaces_are_counted,
     limits_cannot_be_raised,
@@ -247,4 +283,6 @@ ours! {
     the_sandbox_starts_in_its_cgroup,
     a_cgroup_of_others,
     bad_cgroups,
+    process_ids_are_bounded,
+    bounds_of_process_ids,
 }

@@ -103,7 +103,7 @@ pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
         cwd,
         env: std::env::vars_os().collect(),
         memory: memory(),
-        layers: Layers { landlock_scopes: layers.landlock_scopes() },
+        layers: Layers { landlock_scopes: layers.landlock_scopes(), pid_max: layers.pid_max },
     })
 }
 

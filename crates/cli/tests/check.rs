@@ -9,8 +9,7 @@ use swathe_testkit::{Ended, Outcome};
 
 /// Probes that are open in the default sandbox, whether only for root, and why. One that is closed
 /// some day makes the tests fail, so that it is taken off the list.
-const KNOWN: &[(&str, bool, &str)] =
-    &[("processes-enforced", true, "RLIMIT_NPROC does not hold for root: see SECURITY.md")];
+const KNOWN: &[(&str, bool, &str)] = &[];
 
 /// What a check says, by probe: verdict, and the state outside.
 struct Said {

@@ -46,6 +46,10 @@ pub fn set_up(prepared: &Prepared<'_>, proc_fd: OwnedFd, kernel: Kernel) -> Resu
     if let Some(name) = &plan.hostname {
         rustix::system::sethostname(name).at(Stage::Hostname)?;
     }
+    if let Some(text) = &prepared.pid_max {
+        // Of the namespace that this process is in, whichever procfs it is written through.
+        ids::write_proc(mounter.proc_fd(), c"sys/kernel/pid_max", text).at(Stage::PidMax)?;
+    }
     let mask = umask(0);
     if let Some(label) = &plan.file_label {
         privileges::file_label(label)?;

@@ -71,6 +71,8 @@ pub enum Stage {
     OldRootLeft,
     JoinUserAfter,
     UserLimit,
+    PidMax,
+    PidMaxKernel,
     CgroupKind,
     Cgroup,
     UnshareUser,
@@ -126,7 +128,7 @@ stages! {
     NotDirectory NotFile SymlinkDest OpenDest Bind BindRoot RemountReadOnly Proc ProcCover Tmpfs
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
     OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pin Pivot
-    UnmountOld OldRootLeft JoinUserAfter UserLimit CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
+    UnmountOld OldRootLeft JoinUserAfter UserLimit PidMax PidMaxKernel CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
     Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
     DeathSignal Dumpable Wait Died Block ServeSocket
     Serve Request

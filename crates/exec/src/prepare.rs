@@ -13,7 +13,7 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{
-    Access, BindSource, CgroupNamespace, FileOp, OverlayUpper, Plan, Step, UserLimit,
+    Access, BindSource, CgroupNamespace, FileOp, KernelVersion, OverlayUpper, Plan, Step, UserLimit,
 };
 use swathe_plan::tables;
 use swathe_sys::rustix::fd::AsFd;
@@ -82,6 +82,8 @@ pub struct Prepared<'p> {
     pub second_user_ns: bool,
     /// Files of `/proc/sys/user` below procfs, and what is written there.
     pub user_limits: Vec<(CString, Vec<u8>)>,
+    /// What `kernel.pid_max` is set to.
+    pub pid_max: Option<Vec<u8>>,
     /// Whether the cgroup namespace is made by the sandbox's first process: one made by its clone
     /// would start where the launcher is, not in the cgroup that was asked for.
     pub late_cgroup_ns: bool,
@@ -148,6 +150,24 @@ pub struct Command {
     pub directories: Vec<(CString, CString)>,
 }
 
+/// The text for `kernel.pid_max`. Kernels before 6.14 have one for the whole machine, which real root
+/// can write from any namespace: they must not be asked.
+fn pid_max(plan: &Plan) -> Result<Option<Vec<u8>>> {
+    let Some(number) = plan.namespaces.pid_max else { return Ok(None) };
+    let version = plan.assume_kernel.or_else(running_kernel);
+    if version.is_none_or(|version| version < (KernelVersion { major: 6, minor: 14 })) {
+        return Err(Failure::found(Stage::PidMaxKernel));
+    }
+    Ok(Some(number.to_string().into_bytes()))
+}
+
+fn running_kernel() -> Option<KernelVersion> {
+    let name = swathe_sys::rustix::system::uname();
+    let mut parts = name.release().to_bytes().split(|byte| !byte.is_ascii_digit());
+    let mut next = || tables::decimal(parts.next()?).and_then(|n| u32::try_from(n).ok());
+    Some(KernelVersion { major: next()?, minor: next()? })
+}
+
 /// Bytes as a C string.
 pub fn c_string(bytes: &[u8]) -> CString {
     // Everything from argv, the environment and --args is free of NUL.
@@ -209,6 +229,7 @@ pub fn prepare<'p>(
         first_ids,
         ids,
         second_user_ns,
+        pid_max: pid_max(plan)?,
         user_limits: ns.user_limits.iter().map(|limit| user_limit(plan, *limit)).collect(),
         late_cgroup_ns: ns.start_cgroup.is_some() && ns.cgroup != CgroupNamespace::Keep,
         targets: layout::targets(&plan.steps, base == Base::Own),

@@ -350,6 +350,8 @@ fn plain(stage: Stage) -> &'static str {
         Stage::OldRootLeft => "the old root is still mounted",
         Stage::JoinUserAfter => "Setting userns2 failed",
         Stage::UserLimit => "sysctl user.max_user_namespaces = 1",
+        Stage::PidMax => "Can't set kernel.pid_max of the pid namespace",
+        Stage::PidMaxKernel => "--pid-max needs Linux 6.14: pid_max is the whole machine's before",
         Stage::ServeSocket => {
             "the descriptor of --serve is no listening UNIX socket of type SOCK_SEQPACKET"
         }

@@ -53,6 +53,9 @@ pub struct Layers {
     /// Landlock's ABI, 0 for none. Files from 1, renames between directories from 2, truncation
     /// from 3, TCP ports from 4, device ioctls from 5, scopes from 6.
     pub landlock: u32,
+    /// A pid namespace with a bound of its own on process ids (Linux 6.14).
+    #[serde(default)]
+    pub pid_max: bool,
     /// Overlay mounts: copy-on-write.
     pub overlay: Usable,
     /// The cgroup whose limits hold for the whole sandbox; without one there are only limits of
@@ -86,6 +89,7 @@ pub fn capabilities(facts: &Facts) -> Layers {
         seccomp: seccomp(facts),
         notification: notification(facts),
         landlock: facts.kernel.landlock_abi,
+        pid_max: facts.kernel.version() >= (6, 14),
         overlay: overlay(facts, trial, &user_namespaces),
         cgroup: delegation(facts),
         user_namespaces,

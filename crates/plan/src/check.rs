@@ -148,6 +148,11 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             !ns.user_limits.is_empty() && (has_ranges(plan) || life.userns_block_fd.is_some()),
             "--user-limit is not compatible with --uid-range, --gid-range and --userns-block-fd",
         ),
+        (ns.pid_max.is_some() && !ns.pid, "--pid-max requires --unshare-pid"),
+        (
+            ns.pid_max.is_some() && !makes_user_namespace(plan, caller),
+            "--pid-max requires --unshare-user",
+        ),
         (
             ns.disable_user && limits_user_namespaces(plan),
             "--user-limit max_user_namespaces is not compatible with --disable-userns",

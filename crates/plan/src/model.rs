@@ -82,6 +82,8 @@ pub struct Namespaces {
     pub assert_user_disabled: bool,
     /// Limits of what the sandbox's users can have (namespaces(7), `/proc/sys/user`).
     pub user_limits: Vec<UserLimit>,
+    /// Upper bound of process ids in the new pid namespace (`kernel.pid_max`).
+    pub pid_max: Option<u32>,
     /// The cgroup to start in.
     pub start_cgroup: Option<FdNumber>,
 }

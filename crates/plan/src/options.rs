@@ -94,6 +94,7 @@ pub enum Opt {
     Netns,
     EndWithCommand,
     UserLimit,
+    PidMax,
     Cgroup,
     Serve,
     QuietErrors,
@@ -372,6 +373,8 @@ Extensions {
     EndWithCommand "--end-with-command" NONE, Flag, "end all processes of the sandbox when the command ends", "Needs --unshare-pid.";
     UserLimit "--user-limit" &[arg("NAME", Kind::Text), arg("N", Kind::Number)], Each, "limit namespaces, watches and the like inside",
         "NAME is a file of /proc/sys/user: max_cgroup_namespaces, max_fanotify_groups, max_fanotify_marks, max_inotify_instances, max_inotify_watches, max_ipc_namespaces, max_mnt_namespaces, max_net_namespaces, max_pid_namespaces, max_time_namespaces, max_user_namespaces, max_uts_namespaces (see namespaces(7)). N, at most 2147483646, is how many each user inside can have beside the sandbox's own namespaces. The limit is set in an outer user namespace, which the sandbox cannot undo. Needs a new user namespace.";
+    PidMax "--pid-max" NUMBER, Last, "let process ids inside be less than N, which bounds their count",
+        "Sets kernel.pid_max of the new pid namespace: processes and threads of all users inside, root's too, whom --rlimit nproc does not bind. N is from 301 to 4194304; the first 300 ids are used once. Needs Linux 6.14, --unshare-pid and a new user namespace; user 0 of that namespace can raise it where it can write to /proc/sys.";
     Cgroup "--cgroup" FD, Last, "start the sandbox in the cgroup behind FD",
         "A directory of a cgroup v2 file system, which the caller may move processes to. No process of the sandbox ever is elsewhere, and a new cgroup namespace starts there. Needs Linux 5.7 (CLONE_INTO_CGROUP); refused where it is not possible.";
     Serve "--serve" FD, Last, "run more commands in the sandbox, asked for over the socket FD",

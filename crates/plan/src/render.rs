@@ -121,6 +121,7 @@ fn namespaces(plan: &Plan, w: &mut Words) {
         let name = tables::USER_LIMITS.get(limit.kind as usize).copied().unwrap_or_default();
         w.option(Opt::UserLimit, [name.as_bytes(), limit.count.to_string().as_bytes()]);
     }
+    w.number(Opt::PidMax, ns.pid_max);
     w.number(Opt::Cgroup, ns.start_cgroup);
     w.number(Opt::Uid, plan.uid);
     w.number(Opt::Gid, plan.gid);

@@ -110,6 +110,9 @@ pub const USER_LIMITS: [&str; 12] = [
 /// sandbox itself is counted too.
 pub const MAX_USER_LIMIT: u32 = i32::MAX as u32 - 1;
 
+/// What `kernel.pid_max` of a namespace can be (proc_sys_kernel(5)): the kernel keeps 300 ids back.
+pub const PID_MAX: core::ops::RangeInclusive<u32> = 301..=4_194_304;
+
 /// The position of a name in [`USER_LIMITS`].
 pub fn user_limit(name: &[u8]) -> Option<u32> {
     let at = USER_LIMITS.iter().position(|known| known.as_bytes() == name)?;

@@ -1,8 +1,8 @@
 //! What one option does to the plan.
 
 use super::values::{
-    bytes, capability, env_name, fd_number, id, id_range, kernel_version, limit, octal, positive,
-    user_limit,
+    bytes, capability, env_name, fd_number, id, id_range, kernel_version, limit, octal, pid_max,
+    positive, user_limit,
 };
 use super::{Fault, Parser, Request};
 use crate::model::{
@@ -52,6 +52,7 @@ impl Parser {
             Opt::GidRange => self.plan.gid_ranges.push(id_range(values)?),
             Opt::Hostname => self.plan.hostname = Some(values[0].to_vec()),
             Opt::UserLimit => ns.user_limits.push(user_limit(values[0], values[1])?),
+            Opt::PidMax => ns.pid_max = Some(pid_max(values[0])?),
             Opt::Cgroup => ns.start_cgroup = Some(fd_number(values[0])?),
             _ => return Ok(false),
         }

@@ -31,6 +31,15 @@ pub(super) fn id_range(values: &[&[u8]]) -> Result<IdRange, Fault> {
     Ok(IdRange { inside, outside, count })
 }
 
+pub(super) fn pid_max(word: &[u8]) -> Result<u32, Fault> {
+    let number = tables::decimal(word).and_then(|n| u32::try_from(n).ok());
+    number.filter(|n| tables::PID_MAX.contains(n)).ok_or_else(|| {
+        let (least, most) = (tables::PID_MAX.start(), tables::PID_MAX.end());
+        Fault::value("--pid-max: invalid number ", word)
+            .hint(format!("a bound of process ids is from {least} to {most}"))
+    })
+}
+
 pub(super) fn user_limit(name: &[u8], value: &[u8]) -> Result<UserLimit, Fault> {
     let kind = tables::user_limit(name).ok_or_else(|| {
         Fault::value("--user-limit: unknown name ", name)

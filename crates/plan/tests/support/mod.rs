@@ -257,6 +257,7 @@ fn namespaces(s: &mut Source<'_>) -> Namespaces {
         join_net: s.option(Source::fd),
         disable_user: s.flag(),
         assert_user_disabled: s.flag(),
+        pid_max: s.option(|s| 301 + s.number(1000) as u32),
         user_limits: s.list(2, |s| UserLimit {
             kind: s.below(USER_LIMITS.len()) as u32,
             count: s.number(MAX_USER_LIMIT.into()) as u32,

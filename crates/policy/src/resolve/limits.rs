@@ -42,6 +42,11 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     };
     if let Some(processes) = limits.processes {
         limit("nproc", processes);
+        if build.host.layers.pid_max {
+            // The limit above does not bind root. Ids below 300 are used once only.
+            let most = processes.saturating_add(300).clamp(301, 4_194_304);
+            plan.namespaces.pid_max = u32::try_from(most).ok();
+        }
     }
     // Not the address space: node, Go and Java reserve far more of it than they use.
     if let Some(memory) = limits.memory {

@@ -114,6 +114,8 @@ impl Host {
 pub struct Layers {
     /// Landlock can keep signals and abstract sockets inside (ABI 6, Linux 6.12).
     pub landlock_scopes: bool,
+    /// A pid namespace can bound its process ids (Linux 6.14).
+    pub pid_max: bool,
 }
 
 /// What a person asked for beside the policy.

@@ -87,9 +87,19 @@ fn enforced(_: &Facts) -> Finding {
     }
     match fork(0, false) {
         Ok(Fork::Child) => swathe_sys::process::exit(0),
-        Ok(Fork::Parent(_)) => open("the limit does not hold for this user"),
+        // Root is not bound by it, but by the ids that its pid namespace has.
+        Ok(Fork::Parent(_)) => match process_ids() {
+            Some(most) if most <= PROCESSES => closed(format!("fewer than {most} process ids")),
+            _ => open("the limit does not hold for this user"),
+        },
         Err(e) => closed(words(e)),
     }
+}
+
+/// The bound of process ids in this pid namespace (proc_sys_kernel(5)).
+fn process_ids() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok()?;
+    text.trim().parse().ok()
 }
 
 /// Whether as many instances can be had as the user may have outside.
