@@ -29,11 +29,11 @@ fn terminal(place: &Place) {
     // Keys that make signals reach the program, and it alone.
     let mut screen = Screen::start(
         place,
-        "\"$SWATHE\" run -- sh -c 'trap \"echo interrupted\" INT; echo up; read x; echo got $x'; echo ended $?",
+        "\"$SWATHE\" run -- sh -c 'trap \"echo interrupted; exit 4\" INT; echo up; while :; do sleep 0.1; done'; echo ended $?",
     );
     screen.expect("up");
     screen.send("\u{3}");
-    screen.expect("interrupted");
+    screen.expect("interrupted").expect("ended 4");
     screen.end();
     let mut screen = Screen::start(place, "\"$SWATHE\" run -- cat; echo ended $?");
     screen.send("line\r");
@@ -45,7 +45,8 @@ fn terminal(place: &Place) {
     let text = "\"$SWATHE\" run -- python3 -c 'import fcntl, termios
 for c in b\"echo in\" + b\"jected\\n\":
     fcntl.ioctl(0, termios.TIOCSTI, bytes([c]))'; echo over; read -t 0.3 x; echo \"[$x]\"";
-    let mut screen = Screen::start(place, &text.replace("read -t 0.3 x", "x=$(timeout 0.3 head -n 1)"));
+    let mut screen =
+        Screen::start(place, &text.replace("read -t 0.3 x", "x=$(timeout 0.3 head -n 1)"));
     screen.expect("over").expect("[]");
     let (_, seen) = screen.end();
     assert!(!seen.contains("[echo injected]"), "{seen}");
@@ -72,7 +73,9 @@ fn jobs(place: &Place) {
         screen.send("\u{4}");
         screen.expect("end").expect("host> ");
         // In the background, and to its end.
-        screen.send(&format!("\"$SWATHE\" run {options} -- sh -c 'exit 7' </dev/null & wait $!; echo status $?\r"));
+        screen.send(&format!(
+            "\"$SWATHE\" run {options} -- sh -c 'exit 7' </dev/null & wait $!; echo status $?\r"
+        ));
         screen.expect("status 7");
         screen.send("exit\r");
         let (ended, seen) = screen.end();
@@ -126,7 +129,17 @@ fn explains(place: &Place) {
     let before = place.tree();
     let tree = place.swathe("explain -w -- sh -c").arg("touch ran").exits(0);
     no_secret(&tree);
-    for says in ["write   ", &place.project(""), ".git/hooks", ".envrc", "network", "none but", "environment", "HOME", "program"] {
+    for says in [
+        "write   ",
+        &place.project(""),
+        ".git/hooks",
+        ".envrc",
+        "network",
+        "none but",
+        "environment",
+        "HOME",
+        "program",
+    ] {
         assert!(tree.text().contains(says), "{says}: {tree}");
     }
     assert!(!tree.text().contains('\u{1b}') && tree.text().lines().count() > 20, "{tree}");
@@ -135,7 +148,10 @@ fn explains(place: &Place) {
     let value: serde_json::Value = serde_json::from_slice(&json.out).expect("JSON");
     assert_eq!(value["network"], "none");
     let files = value["files"].as_array().expect("files");
-    assert!(files.iter().any(|f| f["path"] == place.project("") && f["access"] == "read"), "{json}");
+    assert!(
+        files.iter().any(|f| f["path"] == place.project("") && f["access"] == "read"),
+        "{json}"
+    );
     assert_eq!(place.tree(), before);
     // It refuses what a run refuses.
     for words in ["nosuchprogram", "-w --allow nonsense -- true"] {
@@ -154,7 +170,8 @@ fn explained_command(place: &Place) {
         ls -a / /etc ~ /tmp; cut -d ' ' -f 5-6 /proc/self/mountinfo | sort; grep -E 'Cap|NoNew|Seccomp' /proc/self/status; ls /proc/1/fd 2>&1";
     for options in ["", "-w"] {
         let direct = place.inside(options, text).go();
-        let save = place.swathe(&format!("explain --format bwrap {options} -- sh -c")).arg(text).exits(0);
+        let save =
+            place.swathe(&format!("explain --format bwrap {options} -- sh -c")).arg(text).exits(0);
         place.dir.file("command", &save.out);
         place.host("mkdir -p ../path; ln -sf \"$SWATHE_BWRAP\" ../path/bwrap");
         let ran = place.outside("PATH=$PWD/../path:$PATH exec bash ../command").go();

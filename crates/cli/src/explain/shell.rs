@@ -19,7 +19,9 @@ pub fn print(out: &mut Printer, sandbox: &Sandbox) {
     let unknown = extensions(&lines);
     out.line("# for bash, zsh or ksh");
     if !unknown.is_empty() {
-        out.line("# bubblewrap's own bwrap does not know these options; without them it enforces less:");
+        out.line(
+            "# bubblewrap's own bwrap does not know these options; without them it enforces less:",
+        );
         for name in unknown {
             out.line(&format!("#   {name}"));
         }
