@@ -9,9 +9,9 @@ _bwrap() {
     while ((at < COMP_CWORD)); do
         kinds=()
         case ${COMP_WORDS[at]} in
-        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --cgroup | --assume-kernel)
+        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --cgroup | --serve | --assume-kernel)
             kinds=(nothing) ;;
-        --chdir | --remount-ro | --overlay-src | --tmp-overlay | --ro-overlay | --proc | --dev | --tmpfs | --mqueue | --dir | --lock-file | --mask)
+        --chdir | --remount-ro | --overlay-src | --tmp-overlay | --ro-overlay | --proc | --dev | --tmpfs | --mqueue | --dir | --lock-file | --mask | --mask-dir | --pin)
             kinds=(path) ;;
         --setenv)
             kinds=(variable nothing) ;;
@@ -19,7 +19,7 @@ _bwrap() {
             kinds=(variable) ;;
         --bind | --bind-try | --dev-bind | --dev-bind-try | --ro-bind | --ro-bind-try | --symlink)
             kinds=(path path) ;;
-        --bind-fd | --ro-bind-fd | --file | --bind-data | --ro-bind-data | --chmod)
+        --bind-fd | --ro-bind-fd | --file | --bind-data | --ro-bind-data | --chmod | --mask-text)
             kinds=(nothing path) ;;
         --overlay)
             kinds=(path path path) ;;
@@ -144,6 +144,9 @@ _bwrap_options="
         --as-pid-1
         --json-errors
         --mask
+        --mask-dir
+        --mask-text
+        --pin
         --forward-signals
         --pty
         --rlimit
@@ -160,6 +163,7 @@ _bwrap_options="
         --end-with-command
         --user-limit
         --cgroup
+        --serve
         --assume-kernel
 "
 

@@ -10,9 +10,9 @@ function __bwrap_at
     while test $at -le $count
         set -l kinds
         switch $words[$at]
-            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --assume-kernel
+            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --cgroup --serve --assume-kernel
                 set kinds nothing
-            case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask
+            case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask --mask-dir --pin
                 set kinds path
             case --setenv
                 set kinds variable nothing
@@ -20,7 +20,7 @@ function __bwrap_at
                 set kinds variable
             case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try --symlink
                 set kinds path path
-            case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --chmod
+            case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --chmod --mask-text
                 set kinds nothing path
             case --overlay
                 set kinds path path path
@@ -134,6 +134,9 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --die-with-parent -d 'en
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --as-pid-1 -d 'let the command be pid 1 itself (needs --unshare-pid)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --json-errors -d 'write each error as a JSON object to FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --mask -d 'hide a file or directory, and keep it from being created'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --mask-dir -d 'as --mask, but what is missing is an empty directory'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --mask-text -d 'as --mask, but what is missing is a file of one line'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --pin -d 'keep a name from being removed, renamed or replaced'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --forward-signals -d 'pass signals sent to bwrap on to the command'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --pty -d 'give the command a terminal of its own'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --rlimit -d 'limit a resource, as setrlimit(2)'
@@ -150,6 +153,7 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --netns -d 'join the net
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --end-with-command -d 'end all processes of the sandbox when the command ends'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit namespaces, watches and the like inside'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --serve -d 'run more commands in the sandbox, asked for over the socket FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --assume-kernel -d 'do as on an older kernel, for tests'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a '(__fish_complete_command)'
 complete -c bwrap -n 'test (__bwrap_at) = nothing' -f
