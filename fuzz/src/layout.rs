@@ -74,7 +74,8 @@ pub fn operation(s: &mut Source<'_>) -> FileOp {
             FileOp::Overlay { layers, upper, dest }
         }
         17 => {
-            let stand_in = s.pick(&[StandIn::Unreadable, StandIn::Directory]);
+            let directory = s.pick(&[true, false]);
+            let stand_in = if directory { StandIn::Directory } else { StandIn::Unreadable };
             FileOp::Mask { dest, stand_in }
         }
         18 => match s.below(3) {

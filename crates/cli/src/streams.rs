@@ -3,7 +3,7 @@
 use crate::out::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::fs::File;
 use std::io::{ErrorKind, PipeWriter};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -85,6 +85,17 @@ impl Relay {
     }
 }
 
+/// Stops when the engine has stopped, as it does with its program: a shell waits for this process.
+/// Who continues the job continues the engine, which is of the same process group.
+fn stop_with(child: &Child) {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    if matches!(waitid(WaitId::Pid(pid), options), Ok(Some(status)) if status.stopped()) {
+        // It cannot fail: nobody may not stop himself.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+    }
+}
+
 /// Signals that are held for the program.
 #[derive(Debug)]
 pub struct Signals(Option<OwnedFd>);
@@ -93,7 +104,8 @@ impl Signals {
     /// From here on they no longer end this process, nor reach threads that are made later. The
     /// engine, which inherits that they are blocked, unblocks them for the program.
     pub fn hold() -> Self {
-        let set = SignalSet::new(&PASSED.map(Signal::as_raw));
+        let held = [&PASSED.map(Signal::as_raw)[..], &[Signal::CHILD.as_raw()]].concat();
+        let set = SignalSet::new(&held);
         // Without a descriptor they keep their effect, which ends the sandbox, too.
         let descriptor = set.descriptor().ok();
         Self(descriptor.filter(|_| set.block().is_ok()))
@@ -116,6 +128,9 @@ impl Signals {
                 Err(_) => return true,
             }
             let ended = !fds[1].revents().is_empty();
+            if !ended {
+                stop_with(child);
+            }
             while let Some(received) = signal::receive(signals) {
                 // The kernel sends the terminal's to the whole group, in which the engine is.
                 let sent = PASSED.into_iter().find(|s| s.as_raw() == received.signal);

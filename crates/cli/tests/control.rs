@@ -29,11 +29,11 @@ fn terminal(place: &Place) {
     // Keys that make signals reach the program, and it alone.
     let mut screen = Screen::start(
         place,
-        "\"$SWATHE\" run -- sh -c 'trap \"echo interrupted\" INT; echo up; read x; echo got $x'; echo ended $?",
+        "\"$SWATHE\" run -- sh -c 'trap \"echo interrupted; exit 4\" INT; echo up; while :; do sleep 0.1; done'; echo ended $?",
     );
     screen.expect("up");
     screen.send("\u{3}");
-    screen.expect("interrupted");
+    screen.expect("interrupted").expect("ended 4");
     screen.end();
     let mut screen = Screen::start(place, "\"$SWATHE\" run -- cat; echo ended $?");
     screen.send("line\r");

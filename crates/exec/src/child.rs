@@ -344,3 +344,22 @@ pub fn open_proc() -> Result<OwnedFd> {
     }
     Ok(fd)
 }
+
+/// Makes the command a job of pid 1's session, in the foreground of its terminal. A process group
+/// without a parent of its own session would not be stopped by the terminal's key.
+pub fn own_job() -> core::result::Result<(), Errno> {
+    const SIGTTOU: i32 = 22;
+    let own = rustix::process::getpid();
+    rustix::process::setpgid(None, None)?;
+    // Whoever is not yet in the foreground is stopped when it asks to be.
+    let before = swathe_sys::signal::SignalSet::new(&[SIGTTOU]).block()?;
+    for number in 0..3 {
+        if let Ok(fd) = borrow_fd(number)
+            && rustix::termios::tcgetpgrp(fd).is_ok()
+        {
+            rustix::termios::tcsetpgrp(fd, own)?;
+            break;
+        }
+    }
+    before.set_mask()
+}

@@ -103,6 +103,10 @@ fn before_command(prepared: &Prepared<'_>, channel: &Channel) -> Result<()> {
         // The kernel adds the sender's pid: so the launcher knows whom to pass signals to.
         channel.send(Message::Ready);
     }
+    let life = &prepared.plan.lifecycle;
+    if life.pty || life.forward_signals && life.new_session {
+        child::own_job().at(Stage::Terminal)?;
+    }
     if !prepared.plan.namespaces.pid {
         swathe_sys::signal::restore_sigpipe(prepared.sigpipe_ignored).at(Stage::Fork)?;
     }

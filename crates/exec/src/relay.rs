@@ -223,7 +223,11 @@ impl Loop<'_> {
         }
         match &self.command {
             Some(command) if self.is_ready => {
-                let _ = signal::send_pidfd(command, signal);
+                // As the terminal does: what the command has started stops and goes on with it.
+                let all = from_terminal || signal == SIGCONT;
+                if !all || signal::send_pidfd_group(command, signal).is_err() {
+                    let _ = signal::send_pidfd(command, signal);
+                }
             }
             // Nothing runs yet that could handle it.
             _ => {

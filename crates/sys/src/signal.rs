@@ -119,17 +119,23 @@ pub fn receive(fd: impl AsFd) -> Option<Received> {
 /// # Errors
 /// ESRCH: it is gone. EPERM. ENOSYS before Linux 5.1.
 pub fn send_pidfd(pidfd: impl AsFd, signal: i32) -> Result<()> {
+    send(pidfd.as_fd().as_raw_fd(), signal, 0)
+}
+
+/// Sends `signal` to the process group that the process behind the pidfd leads.
+///
+/// # Errors
+/// As [`send_pidfd`]. EINVAL before Linux 6.9.
+pub fn send_pidfd_group(pidfd: impl AsFd, signal: i32) -> Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 4;
+    send(pidfd.as_fd().as_raw_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+fn send(pidfd: libc::c_int, signal: i32, flags: libc::c_uint) -> Result<()> {
+    let info = core::ptr::null::<u8>();
     // SAFETY: a null siginfo asks for the one that kill(2) would send.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_fd().as_raw_fd(),
-            signal,
-            core::ptr::null::<u8>(),
-            0,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, info, flags) })
+        .map(drop)
 }
 
 /// kill(2).

@@ -222,8 +222,11 @@ pub fn file_op(s: &mut Source<'_>) -> FileOp {
         12 => FileOp::Chmod { mode: s.number(0o7777) as u32, path: s.dest() },
         13 => FileOp::Pin { dest: s.dest() },
         _ => {
-            let stand_in =
-                s.pick(&[StandIn::Unreadable, StandIn::Directory, StandIn::Text(b".".to_vec())]);
+            let stand_in = match s.below(3) {
+                0 => StandIn::Unreadable,
+                1 => StandIn::Directory,
+                _ => StandIn::Text(b".".to_vec()),
+            };
             FileOp::Mask { dest: s.dest(), stand_in }
         }
     }

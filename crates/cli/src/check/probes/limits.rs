@@ -89,7 +89,7 @@ fn enforced(_: &Facts) -> Finding {
         Ok(Fork::Child) => swathe_sys::process::exit(0),
         // Root is not bound by it, but by the ids that its pid namespace has.
         Ok(Fork::Parent(_)) => match process_ids() {
-            Some(most) if most <= PROCESSES => closed(format!("fewer than {most} process ids")),
+            Some(most) if most <= 2 * PROCESSES => closed(format!("fewer than {most} process ids")),
             _ => open("the limit does not hold for this user"),
         },
         Err(e) => closed(words(e)),
