@@ -42,7 +42,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -s p -l profile -d 'U
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here (such as landlock)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l session -d 'Run it in this session instead of a sandbox of its own' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
@@ -51,7 +51,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -s p -l profile -d 
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here (such as landlock)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s h -l help -d 'Print help'
@@ -59,7 +59,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -s p -l profile -
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here (such as landlock)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l format -d 'How it is shown' -r -f -a "tree\t'For people'
 bwrap\t'The words of a bwrap command'
 json\t'For programs'"
@@ -71,7 +71,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -s p -l profile -d 
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here (such as landlock)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l json -d 'Print JSON'
@@ -90,7 +90,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here (such as landlock)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'

@@ -4,6 +4,7 @@
 
 mod app;
 mod check;
+mod degraded;
 mod doctor;
 mod explain;
 mod host;
@@ -65,7 +66,8 @@ pub fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let result = check::hidden().unwrap_or_else(|| run_command(Arguments::parse().command));
+    let hidden = check::hidden().or_else(degraded::hidden);
+    let result = hidden.unwrap_or_else(|| run_command(Arguments::parse().command));
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

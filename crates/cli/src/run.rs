@@ -1,5 +1,6 @@
 //! `swathe run` and `swathe shell`.
 
+use crate::degraded;
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
@@ -56,6 +57,9 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
+    }
+    if degraded::needed(&wanted.layers, &options.allow_degraded)? {
+        return degraded::run(&wanted, &wanted.layers);
     }
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;

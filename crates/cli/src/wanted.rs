@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
-use swathe_host::layers::Delegation;
+use swathe_host::layers::{Delegation, Layers};
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
@@ -32,7 +32,7 @@ pub struct Options {
     /// Let a protected path be written to, by its name (such as git-hooks), or all
     #[arg(long, value_name = "NAME")]
     pub unprotect: Vec<String>,
-    /// Run although this layer cannot be enforced here (such as landlock)
+    /// Run although this layer cannot be enforced here: landlock, namespaces
     #[arg(long, value_name = "LAYER")]
     pub allow_degraded: Vec<String>,
     /// Use the caller's terminal as plain standard streams, without one of its own
@@ -77,6 +77,8 @@ pub struct Wanted {
     pub sandbox: Sandbox,
     /// A cgroup that can be divided, and the machine's memory.
     pub group: Option<(Delegation, u64)>,
+    /// What can be enforced here.
+    pub layers: Layers,
     /// The app whose intents are in force.
     pub app: Option<App>,
 }
@@ -161,8 +163,8 @@ pub fn resolve(
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
-    let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app })
+    let group = layers.cgroup.clone().map(|delegation| (delegation, host.memory));
+    Ok(Wanted { sandbox, group, layers, app })
 }
 
 /// What an app declares and its user granted.
