@@ -7,6 +7,7 @@ use crate::wanted::{self, Ask, Options};
 use crate::{processes, run, terminal};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::Stdio;
 use swathe::Event;
@@ -193,6 +194,8 @@ fn run_in(id: &str, state: Option<&State>, command: &[OsString]) -> Result<u8, F
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         terminal::run_on_terminal(&session, request)
     } else {
-        terminal::run_plain(&session, &request)
+        let input = crate::streams::input()?;
+        let stdin = input.as_ref().map_or(request.stdin, |pipe| pipe.as_fd());
+        terminal::run_plain(&session, &Request { stdin, ..request })
     }
 }

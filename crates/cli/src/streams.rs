@@ -6,7 +6,7 @@
 use crate::out::{Failure, note};
 use rustix::fs::{FileType, fstat};
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use swathe::Command;
 
@@ -15,6 +15,17 @@ const CHUNK: usize = 64 << 10;
 
 /// Gives a command its streams: standard input from a file through a pipe, the others as they are.
 pub fn give(command: Command) -> Result<Command, Failure> {
+    Ok(match input()? {
+        Some(pipe) => command.stdin(pipe),
+        None => command,
+    })
+}
+
+/// What a program gets in place of standard input; `None` where that itself does no harm.
+///
+/// # Errors
+/// A standard stream is a directory.
+pub fn input() -> Result<Option<PipeReader>, Failure> {
     for (number, fd) in [
         ("standard input", rustix::stdio::stdin()),
         ("standard output", rustix::stdio::stdout()),
@@ -26,8 +37,8 @@ pub fn give(command: Command) -> Result<Command, Failure> {
         }
     }
     match kind(rustix::stdio::stdin()) {
-        Some(FileType::RegularFile | FileType::BlockDevice) => Ok(command.stdin(relay()?)),
-        _ => Ok(command),
+        Some(FileType::RegularFile | FileType::BlockDevice) => relay().map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -37,7 +48,7 @@ fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
 }
 
 /// A pipe that yields what standard input does.
-fn relay() -> Result<std::io::PipeReader, Failure> {
+fn relay() -> Result<PipeReader, Failure> {
     let failed = |e: std::io::Error| Failure::new(format!("cannot relay standard input: {e}"));
     let input = rustix::stdio::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let (reader, mut writer) = std::io::pipe().map_err(failed)?;

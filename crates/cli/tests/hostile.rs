@@ -1,0 +1,92 @@
+//! What the author of a project, or a run before, may have left for the next run.
+
+mod common;
+
+use common::{LOOK, Place, installed, no_secret};
+
+both!(
+    venv_names_no_secret,
+    program_names_no_secret,
+    disguised_repository,
+    stale_record,
+    streams_of_sessions
+);
+
+/// A venv's configuration names the directory of its Python: any directory that is none is not shown.
+fn venv_names_no_secret(place: &Place) {
+    let home = place.home("");
+    for of in [".config/gh", ".ssh", ".aws"] {
+        place.host(&format!(
+            "mkdir -p v/bin && echo 'home = {home}/{of}/bin' >v/pyvenv.cfg && \
+             printf '#!/bin/sh\\n%s\\necho end' '{look}' >v/bin/tool && chmod +x v/bin/tool",
+            look = LOOK.replace('\'', "'\\''"),
+        ));
+        let ran = place.swathe("run v/bin/tool").go();
+        assert!(ran.text().contains("end"), "{ran}");
+        no_secret(&ran);
+    }
+}
+
+/// A script's interpreter, and the libraries of a program in the directories that it names, are shown
+/// where they are programs and libraries, and not when they are the user's keys.
+fn program_names_no_secret(place: &Place) {
+    let home = place.home("");
+    place.host(&format!("printf '#!{home}/.ssh/id_ed25519\\n' >script && chmod +x script"));
+    let mut programs = vec!["./script"];
+    if installed("gcc") {
+        place.host(&format!(
+            "echo 'void _start(void) {{}}' >p.c && \
+             gcc -shared -nostdlib -o id_ed25519 -x c /dev/null -Wl,-soname,id_ed25519 && \
+             gcc -nostdlib -fPIE -pie -o program p.c -Wl,--no-as-needed,id_ed25519 \
+             -Wl,-rpath,{home}/.ssh -Wl,--no-dynamic-linker && \
+             gcc -nostdlib -fPIE -pie -o loaded p.c -Wl,--dynamic-linker={home}/.ssh/id_ed25519",
+        ));
+        programs.extend(["./program", "./loaded"]);
+    }
+    for program in programs {
+        let shown = place.swathe("explain --json --").arg(program).prints();
+        let text = shown.replace("--dynamic-linker", "");
+        assert!(!text.contains("/.ssh"), "{program}: {text}");
+    }
+}
+
+/// A run cannot hide a repository from the next one by giving it the mode of a placeholder.
+fn disguised_repository(place: &Place) {
+    place.host("git init -q . && git init -q below");
+    place.inside("-w", "chmod 1555 below/.git").exits(0);
+    place.inside("-w", "chmod 755 below/.git; echo x >below/.git/hooks/pre-commit").go();
+    assert_eq!(place.host("ls below/.git/hooks | grep -v sample || :"), "");
+}
+
+/// The record of a session that was killed is longer than that of the next one of its name: that one
+/// is listed and can be stopped.
+fn stale_record(place: &Place) {
+    let long = "long/".repeat(40);
+    // What is left of a killed one is the record.
+    place.host(&format!(
+        "mkdir -p {long} && cd {long} && \"$SWATHE\" session start -w stale && \
+         cp \"$XDG_RUNTIME_DIR/swathe/stale.json\" \"$XDG_RUNTIME_DIR/left\" && \
+         \"$SWATHE\" session stop stale && mv \"$XDG_RUNTIME_DIR/left\" \"$XDG_RUNTIME_DIR/swathe/stale.json\"",
+    ));
+    let listed = place
+        .host("\"$SWATHE\" session start stale; \"$SWATHE\" ps; \"$SWATHE\" session stop stale");
+    assert!(listed.contains("stale"), "{listed}");
+}
+
+/// A command that enters a sandbox gets no directory of the caller's, and cannot write to a file
+/// that it was given to read.
+fn streams_of_sessions(place: &Place) {
+    place.host("echo kept >\"$HOME/input\"");
+    let text = format!(
+        "\"$SWATHE\" session start streams
+         for how in 'run --session' enter; do
+             \"$SWATHE\" $how streams -- sh -c 'cat; : >/proc/self/fd/0' <\"$HOME/input\"
+             \"$SWATHE\" $how streams -- sh -c '{look} cat /proc/self/fd/0/.ssh/*' <\"$HOME\" && echo let in
+         done
+         \"$SWATHE\" session stop streams; echo; cat \"$HOME/input\"",
+        look = LOOK.replace('\'', "\"")
+    );
+    let ran = place.outside(&text).go();
+    no_secret(&ran);
+    assert_eq!(ran.text(), "kept\nkept\n\nkept", "{ran}");
+}
