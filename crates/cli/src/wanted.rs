@@ -130,7 +130,8 @@ pub fn resolve(
     let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
     let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
-        host.state = Some(Apps::new(&env).state(id)?);
+        let path = Apps::new(&env).state(id)?;
+        host.state = Some(path.canonicalize().unwrap_or(path));
     }
     // An app's words come after its own; a profile's are only there for want of others.
     let mut words = command.to_vec();

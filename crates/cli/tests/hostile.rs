@@ -90,3 +90,18 @@ fn streams_of_sessions(place: &Place) {
     no_secret(&ran);
     assert_eq!(ran.text(), "kept\nkept\n\nkept", "{ran}");
 }
+
+/// While runs start in a directory, somebody exchanges it for a link to the user's keys, over and
+/// over: what is shown is the directory, or nothing runs.
+fn swapped_directory(place: &Place) {
+    place.host("mkdir tree && echo mine >tree/file");
+    let text =
+        "(while :; do mv tree away; ln -s \"$HOME/.ssh\" tree; rm tree; mv away tree; done) &
+        swapper=$!
+        for n in $(seq 40); do
+            (cd -P tree 2>/dev/null && case $(pwd -P) in *.ssh) ;; *)
+                \"$SWATHE\" run sh -c 'cat * 2>/dev/null' ;; esac)
+        done
+        kill $swapper; wait";
+    no_secret(&place.outside(text).go());
+}
