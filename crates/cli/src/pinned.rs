@@ -35,7 +35,7 @@ pub struct Pinned {
 pub fn pin(sandbox: &Sandbox) -> Result<Pinned, Failure> {
     let mut plan = sandbox.plan.clone();
     let mut fds: Vec<(FdNumber, OwnedFd)> = Vec::new();
-    for step in &mut plan.steps {
+    for (index, step) in plan.steps.iter_mut().enumerate() {
         let FileOp::Bind { source, access: Access::ReadOnly | Access::ReadWrite, .. } =
             &mut step.op
         else {
@@ -54,9 +54,17 @@ pub fn pin(sandbox: &Sandbox) -> Result<Pinned, Failure> {
                 *source = BindSource::Fd(number);
             }
             Err(Errno::LOOP) => return Err(changed(path)),
-            // The engine says of what is missing who asked for it; before Linux 5.6 there is no such
-            // call.
-            Err(_) => {}
+            // Before Linux 5.6, or where a filter around us knows no such call.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            Err(e) => {
+                let path = shown(&path.to_string_lossy());
+                let failure = Failure::new(format!("cannot show {path}: {e}"));
+                let asked = sandbox.sources.get(index).map(crate::explain::source_text);
+                return Err(match asked {
+                    Some(asked) => failure.hint(format!("asked for by {asked}")),
+                    None => failure,
+                });
+            }
         }
     }
     Ok(Pinned { plan, fds })

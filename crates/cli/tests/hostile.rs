@@ -9,7 +9,10 @@ both!(
     program_names_no_secret,
     disguised_repository,
     stale_record,
-    streams_of_sessions
+    streams_of_sessions,
+    swapped_directory,
+    run_directory,
+    few_descriptors,
 );
 
 /// A venv's configuration names the directory of its Python: any directory that is none is not shown.
@@ -104,4 +107,30 @@ fn swapped_directory(place: &Place) {
         done
         kill $swapper; wait";
     no_secret(&place.outside(text).go());
+}
+
+/// The records and sockets of running sandboxes are no project's files: who could write them could
+/// have another process killed, and enter other sandboxes.
+fn run_directory(place: &Place) {
+    for text in [
+        "cd \"$XDG_RUNTIME_DIR/swathe\" && \"$SWATHE\" run -w ls",
+        "cd \"$XDG_RUNTIME_DIR/swathe\" && \"$SWATHE\" run ls",
+        "\"$SWATHE\" run -a files.dir=\"$XDG_RUNTIME_DIR/swathe:rw\" ls \"$XDG_RUNTIME_DIR/swathe\"",
+    ] {
+        let text = format!(
+            "\"$SWATHE\" session start other; ({text}); cd; \"$SWATHE\" session stop other"
+        );
+        let ran = place.outside(&text).exits(0);
+        assert!(!ran.text().contains("other"), "{ran}");
+        assert!(ran.errors().contains("records of running sandboxes"), "{ran}");
+    }
+}
+
+/// Where a process may have few descriptors, it is said which limit is too low.
+fn few_descriptors(place: &Place) {
+    for limit in [64, 256] {
+        let ran = place.outside(&format!("ulimit -n {limit}; \"$SWATHE\" run true")).go();
+        assert_eq!(ran.ended.shell(), 1, "{ran}");
+        assert!(ran.errors().contains("ulimit -n"), "{ran}");
+    }
 }
