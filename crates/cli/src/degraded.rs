@@ -201,8 +201,8 @@ struct Description {
 
 fn description() -> Result<Description, Failure> {
     let bad = || Failure::new("a description of a run that cannot be read");
-    let fd = swathe_sys::process::adopt_fd(DESCRIPTION)
-        .map_err(|e| failed("read what to run", &e))?;
+    let fd =
+        swathe_sys::process::adopt_fd(DESCRIPTION).map_err(|e| failed("read what to run", &e))?;
     let mut text = Vec::new();
     let read = std::fs::File::from(fd).take(MAX_TEXT).read_to_end(&mut text);
     read.map_err(|e| failed("read what to run", &e))?;

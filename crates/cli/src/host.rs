@@ -26,6 +26,7 @@ impl Files for HostFiles {
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         if matches!(kind, FileType::Directory | FileType::RegularFile)
             && StandIn::is(kind == FileType::Directory, stat.st_mode & 0o7777, size)
+            && is_empty(path, kind, size)
         {
             return None;
         }
@@ -76,6 +77,19 @@ impl Files for HostFiles {
     }
 }
 
+/// Whether what looks like a placeholder holds no more than ours do: anyone can give the same mode to
+/// a repository, which would then not be seen as one.
+fn is_empty(path: &Path, kind: FileType, size: u64) -> bool {
+    /// The longest text of a placeholder that a policy asks for: `{}` and a line break.
+    const LONGEST: u64 = 3;
+    match kind {
+        FileType::Directory => {
+            std::fs::read_dir(path).is_ok_and(|mut names| names.next().is_none())
+        }
+        _ => size <= LONGEST,
+    }
+}
+
 /// What this machine can enforce, as far as that can be known without trying.
 pub fn layers() -> swathe_host::layers::Layers {
     capabilities(&Facts::probe_quick(None))
@@ -109,18 +123,35 @@ pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
 
 /// Name and home directory of a user in the account database.
 fn account(uid: u32) -> Option<(String, PathBuf)> {
+    let found = accounts().into_iter().find(|(number, ..)| *number == uid);
+    found.map(|(_, name, home)| (name, home))
+}
+
+/// The home directories of this user and of people, without links: `$HOME` may be another, and who
+/// runs this as root may be in somebody else's.
+pub fn homes() -> Vec<PathBuf> {
+    /// The first number of people's accounts, and that of nobody.
+    const PEOPLE: std::ops::Range<u32> = 1000..65534;
+    let own = rustix::process::getuid().as_raw();
+    let homes = accounts().into_iter().filter(|(uid, ..)| *uid == own || PEOPLE.contains(uid));
+    homes.filter_map(|(.., home)| home.canonicalize().ok()).collect()
+}
+
+/// Number, name and home directory of each account.
+fn accounts() -> Vec<(u32, String, PathBuf)> {
     let mut text = Vec::new();
-    let file = std::fs::File::open("/etc/passwd").ok()?;
-    file.take(MAX_ACCOUNTS).read_to_end(&mut text).ok()?;
-    text.split(|byte| *byte == b'\n').find_map(|line| {
+    let read = std::fs::File::open("/etc/passwd")
+        .and_then(|file| file.take(MAX_ACCOUNTS).read_to_end(&mut text));
+    if read.is_err() {
+        return Vec::new();
+    }
+    let account = |line: &[u8]| {
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-        let number = std::str::from_utf8(fields.get(2)?).ok()?;
-        if number.parse() != Ok(uid) {
-            return None;
-        }
+        let number = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
         let home = PathBuf::from(OsStr::from_bytes(fields.get(5)?));
-        Some((String::from_utf8_lossy(fields.first()?).into_owned(), home))
-    })
+        Some((number, String::from_utf8_lossy(fields.first()?).into_owned(), home))
+    };
+    text.split(|byte| *byte == b'\n').filter_map(account).collect()
 }
 
 /// The home directory, without links. One that is a directory of the system, as services have it,

@@ -10,6 +10,7 @@ mod explain;
 mod host;
 mod limits;
 mod out;
+mod pinned;
 mod processes;
 mod profile;
 mod prompt;

@@ -105,7 +105,11 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
 
 /// A command with the descriptors that its plan names.
 pub fn with_data(sandbox: &Sandbox) -> Result<Command, Failure> {
-    let mut command = Command::from_plan(sandbox.plan.clone());
+    let pinned = crate::pinned::pin(sandbox)?;
+    let mut command = Command::from_plan(pinned.plan);
+    for (number, fd) in pinned.fds {
+        command = command.fd(number, fd);
+    }
     for data in &sandbox.data {
         command = command.data_at(data.fd, &data.bytes).map_err(|e| Failure::new(e.to_string()))?;
     }
@@ -141,10 +145,6 @@ pub fn set_up_failure(sandbox: &Sandbox, error: &SetupError) -> Failure {
 /// Which of the plan's steps the engine speaks of: by the words, since it counts them.
 fn source_of(sandbox: &Sandbox, _argument: u32, error: &SetupError) -> Option<String> {
     let words: Vec<Vec<u8>> = error.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    let at = sandbox
-        .plan
-        .steps
-        .iter()
-        .position(|step| swathe::plan::render::operation(&step.op) == words)?;
+    let at = sandbox.plan.steps.iter().position(|step| crate::pinned::is_step(&step.op, &words))?;
     Some(crate::explain::source_text(sandbox.sources.get(at)?))
 }

@@ -5,6 +5,7 @@
 
 use crate::out::Failure;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,10 +13,15 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use swathe_policy::resolve::Sandbox;
 
 /// The largest record that is read.
 const MAX_RECORD: u64 = 1 << 20;
+
+/// How often, and how far apart, a record is tried to be locked.
+const CLAIMS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What is known of a running sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +83,33 @@ pub fn directory() -> Result<PathBuf, Failure> {
     }
 }
 
+/// Makes and locks the file of a record, and empties what one that died with its lock has left.
+/// `None` when somebody else has it.
+fn claim(path: &Path) -> Result<Option<File>, Errno> {
+    // Who lists the records locks each for a moment.
+    for _ in 0..CLAIMS {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // It may have been removed before it was locked: then the name is somebody else's.
+            Ok(()) if is_at(&file, path) => {
+                rustix::fs::ftruncate(&file, 0)?;
+                return Ok(Some(file.into()));
+            }
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(PAUSE),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a file still has this name.
+fn is_at(file: &OwnedFd, path: &Path) -> bool {
+    let (here, there) = (rustix::fs::fstat(file), rustix::fs::lstat(path));
+    matches!((here, there), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+}
+
 fn is_own(path: &Path) -> bool {
     let uid = rustix::process::getuid().as_raw();
     std::fs::symlink_metadata(path)
@@ -105,16 +138,14 @@ impl Record {
 
     fn open(id: String, session: Option<String>, command: &[OsString]) -> Result<Self, Failure> {
         let path = directory()?.join(format!("{id}.json"));
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let cannot = |e| Failure::new(format!("cannot write {}: {e}", path.display()));
-        let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(cannot)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) if session.is_some() => {
-                return Err(Failure::new(format!("a session {id} is running already"))
-                    .hint(format!("swathe session stop {id} ends it")));
-            }
-            other => other.map_err(cannot)?,
-        }
+        let Some(file) = claim(&path).map_err(cannot)? else {
+            return Err(match session {
+                Some(_) => Failure::new(format!("a session {id} is running already"))
+                    .hint(format!("swathe session stop {id} ends it")),
+                None => cannot(Errno::WOULDBLOCK),
+            });
+        };
         let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         // Left by one that died with its lock.
         drop(std::fs::remove_file(path.with_extension("sock")));
@@ -171,10 +202,11 @@ impl Drop for Record {
     }
 }
 
-/// Removes a record and its socket. They may be gone already, with the runtime directory.
+/// Removes a record and its socket. They may be gone already, with the runtime directory. The caller
+/// has the record's lock: as long as the record is there, the names are nobody else's.
 fn remove(path: &Path) {
-    drop(std::fs::remove_file(path));
     drop(std::fs::remove_file(path.with_extension("sock")));
+    drop(std::fs::remove_file(path));
 }
 
 /// The record of a sandbox by its id; `None` when it says nothing.
@@ -206,7 +238,10 @@ pub fn running() -> Result<Vec<State>, Failure> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let Ok(fd) = rustix::fs::open(&path, flags, Mode::empty()) else { continue };
         if flock(&fd, FlockOperation::NonBlockingLockShared).is_ok() {
-            remove(&path);
+            // Not while somebody else does the same, or makes a new one of it.
+            if flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&fd, &path) {
+                remove(&path);
+            }
             continue;
         }
         let mut text = Vec::new();

@@ -4,9 +4,10 @@
 use crate::out::{Failure, shown};
 use crate::rundir::{self, Record, State};
 use crate::wanted::{self, Ask, Options};
-use crate::{processes, run, terminal};
+use crate::{processes, run, streams, terminal};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::Stdio;
 use swathe::Event;
@@ -193,6 +194,13 @@ fn run_in(id: &str, state: Option<&State>, command: &[OsString]) -> Result<u8, F
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         terminal::run_on_terminal(&session, request)
     } else {
-        terminal::run_plain(&session, &request)
+        streams::check()?;
+        let input = streams::input()?;
+        let (pipe, relay) = input.unzip();
+        let stdin = pipe.as_ref().map_or(request.stdin, |pipe| pipe.as_fd());
+        if let Some(relay) = relay {
+            relay.start()?;
+        }
+        terminal::run_plain(&session, &Request { stdin, ..request })
     }
 }

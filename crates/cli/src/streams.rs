@@ -5,10 +5,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::fs::File;
-use std::io::{ErrorKind, PipeWriter};
+use std::io::{ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
-use swathe::{Child, Stdio};
+use swathe::Child;
 use swathe_sys::signal::{self, SignalSet};
 
 /// Signals that are passed on to the engine, which passes them on to the program.
@@ -54,7 +54,7 @@ pub struct Relay {
 
 /// The standard input, where it cannot be passed on as it is: whoever has a file open for reading
 /// and may write to it can open it again for that, by `/proc/self/fd`.
-pub fn input() -> Result<Option<(Stdio, Relay)>, Failure> {
+pub fn input() -> Result<Option<(PipeReader, Relay)>, Failure> {
     let stdin = std::io::stdin();
     if kind(stdin.as_fd()) != Some(FileType::RegularFile) {
         return Ok(None);
@@ -71,7 +71,7 @@ pub fn input() -> Result<Option<(Stdio, Relay)>, Failure> {
     let cannot = |e| Failure::new(format!("cannot relay standard input: {e}"));
     let from = File::from(stdin.as_fd().try_clone_to_owned().map_err(cannot)?);
     let (read, to) = std::io::pipe().map_err(cannot)?;
-    Ok(Some((Stdio::from(OwnedFd::from(read)), Relay { from, to })))
+    Ok(Some((read, Relay { from, to })))
 }
 
 impl Relay {

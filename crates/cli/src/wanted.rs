@@ -133,7 +133,8 @@ pub fn resolve(
     let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
     let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
-        host.state = Some(Apps::new(&env).state(id)?);
+        let path = Apps::new(&env).state(id)?;
+        host.state = Some(path.canonicalize().unwrap_or(path));
     }
     // An app's words come after its own; a profile's are only there for want of others.
     let mut words = command.to_vec();
@@ -158,6 +159,8 @@ pub fn resolve(
             let failure = Failure::new(shown(&refusal.to_string()));
             refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
         })?;
+    no_records(&sandbox)?;
+    no_homes(&sandbox)?;
     let app = options.app.clone().zip(app).map(|(id, policy)| App {
         id,
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
@@ -165,6 +168,42 @@ pub fn resolve(
     });
     let group = layers.cgroup.clone().map(|delegation| (delegation, host.memory));
     Ok(Wanted { sandbox, group, layers, app })
+}
+
+/// Who can write to the records of running sandboxes has others killed, and who sees their sockets
+/// enters them.
+fn no_records(sandbox: &Sandbox) -> Result<(), Failure> {
+    // Where there is no such directory yet, none is shown.
+    let Ok(records) = crate::rundir::directory().map(|path| path.canonicalize().unwrap_or(path))
+    else {
+        return Ok(());
+    };
+    let found =
+        sandbox.shown.iter().find(|path| path.starts_with(&records) || records.starts_with(path));
+    match found {
+        None => Ok(()),
+        Some(path) => {
+            let path = shown(&path.to_string_lossy());
+            let text = format!("{path} cannot be shown: records of running sandboxes lie there");
+            Err(Failure::new(text).hint("start in a directory of the project"))
+        }
+    }
+}
+
+/// Home directories are never shown as a whole, also those that are not `$HOME`.
+fn no_homes(sandbox: &Sandbox) -> Result<(), Failure> {
+    // Only of a system's account is "/" the home.
+    let homes = crate::host::homes().into_iter().filter(|home| home.parent().is_some());
+    let found =
+        homes.filter(|home| *home != sandbox.home).find(|home| sandbox.shown.contains(home));
+    match found {
+        None => Ok(()),
+        Some(home) => {
+            let home = shown(&home.to_string_lossy());
+            Err(Failure::new(format!("{home} cannot be shown as a whole: it is a home directory"))
+                .hint("start in a directory of the project"))
+        }
+    }
 }
 
 /// What an app declares and its user granted.

@@ -294,6 +294,12 @@ impl Command {
         stdin.map(|s| process.stdin(s));
         stdout.map(|s| process.stdout(s));
         stderr.map(|s| process.stderr(s));
+        let highest = self.fds.iter().map(|(number, _)| *number).max().unwrap_or(0);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        if limit.is_some_and(|limit| u64::try_from(highest).is_ok_and(|highest| highest >= limit)) {
+            let text = format!("descriptor {highest} is over the limit (ulimit -n)");
+            return Err(Error::Io("pass descriptors on", std::io::Error::other(text)));
+        }
         let mappings = self
             .fds
             .into_iter()

@@ -39,6 +39,8 @@ pub struct Sandbox {
     pub limits: Limits,
     /// The program's file on the host.
     pub program: Option<PathBuf>,
+    /// The user's home directory on the host.
+    pub home: PathBuf,
     /// The user's directories and files that are visible.
     pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
@@ -175,6 +177,7 @@ impl<'a> Build<'a> {
             notes: self.notes,
             limits: self.policy.limits.clone(),
             program,
+            home: self.host.home.clone(),
             shown: self.shown,
             writable: self.writable,
         })

@@ -1,5 +1,6 @@
 //! Devices and services of the desktop that an intent opens.
 
+use super::Kind;
 use super::build::Build;
 use crate::model::{Declared, Intent};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,9 @@ fn shared(build: &mut Build<'_>, declared: &Declared, path: &Path) {
 /// A socket that a variable names. A read-only bind can be connected to.
 fn socket(build: &mut Build<'_>, declared: &Declared, variable: &str, what: &str) {
     let path = build.host.var(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    match path.and_then(|path| build.files.real(&path).map(|real| (path, real))) {
+    // No directory, and no file: the variable may come from anywhere.
+    let is_socket = |real: &PathBuf| build.files.kind(real) == Some(Kind::Other);
+    match path.and_then(|path| build.files.real(&path).filter(is_socket).map(|r| (path, r))) {
         Some((path, real)) => build.bind(&real, &path, Access::ReadOnly, &declared.source),
         None => build.note(format!("there is no {what} to share: {variable} names no socket")),
     }

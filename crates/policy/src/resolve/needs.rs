@@ -1,9 +1,10 @@
 //! What the program needs to start, where the rest of the plan does not show it already.
 
 use super::build::Build;
-use super::{Kind, Refusal, tools};
+use super::{Kind, Needs, Refusal, tools};
 use crate::model::Source;
-use std::ffi::OsStr;
+use crate::paths::{Asker, Verdict, judge};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use swathe_plan::model::BoxPath;
@@ -100,6 +101,10 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
     if depth > DEPTH {
         return;
     }
+    let needs = build.files.needs(&real);
+    if depth > 0 && !is_code(build, &real, needs.as_ref()) {
+        return;
+    }
     environment(build, path);
     if !build.is_visible(&real) {
         // Only the file: what lies beside it is nobody's business.
@@ -109,7 +114,7 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
         build.symlink(&real, path);
         build.visible.push(path.to_owned());
     }
-    let Some(needs) = build.files.needs(&real) else { return };
+    let Some(needs) = needs else { return };
     if let Some(interpreter) = needs.interpreter
         && interpreter.is_absolute()
     {
@@ -128,6 +133,9 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
         let found = found.filter_map(|path| Some((build.files.real(&path)?, path))).next();
         if let Some((real, path)) = found
             && !build.is_visible(&real)
+            // A script is no library.
+            && build.files.read(&real, 4).is_some_and(|start| start == b"\x7fELF")
+            && is_code(build, &real, build.files.needs(&real).as_ref())
         {
             library(build, &real, &path, depth);
         }
@@ -142,6 +150,18 @@ fn library(build: &mut Build<'_>, real: &Path, path: &Path, depth: usize) {
         build.visible.push(path.to_owned());
     }
     program(build, real, depth + 1);
+}
+
+/// Whether a file that only a program names may be shown: whoever wrote the program can name any
+/// file, and would read it as a library or an interpreter.
+fn is_code(build: &Build<'_>, real: &Path, needs: Option<&Needs>) -> bool {
+    build.is_visible(real)
+        || needs.is_some() && build.files.kind(real) == Some(Kind::File) && is_harmless(build, real)
+}
+
+/// Whether nothing is known against a path that nobody asked for by name.
+fn is_harmless(build: &Build<'_>, real: &Path) -> bool {
+    judge(real, false, Asker::User, &build.host.places) == Verdict::Fine
 }
 
 fn origin(directory: &Path, beside: &Path) -> PathBuf {
@@ -175,7 +195,22 @@ fn environment(build: &mut Build<'_>, path: &Path) {
         (name.trim() == "home").then(|| PathBuf::from(value.trim()))
     });
     // The directory of its programs; the library is beside it.
-    if let Some(prefix) = home.as_deref().filter(|p| p.is_absolute()).and_then(Path::parent) {
+    if let Some(prefix) = home.as_deref().filter(|p| p.is_absolute()).and_then(Path::parent)
+        && is_python(build, prefix)
+    {
         tools::show_path(build, prefix);
     }
+}
+
+/// Whether a Python is installed there. The file that says so comes with the project, whose author
+/// may name any directory; another venv, which holds more than a Python, is none.
+fn is_python(build: &Build<'_>, prefix: &Path) -> bool {
+    const MAX: usize = 4096;
+    let Some(real) = build.files.real(prefix) else { return false };
+    let python = |name: &OsString| name.as_bytes().starts_with(b"python");
+    build.is_visible(&real)
+        || is_harmless(build, &real)
+            && build.files.kind(&real.join("pyvenv.cfg")).is_none()
+            && build.files.list(&real.join("bin"), MAX).iter().any(python)
+            && build.files.directories(&real.join("lib"), MAX).iter().any(python)
 }

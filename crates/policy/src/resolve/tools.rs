@@ -4,6 +4,7 @@
 use super::Kind;
 use super::build::Build;
 use crate::model::Source;
+use crate::paths::{Asker, Verdict, judge};
 use std::path::{Path, PathBuf};
 
 /// A tool's directory below the home directory, the variable that may name another place for it,
@@ -115,7 +116,9 @@ fn show(build: &mut Build<'_>, tool: &Tool) {
 /// A link is made again, and what it leads to is shown, too: a profile of Nix, a Python of a venv.
 pub(super) fn show_path(build: &mut Build<'_>, path: &Path) {
     let Some(real) = build.files.real(path) else { return };
-    if super::files::too_broad(&real, build.host).is_some() {
+    // A variable, or a file of the project, may have named it.
+    let harmless = judge(&real, false, Asker::User, &build.host.places) == Verdict::Fine;
+    if !harmless || super::files::too_broad(&real, build.host).is_some() {
         return;
     }
     if build.files.kind(path) == Some(Kind::Link)

@@ -1,0 +1,136 @@
+//! What the author of a project, or a run before, may have left for the next run.
+
+mod common;
+
+use common::{LOOK, Place, installed, no_secret};
+
+both!(
+    venv_names_no_secret,
+    program_names_no_secret,
+    disguised_repository,
+    stale_record,
+    streams_of_sessions,
+    swapped_directory,
+    run_directory,
+    few_descriptors,
+);
+
+/// A venv's configuration names the directory of its Python: any directory that is none is not shown.
+fn venv_names_no_secret(place: &Place) {
+    let home = place.home("");
+    for of in [".config/gh", ".ssh", ".aws"] {
+        place.host(&format!(
+            "mkdir -p v/bin && echo 'home = {home}/{of}/bin' >v/pyvenv.cfg && \
+             printf '#!/bin/sh\\n%s\\necho end' '{look}' >v/bin/tool && chmod +x v/bin/tool",
+            look = LOOK.replace('\'', "'\\''"),
+        ));
+        let ran = place.swathe("run v/bin/tool").go();
+        assert!(ran.text().contains("end"), "{ran}");
+        no_secret(&ran);
+    }
+}
+
+/// A script's interpreter, and the libraries of a program in the directories that it names, are shown
+/// where they are programs and libraries, and not when they are the user's keys.
+fn program_names_no_secret(place: &Place) {
+    let home = place.home("");
+    place.host(&format!("printf '#!{home}/.ssh/id_ed25519\\n' >script && chmod +x script"));
+    let mut programs = vec!["./script"];
+    if installed("gcc") {
+        place.host(&format!(
+            "echo 'void _start(void) {{}}' >p.c && \
+             gcc -shared -nostdlib -o id_ed25519 -x c /dev/null -Wl,-soname,id_ed25519 && \
+             gcc -nostdlib -fPIE -pie -o program p.c -Wl,--no-as-needed,id_ed25519 \
+             -Wl,-rpath,{home}/.ssh -Wl,--no-dynamic-linker && \
+             gcc -nostdlib -fPIE -pie -o loaded p.c -Wl,--dynamic-linker={home}/.ssh/id_ed25519",
+        ));
+        programs.extend(["./program", "./loaded"]);
+    }
+    for program in programs {
+        let shown = place.swathe("explain --json --").arg(program).prints();
+        let text = shown.replace("--dynamic-linker", "");
+        assert!(!text.contains("/.ssh"), "{program}: {text}");
+    }
+}
+
+/// A run cannot hide a repository from the next one by giving it the mode of a placeholder.
+fn disguised_repository(place: &Place) {
+    place.host("git init -q . && git init -q below");
+    place.inside("-w", "chmod 1555 below/.git").exits(0);
+    place.inside("-w", "chmod 755 below/.git; echo x >below/.git/hooks/pre-commit").go();
+    assert_eq!(place.host("ls below/.git/hooks | grep -v sample || :"), "");
+}
+
+/// The record of a session that was killed is longer than that of the next one of its name: that one
+/// is listed and can be stopped.
+fn stale_record(place: &Place) {
+    let long = "long/".repeat(40);
+    // What is left of a killed one is the record.
+    place.host(&format!(
+        "mkdir -p {long} && cd {long} && \"$SWATHE\" session start -w stale && \
+         cp \"$XDG_RUNTIME_DIR/swathe/stale.json\" \"$XDG_RUNTIME_DIR/left\" && \
+         \"$SWATHE\" session stop stale && mv \"$XDG_RUNTIME_DIR/left\" \"$XDG_RUNTIME_DIR/swathe/stale.json\"",
+    ));
+    let listed = place
+        .host("\"$SWATHE\" session start stale; \"$SWATHE\" ps; \"$SWATHE\" session stop stale");
+    assert!(listed.contains("stale"), "{listed}");
+}
+
+/// A command that enters a sandbox gets no directory of the caller's, and cannot write to a file
+/// that it was given to read.
+fn streams_of_sessions(place: &Place) {
+    place.host("echo kept >\"$HOME/input\"");
+    let text = format!(
+        "\"$SWATHE\" session start streams
+         for how in 'run --session' enter; do
+             \"$SWATHE\" $how streams -- sh -c 'cat; : >/proc/self/fd/0' <\"$HOME/input\"
+             \"$SWATHE\" $how streams -- sh -c '{look} cat /proc/self/fd/0/.ssh/*' <\"$HOME\" && echo let in
+         done
+         \"$SWATHE\" session stop streams; echo; cat \"$HOME/input\"",
+        look = LOOK.replace('\'', "\"")
+    );
+    let ran = place.outside(&text).go();
+    no_secret(&ran);
+    assert_eq!(ran.text(), "kept\nkept\n\nkept", "{ran}");
+}
+
+/// While runs start in a directory, somebody exchanges it for a link to the user's keys, over and
+/// over: what is shown is the directory, or nothing runs.
+fn swapped_directory(place: &Place) {
+    place.host("mkdir tree && echo mine >tree/file");
+    let text =
+        "(while :; do mv tree away; ln -s \"$HOME/.ssh\" tree; rm tree; mv away tree; done) &
+        swapper=$!
+        for n in $(seq 40); do
+            (cd -P tree 2>/dev/null && case $(pwd -P) in *.ssh) ;; *)
+                \"$SWATHE\" run sh -c 'cat * 2>/dev/null' ;; esac)
+        done
+        kill $swapper; wait";
+    no_secret(&place.outside(text).go());
+}
+
+/// The records and sockets of running sandboxes are no project's files: who could write them could
+/// have another process killed, and enter other sandboxes.
+fn run_directory(place: &Place) {
+    for text in [
+        "cd \"$XDG_RUNTIME_DIR/swathe\" && \"$SWATHE\" run -w ls",
+        "cd \"$XDG_RUNTIME_DIR/swathe\" && \"$SWATHE\" run ls",
+        "\"$SWATHE\" run -a files.dir=\"$XDG_RUNTIME_DIR/swathe:rw\" ls \"$XDG_RUNTIME_DIR/swathe\"",
+    ] {
+        let text = format!(
+            "\"$SWATHE\" session start other; ({text}); cd; \"$SWATHE\" session stop other"
+        );
+        let ran = place.outside(&text).exits(0);
+        assert!(!ran.text().contains("other"), "{ran}");
+        assert!(ran.errors().contains("records of running sandboxes"), "{ran}");
+    }
+}
+
+/// Where a process may have few descriptors, it is said which limit is too low.
+fn few_descriptors(place: &Place) {
+    for limit in [64, 256] {
+        let ran = place.outside(&format!("ulimit -n {limit}; \"$SWATHE\" run true")).go();
+        assert_eq!(ran.ended.shell(), 1, "{ran}");
+        assert!(ran.errors().contains("ulimit -n"), "{ran}");
+    }
+}
