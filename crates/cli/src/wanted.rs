@@ -1,12 +1,13 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
+use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
 use crate::prompt;
 use crate::store::{self, Apps, Profiles};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Component, Path, PathBuf};
-use swathe_host::layers::Delegation;
+use swathe_host::layers::{Delegation, delegation};
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
@@ -113,8 +114,7 @@ pub fn resolve(
     id: &str,
     ask: Ask,
 ) -> Result<Wanted, Failure> {
-    let layers = crate::host::layers();
-    let mut host = crate::host::probe(&layers)?;
+    let mut host = crate::host::probe()?;
     let env = host.places.clone();
     let app = match &options.app {
         Some(id) => Some(app_policy(id, &env, ask)?),
@@ -143,7 +143,7 @@ pub fn resolve(
     let request =
         Request { command, terminal, degraded: options.allow_degraded.clone(), id: id.to_owned() };
     let sandbox =
-        resolve::resolve(&policy, &request, &host, &crate::host::HostFiles).map_err(|refusal| {
+        resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
             let failure = Failure::new(shown(&refusal.to_string()));
             refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
         })?;
@@ -152,7 +152,7 @@ pub fn resolve(
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
-    let group = layers.cgroup.map(|delegation| (delegation, host.memory));
+    let group = delegation().map(|delegation| (delegation, host.memory));
     Ok(Wanted { sandbox, group, app })
 }
 

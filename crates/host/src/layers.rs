@@ -1,6 +1,6 @@
 //! Which layers of a sandbox can be enforced on a machine: what has to be said before a run.
 
-use crate::facts::{CgroupVersion, Facts, Outcome, Overlay, Trial};
+use crate::facts::{Cgroup, CgroupVersion, Facts, Outcome, Overlay, Trial};
 use serde::{Deserialize, Serialize};
 
 /// Whether something can be used here.
@@ -77,6 +77,17 @@ impl Layers {
     }
 }
 
+/// Whether Landlock can keep signals and abstract sockets within a sandbox here: what
+/// [`Layers::landlock_scopes`] says, for one system call.
+pub fn landlock_scopes() -> bool {
+    swathe_sys::landlock::abi() >= LANDLOCK_SCOPES
+}
+
+/// The caller's cgroup if it can be divided: [`Layers::cgroup`], without asking for anything else.
+pub fn delegation() -> Option<Delegation> {
+    divisible(&Cgroup::probe())
+}
+
 /// What of the layers can be enforced on the machine of these facts.
 pub fn capabilities(facts: &Facts) -> Layers {
     let trial = facts.bwrap.as_ref().and_then(|bwrap| bwrap.trial.as_ref());
@@ -87,7 +98,7 @@ pub fn capabilities(facts: &Facts) -> Layers {
         notification: notification(facts),
         landlock: facts.kernel.landlock_abi,
         overlay: overlay(facts, trial, &user_namespaces),
-        cgroup: delegation(facts),
+        cgroup: divisible(&facts.cgroup),
         user_namespaces,
     }
 }
@@ -198,8 +209,7 @@ fn notification(facts: &Facts) -> Usable {
     }
 }
 
-fn delegation(facts: &Facts) -> Option<Delegation> {
-    let cgroup = &facts.cgroup;
+fn divisible(cgroup: &Cgroup) -> Option<Delegation> {
     let usable = cgroup.version == CgroupVersion::V2 && cgroup.writable;
     let path = cgroup.path.clone().filter(|_| usable)?;
     Some(Delegation { path, controllers: cgroup.controllers.clone() })
