@@ -2,6 +2,9 @@
 
 use crate::out::Failure;
 use rustix::fs::{Access, FileType};
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -14,9 +17,47 @@ use swathe_policy::resolve::{Files, Host, Kind, Layers, Needs};
 /// The largest account database that is read.
 const MAX_ACCOUNTS: u64 = 4 << 20;
 
-/// The host's files as they are.
-#[derive(Debug, Clone, Copy)]
-pub struct HostFiles;
+/// The most links that are followed on the way to one file, as the kernel has it.
+const MAX_LINKS: usize = 40;
+
+/// The host's files as they are. Where a path leads is asked once: most paths begin alike.
+#[derive(Debug, Default)]
+pub struct HostFiles(RefCell<HashMap<PathBuf, Option<PathBuf>>>);
+
+impl HostFiles {
+    /// As realpath(3), a component at a time.
+    fn follow(&self, path: &Path, links: usize) -> Option<PathBuf> {
+        if let Some(known) = self.0.borrow().get(path) {
+            return known.clone();
+        }
+        let found = self.look(path, links);
+        // Nothing is known of what was not followed to its end.
+        if links == 0 || found.is_some() {
+            self.0.borrow_mut().insert(path.to_owned(), found.clone());
+        }
+        found
+    }
+
+    fn look(&self, path: &Path, links: usize) -> Option<PathBuf> {
+        let Some(parent) = path.parent() else { return path.has_root().then(|| path.to_owned()) };
+        let parent = self.follow(parent, links)?;
+        // `path` ends with `..` where it has no name.
+        let Some(name) = path.file_name() else {
+            let above = parent.parent().unwrap_or(&parent);
+            return parent.is_dir().then(|| above.to_owned());
+        };
+        let here = parent.join(name);
+        match rustix::fs::readlink(&here, Vec::new()) {
+            Ok(_) if links >= MAX_LINKS => None,
+            Ok(target) => {
+                let target = parent.join(OsStr::from_bytes(target.as_bytes()));
+                self.follow(&target, links + 1)
+            }
+            Err(Errno::INVAL) => Some(here),
+            Err(_) => None,
+        }
+    }
+}
 
 impl Files for HostFiles {
     fn kind(&self, path: &Path) -> Option<Kind> {
@@ -43,7 +84,9 @@ impl Files for HostFiles {
     }
 
     fn real(&self, path: &Path) -> Option<PathBuf> {
-        std::fs::canonicalize(path).ok()
+        // A slash at the end says that it has to be a directory.
+        let plain = path.has_root() && !path.as_os_str().as_bytes().ends_with(b"/");
+        if plain { self.follow(path, 0) } else { std::fs::canonicalize(path).ok() }
     }
 
     fn read(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
@@ -175,4 +218,65 @@ fn home(account: Option<PathBuf>, user: &str) -> PathBuf {
 fn memory() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(u64::from(info.mem_unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where paths lead is what realpath(3) says, in whatever order they are asked for: links to
+    /// links, out of their directory, in a circle, to nothing, and through what is no directory.
+    #[test]
+    fn paths_lead_where_they_do() {
+        use std::os::unix::fs::symlink;
+        let name = format!("swathe-real-{}", std::process::id());
+        let root = std::env::temp_dir().canonicalize().expect("a directory").join(name);
+        std::fs::create_dir_all(root.join("a/b")).expect("directories");
+        std::fs::write(root.join("a/file"), "").expect("a file");
+        for (target, link) in [
+            ("b", "a/to-b"),
+            ("../a/to-b", "a/b/up"),
+            ("to-b/up/../file", "a/long"),
+            ("loop", "loop"),
+            ("gone", "dangling"),
+            ("a/file/..", "through-file"),
+            ("/", "top"),
+        ] {
+            symlink(target, root.join(link)).expect("a link");
+        }
+        let paths = [
+            "",
+            "a",
+            "a/to-b",
+            "a/to-b/up",
+            "a/b/up/up/up",
+            "a/long",
+            "a/./b/../long",
+            "loop",
+            "dangling",
+            "dangling/x",
+            "through-file",
+            "a/file/..",
+            "a/file/",
+            "a/b/",
+            "a/file/x",
+            "top/proc",
+            "top/..",
+            "..",
+        ];
+        for forwards in [true, false] {
+            let files = HostFiles::default();
+            let mut order: Vec<&str> = paths.to_vec();
+            if !forwards {
+                order.reverse();
+            }
+            for _ in 0..2 {
+                for path in &order {
+                    let path = root.join(path);
+                    assert_eq!(files.real(&path), path.canonicalize().ok(), "{}", path.display());
+                }
+            }
+        }
+        std::fs::remove_dir_all(root).expect("removed");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
+use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
 use crate::prompt;
 use crate::store::{self, Apps, Profiles};
@@ -155,7 +156,7 @@ pub fn resolve(
     let request =
         Request { command, terminal, degraded: options.allow_degraded.clone(), id: id.to_owned() };
     let sandbox =
-        resolve::resolve(&policy, &request, &host, &crate::host::HostFiles).map_err(|refusal| {
+        resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
             let failure = Failure::new(shown(&refusal.to_string()));
             refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
         })?;

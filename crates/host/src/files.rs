@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::{AsRawFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
-use swathe_sys::rustix::io::read as read_fd;
+use swathe_sys::rustix::io::{pread, read as read_fd};
 
 /// A path as bytes.
 pub type Path = Vec<u8>;
@@ -23,15 +23,53 @@ fn open(path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     fs::openat(CWD, &path, flags, Mode::empty())
 }
 
+fn open_regular(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let file = open(path, OFlags::RDONLY)?;
+    if FileType::from_raw_mode(fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    Ok(file)
+}
+
+/// A regular file of which parts are read.
+#[derive(Debug)]
+pub struct Ranges(OwnedFd);
+
+impl Ranges {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of open(2); EINVAL for what is no regular file.
+    pub fn open(path: &[u8]) -> Result<Self, Errno> {
+        open_regular(path).map(Self)
+    }
+
+    /// Reads at most `most` bytes from `offset` on; fewer at the file's end.
+    ///
+    /// # Errors
+    /// Those of pread(2).
+    pub fn read(&self, offset: u64, most: usize) -> Result<Vec<u8>, Errno> {
+        let mut data = vec![0; most];
+        let mut len = 0;
+        while len < most {
+            match pread(&self.0, &mut data[len..], offset.saturating_add(len as u64)) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        data.truncate(len);
+        Ok(data)
+    }
+}
+
 /// Reads a regular file, or one of procfs or sysfs: at most `most` bytes of it.
 ///
 /// # Errors
 /// Those of open(2) and read(2); EINVAL for what is no regular file.
 pub fn read(path: &[u8], most: usize) -> Result<Vec<u8>, Errno> {
-    let file = open(path, OFlags::RDONLY)?;
-    if FileType::from_raw_mode(fs::fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(Errno::INVAL);
-    }
+    let file = open_regular(path)?;
     let mut data = Vec::new();
     let mut buffer = vec![0; 16 << 10];
     while data.len() < most {

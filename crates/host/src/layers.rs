@@ -1,6 +1,6 @@
 //! Which layers of a sandbox can be enforced on a machine: what has to be said before a run.
 
-use crate::facts::{CgroupVersion, Facts, Outcome, Overlay, Trial};
+use crate::facts::{Cgroup, CgroupVersion, Facts, Outcome, Overlay, Trial};
 use serde::{Deserialize, Serialize};
 
 /// Whether something can be used here.
@@ -91,7 +91,7 @@ pub fn capabilities(facts: &Facts) -> Layers {
         landlock: facts.kernel.landlock_abi,
         pid_max: facts.kernel.version() >= (6, 14),
         overlay: overlay(facts, trial, &user_namespaces),
-        cgroup: delegation(facts),
+        cgroup: divisible(&facts.cgroup),
         user_namespaces,
     }
 }
@@ -202,8 +202,7 @@ fn notification(facts: &Facts) -> Usable {
     }
 }
 
-fn delegation(facts: &Facts) -> Option<Delegation> {
-    let cgroup = &facts.cgroup;
+fn divisible(cgroup: &Cgroup) -> Option<Delegation> {
     let usable = cgroup.version == CgroupVersion::V2 && cgroup.writable;
     let path = cgroup.path.clone().filter(|_| usable)?;
     Some(Delegation { path, controllers: cgroup.controllers.clone() })

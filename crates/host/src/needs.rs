@@ -1,16 +1,19 @@
 //! What a program file needs to start: a script its interpreter, an ELF file its loader and
 //! libraries.
 
-use crate::files::{self, Path};
+use crate::files::{Path, Ranges};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, FileHeader32, FileHeader64};
+use object::elf::{
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP,
+};
+use object::pod::slice_from_bytes;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 
-/// The most bytes of a program that are read.
-const MAX_FILE: usize = 64 << 20;
+/// The most of a program's dynamic section that is read, in bytes.
+const MAX_DYNAMIC: usize = 64 << 10;
 /// The longest first line of a script that the kernel reads (`BINPRM_BUF_SIZE`).
 const MAX_LINE: usize = 256;
 /// The most libraries, and the most directories, that are taken from a file. Whoever wrote it may
@@ -32,26 +35,46 @@ pub struct Needs {
 
 /// Reads what a file needs; `None` when it is neither a script nor an ELF program.
 pub fn of(path: &[u8]) -> Option<Needs> {
-    let start = files::read(path, MAX_LINE).ok()?;
-    if start.starts_with(b"\x7fELF") {
-        return of_bytes(&files::read(path, MAX_FILE).ok()?);
-    }
-    of_bytes(&start)
+    of_parts(&Ranges::open(path).ok()?)
 }
 
 /// The same for the contents of a file, of which a script's first 256 bytes are enough. Anyone may
 /// have written them: whatever they are, the result is bounded.
 pub fn of_bytes(data: &[u8]) -> Option<Needs> {
-    if data.starts_with(b"#!") {
-        let line = &data[..data.len().min(MAX_LINE)];
-        return Some(Needs { interpreter: Some(script_interpreter(line)?), ..Needs::default() });
+    of_parts(data)
+}
+
+/// Something of which only parts are read: programs have hundreds of megabytes, of which some
+/// kilobytes are of interest.
+trait Parts {
+    /// At most `most` bytes from `offset` on; fewer at the end.
+    fn part(&self, offset: u64, most: usize) -> Option<Vec<u8>>;
+}
+
+impl Parts for [u8] {
+    fn part(&self, offset: u64, most: usize) -> Option<Vec<u8>> {
+        let rest = self.get(usize::try_from(offset).ok()?..)?;
+        Some(rest[..rest.len().min(most)].to_vec())
     }
-    if !data.starts_with(b"\x7fELF") {
+}
+
+impl Parts for Ranges {
+    fn part(&self, offset: u64, most: usize) -> Option<Vec<u8>> {
+        self.read(offset, most).ok()
+    }
+}
+
+fn of_parts(file: &(impl Parts + ?Sized)) -> Option<Needs> {
+    let start = file.part(0, MAX_LINE)?;
+    if start.starts_with(b"#!") {
+        return Some(Needs { interpreter: Some(script_interpreter(&start)?), ..Needs::default() });
+    }
+    if !start.starts_with(b"\x7fELF") {
         return None;
     }
-    match FileKind::parse(data).ok()? {
-        FileKind::Elf64 => elf::<FileHeader64<Endianness>>(data),
-        FileKind::Elf32 => elf::<FileHeader32<Endianness>>(data),
+    match FileKind::parse(start.as_slice()).ok()? {
+        FileKind::Elf64 => elf::<FileHeader64<Endianness>>(file, &start),
+        FileKind::Elf32 => elf::<FileHeader32<Endianness>>(file, &start),
         _ => None,
     }
 }
@@ -62,16 +85,29 @@ fn script_interpreter(start: &[u8]) -> Option<Path> {
     Some(word.to_vec())
 }
 
-fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
-    let header = H::parse(data).ok()?;
+fn elf<H: FileHeader<Endian = Endianness>>(
+    file: &(impl Parts + ?Sized),
+    start: &[u8],
+) -> Option<Needs> {
+    let header = H::parse(start).ok()?;
     let endian = header.endian().ok()?;
-    let segments = header.program_headers(endian, data).ok()?;
-    let mut needs = Needs::default();
-    let interpreter = segments.iter().find_map(|s| s.interpreter(endian, data).ok().flatten());
-    needs.interpreter = interpreter.filter(|path| path.len() <= MAX_NAME).map(<[u8]>::to_vec);
-    let Some(dynamic) = segments.iter().find_map(|s| s.dynamic(endian, data).ok().flatten()) else {
-        return Some(needs);
+    let count = usize::from(header.e_phnum(endian));
+    if usize::from(header.e_phentsize(endian)) != size_of::<H::ProgramHeader>() && count > 0 {
+        return None;
+    }
+    let table = file.part(header.e_phoff(endian).into(), count * size_of::<H::ProgramHeader>())?;
+    let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&table, count).ok()?;
+    let segment = |kind: u32, most: usize| {
+        let segment = segments.iter().find(|s| s.p_type(endian) == kind)?;
+        let size = usize::try_from(segment.p_filesz(endian).into()).ok()?;
+        file.part(segment.p_offset(endian).into(), size.min(most))
     };
+    let mut needs = Needs::default();
+    let interpreter = segment(PT_INTERP, MAX_NAME + 1).unwrap_or_default();
+    needs.interpreter = until_nul(&interpreter).map(<[u8]>::to_vec);
+    let Some(dynamic) = segment(PT_DYNAMIC, MAX_DYNAMIC) else { return Some(needs) };
+    let count = dynamic.len() / size_of::<H::Dyn>();
+    let (dynamic, _) = slice_from_bytes::<H::Dyn>(&dynamic, count).ok()?;
     let tags = |tag: u32| {
         dynamic.iter().filter(move |d| d.tag32(endian) == Some(tag)).map(|d| d.d_val(endian).into())
     };
@@ -84,16 +120,20 @@ fn elf<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> Option<Needs> {
         file.checked_add(inside)
     })?;
     let text = |at: u64| {
-        let start = usize::try_from(offset.checked_add(at)?).ok()?;
-        let rest = data.get(start..)?;
-        let bytes = rest[..rest.len().min(MAX_NAME)].split(|&b| b == 0).next()?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        let bytes = file.part(offset.checked_add(at)?, MAX_NAME)?;
+        let text = bytes.split(|&b| b == 0).next()?;
+        Some(String::from_utf8_lossy(text).into_owned())
     };
     needs.libraries = tags(DT_NEEDED).filter_map(text).take(MAX_NAMES).collect();
     let paths = tags(DT_RUNPATH).chain(tags(DT_RPATH)).filter_map(text);
     let search = paths.flat_map(|p| p.split(':').map(str::to_owned).collect::<Vec<_>>());
     needs.search = search.take(MAX_NAMES).collect();
     Some(needs)
+}
+
+/// What is before the first NUL, which has to be there.
+fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.iter().position(|&b| b == 0).map(|end| &bytes[..end])
 }
 
 /// Directories in which loaders look for libraries without being told.
@@ -126,5 +166,18 @@ mod tests {
         assert_eq!(script_interpreter(b"#!\n"), None);
         assert_eq!(of(b"/etc/passwd"), None);
         assert_eq!(of(b"/"), None);
+    }
+
+    /// The parts that are read of a file say what all of it says, wherever in memory it lies.
+    #[test]
+    fn parts_are_enough() {
+        let whole = std::fs::read("/proc/self/exe").expect("this test");
+        let needs = of(b"/proc/self/exe");
+        assert!(needs.is_some());
+        for skip in 1..9 {
+            let mut moved = alloc::vec![0; skip];
+            moved.extend_from_slice(&whole);
+            assert_eq!(of_bytes(&moved[skip..]), needs, "{skip} bytes further");
+        }
     }
 }
