@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match arguments.format {
         _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,
         Format::Json => json_document(&mut out, &wanted.sandbox)?,
-        Format::Tree => tree(&mut out, &wanted.sandbox),
+        Format::Tree => tree(&mut out, &wanted.sandbox, wanted.group.is_some()),
         Format::Bwrap => shell::print(&mut out, &wanted.sandbox),
     }
     out.finish()?;
@@ -109,7 +109,7 @@ fn describe(op: &FileOp) -> (&'static str, String) {
     }
 }
 
-fn tree(out: &mut Printer, sandbox: &Sandbox) {
+fn tree(out: &mut Printer, sandbox: &Sandbox, group: bool) {
     out.styled(Style::Bold, "files").plain("\n");
     let mut rows: Vec<(&str, String, String)> = Vec::new();
     for (step, source) in sandbox.plan.steps.iter().zip(&sandbox.sources) {
@@ -136,6 +136,7 @@ fn tree(out: &mut Printer, sandbox: &Sandbox) {
     out.plain("  ").styled(Style::Dim, "read    ");
     out.line(&format!("/etc ({etc} entries: users, hosts, certificates, loader, zone, fonts)"));
     layers(out, &sandbox.plan);
+    limits(out, sandbox, group);
     if let Some(program) = &sandbox.program {
         out.styled(Style::Bold, "program").plain("\n");
         out.line(&format!("  {}", shown(&program.display().to_string())));
@@ -174,19 +175,6 @@ fn layers(out: &mut Printer, plan: &Plan) {
     ] {
         out.line(&format!("  {name:14}{value}"));
     }
-    let mut limits: Vec<String> = plan
-        .limits
-        .iter()
-        .filter_map(|limit| {
-            let name = tables::RESOURCES.get(limit.resource as usize)?;
-            let value = limit.soft.map_or_else(|| "unlimited".to_owned(), |v| v.to_string());
-            Some(format!("{name} {value}"))
-        })
-        .collect();
-    if let Some(size) = plan.default_tmpfs_size {
-        limits.push(format!("each tmpfs {} MiB", size >> 20));
-    }
-    out.paragraph(2, &format!("limits        {}", limits.join(", ")));
     let names: Vec<String> = plan
         .env
         .iter()
@@ -195,7 +183,52 @@ fn layers(out: &mut Printer, plan: &Plan) {
             _ => None,
         })
         .collect();
-    out.paragraph(2, &format!("environment   {}", names.join(" ")));
+    out.styled(Style::Bold, "environment").plain("\n");
+    out.paragraph(2, &names.join(" "));
+}
+
+/// Upper bounds, and what keeps them.
+fn limits(out: &mut Printer, sandbox: &Sandbox, group: bool) {
+    out.styled(Style::Bold, "limits").plain("\n");
+    let plan = &sandbox.plan;
+    let of = |name: &str| {
+        let resource = tables::resource(name.as_bytes());
+        plan.limits.iter().find(|limit| Some(limit.resource) == resource)?.soft
+    };
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let mut rows = Vec::new();
+    if let Some(memory) = of("data") {
+        rows.push((
+            "memory",
+            match group {
+                true => format!("{} in all, by a control group", mib(memory)),
+                false => format!(
+                    "{} of data for each process: no control group is delegated",
+                    mib(memory)
+                ),
+            },
+        ));
+    }
+    if let Some(processes) = of("nproc") {
+        let by = match (group, plan.namespaces.pid_max) {
+            (true, _) => "a control group",
+            (false, Some(_)) => "the ids of the pid namespace",
+            (false, None) => "RLIMIT_NPROC, which does not bind root",
+        };
+        rows.push(("processes", format!("{processes}, by {by}")));
+    }
+    if let Some(size) = plan.default_tmpfs_size {
+        rows.push(("each tmpfs", mib(size)));
+    }
+    if let Some(files) = plan.default_tmpfs_inodes {
+        rows.push(("files in each", files.to_string()));
+    }
+    if let Some(time) = sandbox.limits.time {
+        rows.push(("time", format!("{time} seconds")));
+    }
+    for (name, value) in rows {
+        out.line(&format!("  {name:14}{value}"));
+    }
 }
 
 /// A word as a shell reads it back.
