@@ -295,7 +295,36 @@ fn explanations_of_a_liar(b: &Bwrap) {
     }
 }
 
+/// What is pinned keeps its name, a link too; what stands in for a missing path can be read inside
+/// and outside, is gone afterwards, and cannot be written to.
+fn pins_and_stand_ins(b: &Bwrap) {
+    let temp = b.temp();
+    temp.dir("w/d");
+    temp.file("w/d/f", "old");
+    temp.link("d", "w/l");
+    let words = format!(
+        "{} --unshare-user --bind {} /w --pin /w/l --pin /w/d --pin /w/d/f --mask-dir /w/new/x \
+         --mask-text # /w/text --mask-text . /w/d/text sh -c",
+        usr(),
+        temp.at("w")
+    );
+    let text = "cd /w; rm l; mv l m; ln -s e n && mv -T n l; mv d e; mv d/f d/g; rm d/f; echo x >d/f.new; \
+        mv d/f.new d/f; rmdir new; mkdir new/x; touch new/y; echo x >text; rm text; \
+        echo new >d/f; readlink l; cat d/f text d/text; ls -A new";
+    let outcome = b.run(&words).arg(text).go();
+    assert_eq!(outcome.text(), "d\nnew\n#\n.", "{outcome}");
+    assert_eq!(temp.list("w"), ["d", "l", "n"], "{outcome}");
+    assert_eq!(temp.read("w/d/f").as_deref(), Some("new\n"), "{outcome}");
+    assert_eq!(temp.read("w/l/f").as_deref(), Some("new\n"), "{outcome}");
+    let long = "x".repeat(64);
+    b.run(&format!("{} --mask-text {long} /w true", usr()))
+        .fails("--mask-text takes a text of at most 63 bytes");
+    b.run(&format!("{} --pin /nothing true", usr()))
+        .fails("Can't pin /nothing: No such file or directory");
+}
+
 ours! {
+    pins_and_stand_ins,
     masked_before_it_exists,
     masked_below_a_moved_directory,
     masks_hold,

@@ -174,7 +174,8 @@ fn environment(place: &Place) {
     assert_eq!(place.swathe("run --allow env=X=y -- printenv X").prints(), "y");
     let ran = place.swathe("run --allow env=NOTSET -- true").exits(0);
     assert!(ran.errors().contains("NOTSET"), "{ran}");
-    place.swathe("run -- true").no_env().env("SWATHE_BWRAP", &place.engine).exits(0);
+    let run = place.swathe("run -- true").no_env().env("SWATHE_BWRAP", &place.engine);
+    run.env("XDG_RUNTIME_DIR", place.dir.at("runtime")).exits(0);
 }
 
 /// No descriptor but the three passes.

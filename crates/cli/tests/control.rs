@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Place, Screen, installed, no_secret};
+use common::screen::Screen;
+use common::{Place, installed, no_secret};
 use std::io::Read as _;
 use swathe_testkit::{Bwrap, Ended, Side, notice, pipe};
 

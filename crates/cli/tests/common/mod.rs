@@ -7,9 +7,8 @@
 //! | `SWATHE_TEST_BWRAP` | its engine instead of the workspace's own |
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
-mod screen;
-
-pub use screen::Screen;
+pub mod attacks;
+pub mod screen;
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
