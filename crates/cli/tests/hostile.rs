@@ -13,6 +13,7 @@ both!(
     swapped_directory,
     run_directory,
     few_descriptors,
+    killed_at_any_moment,
 );
 
 /// A venv's configuration names the directory of its Python: any directory that is none is not shown.
@@ -133,4 +134,19 @@ fn few_descriptors(place: &Place) {
         assert_eq!(ran.ended.shell(), 1, "{ran}");
         assert!(ran.errors().contains("ulimit -n"), "{ran}");
     }
+}
+
+/// `swathe` killed at any moment of a start leaves no process behind, whoever adopts its children.
+fn killed_at_any_moment(place: &Place) {
+    let text = "of=4242
+        for n in $(seq 60); do
+            \"$SWATHE\" run -w sleep $of.77 >/dev/null 2>&1 & run=$!
+            sleep 0.0$((n % 6))$((n % 10)); kill -9 $run; wait $run
+        done 2>/dev/null
+        for n in $(seq 100); do
+            grep -q '4242[.]77' /proc/[0-9]*/cmdline 2>/dev/null || exit 0
+            sleep 0.1
+        done
+        exit 1";
+    place.outside(text).exits(0);
 }
