@@ -66,6 +66,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         Some(group) => group.start(command),
         None => command,
     };
+    let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;
@@ -73,6 +74,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         app.record_use()?;
     }
     let status = limits::wait(&mut child, &wanted.sandbox.limits)?;
+    drop(settings);
     drop(record);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
