@@ -78,6 +78,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         Some(group) => group.start(command),
         None => command,
     };
+    let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     if let Some(relay) = relay {
@@ -88,6 +89,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         app.record_use()?;
     }
     let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
+    drop(settings);
     drop(record);
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),

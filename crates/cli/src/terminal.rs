@@ -6,7 +6,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -33,6 +35,31 @@ impl Drop for Raw {
     fn drop(&mut self) {
         // A terminal that has gone has no settings to put back.
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+/// The settings of the caller's terminal, where a program gets that itself as one of its streams; put
+/// back when dropped.
+#[derive(Debug)]
+pub struct Settings(Option<(OwnedFd, Termios)>);
+
+impl Settings {
+    /// Those of the first stream that is a terminal.
+    pub fn keep() -> Self {
+        let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        let found = streams.into_iter().find_map(|fd| Some((fd, tcgetattr(fd).ok()?)));
+        Self(found.and_then(|(fd, saved)| Some((fd.try_clone_to_owned().ok()?, saved))))
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        let Some((fd, saved)) = &self.0 else { return };
+        // In the background it is somebody else's now, and who sets it is stopped.
+        let ours = tcgetpgrp(fd).is_ok_and(|group| group == rustix::process::getpgrp());
+        if ours {
+            let _ = tcsetattr(fd, OptionalActions::Drain, saved);
+        }
     }
 }
 
@@ -76,6 +103,7 @@ impl Signals {
 pub fn run_plain(session: &Session, request: &Request<'_>) -> Result<u8, Failure> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     let signals = Signals::new(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
+    let _settings = Settings::keep();
     let mut running = session.run(request).map_err(|e| refused(&e))?;
     loop {
         let mut polled = vec![PollFd::new(&running, PollFlags::IN)];

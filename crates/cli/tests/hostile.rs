@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LOOK, Place, installed, no_secret};
+use common::{LOOK, Place, Screen, installed, no_secret};
 
 both!(
     venv_names_no_secret,
@@ -13,6 +13,9 @@ both!(
     swapped_directory,
     run_directory,
     few_descriptors,
+    killed_at_any_moment,
+    terminal_as_it_was,
+    crowded_repository,
 );
 
 /// A venv's configuration names the directory of its Python: any directory that is none is not shown.
@@ -133,4 +136,37 @@ fn few_descriptors(place: &Place) {
         assert_eq!(ran.ended.shell(), 1, "{ran}");
         assert!(ran.errors().contains("ulimit -n"), "{ran}");
     }
+}
+
+/// `swathe` killed at any moment of a start leaves no process behind, whoever adopts its children.
+fn killed_at_any_moment(place: &Place) {
+    let text = "of=4242
+        for n in $(seq 60); do
+            \"$SWATHE\" run -w sleep $of.77 >/dev/null 2>&1 & run=$!
+            sleep 0.0$((n % 6))$((n % 10)); kill -9 $run; wait $run
+        done 2>/dev/null
+        for n in $(seq 100); do
+            grep -q '4242[.]77' /proc/[0-9]*/cmdline 2>/dev/null || exit 0
+            sleep 0.1
+        done
+        exit 1";
+    place.outside(text).exits(0);
+}
+
+/// A program that gets the caller's terminal as one of its streams does not leave it in another mode.
+fn terminal_as_it_was(place: &Place) {
+    let start = "echo x | \"$SWATHE\" run -- sh -c \"stty raw -echo <&1; echo set\"; \
+        stty -a | grep -o \"[-]icanon\"; echo done; sleep 1";
+    let mut screen = Screen::start(place, start);
+    screen.expect("set").expect("done");
+    assert!(!screen.seen.contains("-icanon"), "{:?}", screen.seen);
+    screen.end();
+}
+
+/// A run cannot hide a repository from the next one behind hundreds of directories.
+fn crowded_repository(place: &Place) {
+    place.host("git init -q below");
+    place.inside("-w", "for n in $(seq 400); do mkdir 0$n; done").exits(0);
+    place.inside("-w", "echo x >below/.git/hooks/pre-commit").go();
+    assert_eq!(place.host("ls below/.git/hooks | grep -v sample || :"), "");
 }

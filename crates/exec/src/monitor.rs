@@ -77,8 +77,13 @@ fn is_orphan(parent: i32) -> bool {
         return true;
     };
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    if ours == theirs || ours == own || ours == 0 || theirs == 0 {
+    if ours == theirs || ours == own || ours == 0 {
         return false;
+    }
+    // An init that has never made a session: who has that of nobody did not start a process that has
+    // one, and did not make it.
+    if theirs == 0 {
+        return true;
     }
     if !is_own_procfs() {
         return parent == 1;

@@ -20,8 +20,11 @@ const MAX_REPOSITORIES: usize = 256;
 /// How deep submodules may be nested, and slashes in their names.
 const MAX_MODULE_DEPTH: usize = 8;
 /// Repositories in a tree are looked for in so many directories, the upper ones first, and not
-/// deeper than this: a run must not wait for a walk through everything.
+/// deeper than this: a run must not wait for a walk through everything. A look at one directory
+/// costs less than a list of those in it, so that a run cannot hide a repository from the next one
+/// by some hundreds of directories before it.
 const MAX_DIRECTORIES: usize = 256;
+const MAX_TREES: usize = 2048;
 const MAX_DEPTH: usize = 3;
 /// The most names of one of these.
 const MAX_NAMES: usize = 1024;
@@ -78,16 +81,17 @@ impl Search<'_, '_> {
     /// Work trees in a tree.
     fn below(&mut self, root: &Path) {
         let mut level = vec![root.to_owned()];
-        let mut looked = 0;
+        let (mut looked, mut listed) = (0, 0);
         for depth in 0..=MAX_DEPTH {
             let mut next = Vec::new();
             for directory in level {
                 looked += 1;
-                if looked > MAX_DIRECTORIES {
+                if looked > MAX_TREES {
                     return;
                 }
                 self.work_tree(&directory);
-                if depth < MAX_DEPTH {
+                if depth < MAX_DEPTH && listed < MAX_DIRECTORIES {
+                    listed += 1;
                     next.extend(self.directories(&directory));
                 }
             }
