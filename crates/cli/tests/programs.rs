@@ -178,21 +178,12 @@ console.log(process.env)'"#,
     }
 }
 
-<<<<<<< HEAD
-/// A program that draws on a terminal: its name, the words of swathe, and what is typed after what
-/// has appeared.
-type Drawn = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-
-/// Programs that draw on a terminal: what is typed, what has to appear, and what ends them.
-const TERMINAL: &[Drawn] = &[
-=======
 /// What appears, and what is typed then.
 type Step = (&'static str, &'static str);
 
 /// Programs that draw on a terminal: the program that must be installed, the words, and steps: what
 /// appears, and what is typed then.
 const TERMINAL: &[(&str, &str, &[Step])] = &[
->>>>>>> matrix
     ("vim", "run -w -- vim -u NONE file", &[("one", "otwo\u{1b}:wq\r")]),
     ("vi", "run -w -- vi file", &[("one", "otwo\u{1b}:wq\r")]),
     ("nano", "run -w -- nano file", &[("one", "two\u{18}"), ("ave", "y"), ("ile", "\r")]),
