@@ -71,7 +71,8 @@ impl Ranges {
 pub fn read(path: &[u8], most: usize) -> Result<Vec<u8>, Errno> {
     let file = open_regular(path)?;
     let mut data = Vec::new();
-    let mut buffer = vec![0; 16 << 10];
+    // On the stack: some allocators map and unmap anything of this size.
+    let mut buffer = [0; 4 << 10];
     while data.len() < most {
         let want = buffer.len().min(most - data.len());
         match read_fd(&file, &mut buffer[..want]) {

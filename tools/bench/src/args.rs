@@ -6,10 +6,12 @@ use crate::rows::ROWS;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-usage: bench [options]
-Measures our bwrap beside bubblewrap and beside the floor; see docs/benchmarks.md.
+usage: bench [swathe] [options]
+Measures our bwrap beside bubblewrap and beside the floor, then swathe beside our bwrap (with the
+word `swathe` only that, with --rows only the former); see docs/benchmarks.md.
 
   --ours FILE      program under test (default: built from the workspace, release, static)
+  --swathe FILE    the swathe command (default: built from the workspace, release, static)
   --oracle FILE    bubblewrap (default: $BWRAP_ORACLE, or .oracle/usr/bin/bwrap in the workspace)
   --floor FILE     the floor (default: built from the workspace)
   --payload FILE   the payload (default: built from the workspace)
@@ -31,6 +33,10 @@ Measures our bwrap beside bubblewrap and beside the floor; see docs/benchmarks.m
 pub struct Args {
     /// `--ours`
     pub ours: Option<PathBuf>,
+    /// `--swathe`
+    pub swathe: Option<PathBuf>,
+    /// The word `swathe`: only that command's part
+    pub only_swathe: bool,
     /// `--oracle`
     pub oracle: Option<PathBuf>,
     /// `--floor`
@@ -65,10 +71,24 @@ pub struct Args {
     pub slice: u64,
 }
 
+impl Args {
+    /// Whether bwrap is measured beside others.
+    pub fn launches(&self) -> bool {
+        !self.only_swathe
+    }
+
+    /// Whether swathe is measured beside bwrap.
+    pub fn swathe_part(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 /// Parses the words after the program's name; the error is a sentence for the caller.
 pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Args, String> {
     let mut args = Args {
         ours: None,
+        swathe: None,
+        only_swathe: false,
         oracle: None,
         floor: None,
         payload: None,
@@ -91,6 +111,8 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Args, String> {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "--ours" => args.ours = Some(value()?.into()),
+            "swathe" => args.only_swathe = true,
+            "--swathe" => args.swathe = Some(value()?.into()),
             "--oracle" => args.oracle = Some(value()?.into()),
             "--floor" => args.floor = Some(value()?.into()),
             "--payload" => args.payload = Some(value()?.into()),
@@ -110,6 +132,9 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Args, String> {
     }
     if let Some(name) = args.rows.iter().find(|n| ROWS.iter().all(|r| r.name != **n)) {
         return Err(format!("no row is named {name}; --list prints the names"));
+    }
+    if args.only_swathe && !args.rows.is_empty() {
+        return Err("--rows names rows of the other part".into());
     }
     if args.user == 0 {
         return Err("--user 0 would measure as root, which bubblewrap treats differently".into());
@@ -152,6 +177,7 @@ mod tests {
             (&["-n"], "-n needs a value"),
             (&["--frobnicate"], "--frobnicate"),
             (&["--user", "0"], "root"),
+            (&["swathe", "--rows", "min"], "--rows"),
         ] {
             let error = of(words).err().unwrap_or_default();
             assert!(error.contains(part), "{words:?}: {error}");

@@ -13,9 +13,11 @@ use std::time::Instant;
 pub struct Command {
     program: CString,
     files: Vec<(CString, c_int)>,
-    // Keeps the strings behind `argv` alive.
+    // Keeps the strings behind `argv` and `envp` alive.
     _words: Vec<CString>,
     argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    dir: Option<CString>,
 }
 
 /// What the child does besides executing.
@@ -29,13 +31,12 @@ pub struct Options {
     pub stdio: Option<[c_int; 3]>,
 }
 
-/// The environment of every launch: fixed, so that runs compare.
+/// The environment of a launch: fixed, so that runs compare.
 const ENVIRONMENT: [&CStr; 2] = [c"PATH=/usr/bin:/bin", c"HOME=/"];
 
 struct Start<'a> {
     command: &'a Command,
     options: Options,
-    env: [*const c_char; 3],
 }
 
 impl Command {
@@ -45,13 +46,21 @@ impl Command {
         let mut argv = vec![program.as_ptr()];
         argv.extend(words.iter().map(|w| w.as_ptr()));
         argv.push(std::ptr::null());
-        Command { program, files, _words: words, argv }
+        let envp = ENVIRONMENT.map(CStr::as_ptr).into_iter().chain([std::ptr::null()]).collect();
+        Command { program, files, _words: words, argv, envp, dir: None }
+    }
+
+    /// The same in the directory `dir`, with `env` (`NAME=value`) instead of the usual environment.
+    pub fn within(mut self, dir: CString, env: Vec<CString>) -> Self {
+        self.envp = env.iter().map(|v| v.as_ptr()).chain([std::ptr::null()]).collect();
+        self._words.extend(env);
+        self.dir = Some(dir);
+        self
     }
 
     /// Starts it; returns its pid.
     pub fn spawn(&self, options: Options) -> io::Result<c_int> {
-        let [path, home] = ENVIRONMENT.map(CStr::as_ptr);
-        let start = Start { command: self, options, env: [path, home, std::ptr::null()] };
+        let start = Start { command: self, options };
         let mut stack = [const { MaybeUninit::<u128>::uninit() }; 2048];
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let arg = (&raw const start).cast_mut().cast();
@@ -70,7 +79,7 @@ impl Command {
     }
 }
 
-// SAFETY: the pointers in `argv` lead into strings the value owns and never changes.
+// SAFETY: the pointers in `argv` and `envp` lead into strings the value owns and never changes.
 unsafe impl Sync for Command {}
 // SAFETY: as above; moving the value does not move the strings' bytes.
 unsafe impl Send for Command {}
@@ -86,6 +95,9 @@ extern "C" fn child(arg: *mut c_void) -> c_int {
             for (to, from) in fds.iter().enumerate() {
                 libc::dup2(*from, to as c_int);
             }
+        }
+        if let Some(dir) = &start.command.dir {
+            libc::chdir(dir.as_ptr());
         }
         for (path, to) in &start.command.files {
             let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
@@ -103,7 +115,7 @@ extern "C" fn child(arg: *mut c_void) -> c_int {
         libc::execve(
             start.command.program.as_ptr(),
             start.command.argv.as_ptr(),
-            start.env.as_ptr(),
+            start.command.envp.as_ptr(),
         );
         libc::_exit(127)
     }

@@ -1,4 +1,5 @@
-//! The launch benchmark: our `bwrap` beside bubblewrap and beside the floor, in one interleaved run.
+//! The launch benchmark: our `bwrap` beside bubblewrap and beside the floor, and `swathe` beside our
+//! `bwrap`, each in one interleaved run.
 //!
 //! What each row means, and how to read the table, is in docs/benchmarks.md. Exit status: 0, or 1
 //! when `--quick` finds a target missed that does not depend on the machine, or 2 when the run
@@ -14,6 +15,7 @@ mod report;
 mod rows;
 mod run;
 mod stats;
+mod swathe_part;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,9 @@ use rows::{ROWS, Row};
 use run::{Bench, Who};
 
 fn main() -> ExitCode {
+    if let Some(into) = std::env::var_os(swathe_part::RECORD) {
+        return swathe_part::record(Path::new(&into));
+    }
     let args = match args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(message) => {
@@ -56,31 +61,41 @@ fn bench(args: &Args) -> io::Result<bool> {
         writeln!(out, "{}", names.join("\n"))?;
         return Ok(true);
     }
-    let rows = selected(&args.rows);
     let files = Files::find(args)?;
     let root = host::is_root();
     let user = if root { args.user } else { host::uid() };
     let fixture = Fixture::new(&args.dir, user, &files.payload)?;
-    let mut programs = BTreeMap::new();
-    for (who, path) in [
-        (Who::Ours, Some(&files.ours)),
-        (Who::Oracle, files.oracle.as_ref()),
-        (Who::Floor, Some(&files.floor)),
-    ] {
-        match path {
-            // Copies: all on one file system, and readable whoever owns the workspace.
-            Some(path) => _ = programs.insert(who, fixture.program(path, who.name())?),
+    // Copies: all on one file system, and readable whoever owns the workspace.
+    let ours = fixture.program(&files.ours, Who::Ours.name())?;
+    let user_to_be = root.then_some(user);
+    let mut failed: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    if args.launches() {
+        let mut programs = BTreeMap::from([(Who::Ours, ours.clone())]);
+        programs.insert(Who::Floor, fixture.program(&files.floor, Who::Floor.name())?);
+        match &files.oracle {
+            Some(path) => _ = programs.insert(Who::Oracle, fixture.program(path, "bubblewrap")?),
             None => run::eprint_line("no bubblewrap to compare with: set BWRAP_ORACLE or --oracle"),
         }
+        let rows = selected(&args.rows);
+        let bench = Bench { args, fixture: &fixture, programs, user: user_to_be };
+        let samples = bench.measure(&rows)?;
+        lines = report::lines(&rows, &samples);
+        out.write_all(report::table(&lines).as_bytes())?;
     }
-    let bench = Bench { args, fixture: &fixture, programs, user: root.then_some(user) };
-    let samples = bench.measure(&rows)?;
-    let lines = report::lines(&rows, &samples);
-    out.write_all(report::table(&lines).as_bytes())?;
+    failed.extend(lines.iter().filter(|l| l.fails()).map(|l| l.row.name));
+    let mut swathe = Vec::new();
+    if let Some(program) = &files.swathe {
+        let program = fixture.program(program, "swathe")?;
+        let part = swathe_part::Part::new(args, &fixture, program, ours, user_to_be, workspace())?;
+        swathe = part.measure()?;
+        out.write_all(swathe_part::table(&swathe).as_bytes())?;
+    }
+    failed.extend(swathe.iter().filter(|l| l.fails()).map(|l| l.row.name));
     if let Some(path) = &args.json {
-        std::fs::write(path, report::json(&facts(args, user), &lines))?;
+        let swathe: Vec<String> = swathe.iter().map(swathe_part::Line::json).collect();
+        std::fs::write(path, report::json(&facts(args, user), &lines, &swathe))?;
     }
-    let failed: Vec<&str> = lines.iter().filter(|l| l.fails()).map(|l| l.row.name).collect();
     if !failed.is_empty() {
         run::eprint_line(&format!(
             "over a limit that does not depend on the machine: {}",
@@ -115,6 +130,8 @@ fn facts(args: &Args, user: u32) -> Vec<(&'static str, String)> {
 /// The programs of a run, as found or built.
 struct Files {
     ours: PathBuf,
+    /// Where its part is asked for.
+    swathe: Option<PathBuf>,
     oracle: Option<PathBuf>,
     floor: PathBuf,
     payload: PathBuf,
@@ -122,19 +139,24 @@ struct Files {
 
 impl Files {
     fn find(args: &Args) -> io::Result<Self> {
-        let built = match (&args.ours, &args.floor, &args.payload) {
-            (Some(_), Some(_), Some(_)) => PathBuf::new(),
-            _ => build(args.ours.is_none())?,
+        // Each on its own: built together, bwrap would be linked with what the others need of
+        // their common libraries.
+        let or = |given: &Option<PathBuf>, words: &[&str], name: &str| match given {
+            Some(path) => Ok(path.clone()),
+            None => build(words).map(|built| built.join(name)),
         };
-        let or =
-            |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| built.join(name));
+        let helpers = ["-p", "swathe-bench", "--bin", "floor", "--bin", "strue"];
         let beside = workspace().map(|w| w.join(".oracle/usr/bin/bwrap")).filter(|p| p.exists());
         let from_environment = std::env::var_os("BWRAP_ORACLE").map(PathBuf::from);
+        let swathe = args.swathe_part();
         Ok(Files {
-            ours: or(&args.ours, "bwrap"),
+            ours: or(&args.ours, &["-p", "swathe-bwrap", "--bin", "bwrap"], "bwrap")?,
+            swathe: swathe
+                .then(|| or(&args.swathe, &["-p", "swathe-cli", "--bin", "swathe"], "swathe"))
+                .transpose()?,
             oracle: args.oracle.clone().or(from_environment).or(beside),
-            floor: or(&args.floor, "floor"),
-            payload: or(&args.payload, "strue"),
+            floor: or(&args.floor, &helpers, "floor")?,
+            payload: or(&args.payload, &helpers, "strue")?,
         })
     }
 }
@@ -145,17 +167,13 @@ fn workspace() -> Option<PathBuf> {
     here.ancestors().find(|d| d.join("Cargo.lock").exists()).map(Path::to_path_buf)
 }
 
-/// Builds the static release programs; returns the directory they are in.
-fn build(with_ours: bool) -> io::Result<PathBuf> {
+/// Builds static release programs; returns the directory they are in.
+fn build(words: &[&str]) -> io::Result<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let root = workspace()
         .ok_or_else(|| io::Error::other("run it in the workspace, or name all programs"))?;
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(&root).args(["build", "--release", "--target", &target]);
-    cargo.args(["-p", "swathe-bench", "--bin", "floor", "--bin", "strue"]);
-    if with_ours {
-        cargo.args(["-p", "swathe-bwrap", "--bin", "bwrap"]);
-    }
+    cargo.current_dir(&root).args(["build", "--release", "--target", &target]).args(words);
     if !cargo.status()?.success() {
         return Err(io::Error::other("the programs to measure could not be built"));
     }

@@ -140,7 +140,8 @@ pub fn table(lines: &[Line]) -> String {
     out
 }
 
-fn number(v: Option<f64>) -> String {
+/// A figure with as many digits as say something.
+pub fn number(v: Option<f64>) -> String {
     match v {
         None => "-".to_owned(),
         Some(v) if v.abs() < 10.0 && v.fract() != 0.0 => format!("{v:.2}"),
@@ -148,8 +149,9 @@ fn number(v: Option<f64>) -> String {
     }
 }
 
-/// The figures as JSON: `facts` (name, value) about the run, then one object per row.
-pub fn json(facts: &[(&str, String)], lines: &[Line]) -> String {
+/// The figures as JSON: `facts` (name, value) about the run, then one object per row, then the
+/// objects of the rows on swathe.
+pub fn json(facts: &[(&str, String)], lines: &[Line], swathe: &[String]) -> String {
     let mut out = "{\n".to_owned();
     for (name, value) in facts {
         let _ = writeln!(out, "  {}: {},", quoted(name), quoted(value));
@@ -190,11 +192,12 @@ pub fn json(facts: &[(&str, String)], lines: &[Line]) -> String {
             notes.join(", ")
         );
     }
-    out.push_str("  ]\n}\n");
+    let _ = writeln!(out, "  ],\n  \"swathe\": [\n    {}\n  ]\n}}", swathe.join(",\n    "));
     out
 }
 
-fn quoted(text: &str) -> String {
+/// A JSON string.
+pub fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {

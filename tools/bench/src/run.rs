@@ -209,7 +209,7 @@ fn counts(cells: Vec<&Cell>, out: &mut dyn Write) -> io::Result<()> {
     for cell in cells {
         let (row, who) = (cell.row.name, cell.who.name());
         for _ in 0..3 {
-            match trace::count(&cell.command) {
+            match trace::count(&cell.command, 1) {
                 Ok(t) if t.status == 0 => writeln!(out, "value\t{row}\t{who}\t{}", t.calls)?,
                 Ok(t) => writeln!(out, "fail\t{row}\t{who}\ttraced: status {:#x}", t.status)?,
                 Err(e) => writeln!(out, "fail\t{row}\t{who}\ttraced: {e}")?,
@@ -219,8 +219,11 @@ fn counts(cells: Vec<&Cell>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// How much of a failed command's complaints is repeated, in characters.
+const MOST_SAID: usize = 400;
+
 /// Launches once with its complaints in `log`; the error is what it said.
-fn try_once(command: &Command, log_fd: i32, log: &std::path::Path) -> io::Result<()> {
+pub fn try_once(command: &Command, log_fd: i32, log: &std::path::Path) -> io::Result<()> {
     let before = fs::metadata(log)?.len() as usize;
     let options = Options { stdio: Some([0, 1, log_fd]), ..Options::default() };
     let status = launch::wait_bounded(command.spawn(options)?)?;
@@ -230,6 +233,7 @@ fn try_once(command: &Command, log_fd: i32, log: &std::path::Path) -> io::Result
     let said = fs::read(log)?;
     let said =
         String::from_utf8_lossy(said.get(before..).unwrap_or_default()).replace(['\n', '\t'], " ");
+    let said: String = said.chars().take(MOST_SAID).collect();
     Err(io::Error::other(format!("status {status:#x}: {said}")))
 }
 

@@ -28,6 +28,15 @@ pub fn paired(a: &[f64], b: &[f64]) -> Option<f64> {
     dist(&ratios).map(|d| d.median)
 }
 
+/// The median of the differences `a[i] - b[i]`, paired as in [`paired`].
+pub fn paired_difference(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.len() != b.len() {
+        return None;
+    }
+    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    dist(&differences).map(|d| d.median)
+}
+
 /// How much steeper a cost grows in its upper part than in its lower part, from three points
 /// (size, cost) in order of size: 1 is linear; a quadratic cost over 0, 300, 1000 gives 4.3.
 ///

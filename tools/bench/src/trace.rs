@@ -25,19 +25,24 @@ const AT_ENTRY: u8 = 1;
 pub struct Trace {
     /// Calls counted.
     pub calls: usize,
+    /// Those of them before the first exec that followed the launcher's own.
+    pub before: usize,
+    /// Processes of the launch until the payload ran, with it.
+    pub processes: usize,
     /// Raw wait status of the launcher.
     pub status: c_int,
 }
 
-/// Launches `command` traced and counts.
+/// Launches `command` traced and counts. The payload's exec is the `execs`-th after the launcher's
+/// own: 1 for a launcher, 2 for a program that starts one.
 ///
 /// # Errors
 /// When tracing is not permitted, or a process can no longer be traced.
-pub fn count(command: &Command) -> io::Result<Trace> {
+pub fn count(command: &Command, execs: usize) -> io::Result<Trace> {
     let launcher = command.spawn(Options { traced: true, ..Options::default() })?;
     let mut seen = BTreeSet::new();
-    let mut trace = Trace { calls: 0, status: 0 };
-    let mut payload_runs = false;
+    let mut trace = Trace { calls: 0, before: 0, processes: 0, status: 0 };
+    let (mut seen_execs, mut payload_runs) = (0, false);
     loop {
         let mut status = 0;
         // SAFETY: the status is a live integer.
@@ -66,8 +71,15 @@ pub fn count(command: &Command) -> io::Result<Trace> {
                 set_options(pid)?;
             }
         } else if event == libc::PTRACE_EVENT_EXEC {
-            payload_runs = true;
-            request = libc::PTRACE_DETACH;
+            seen_execs += 1;
+            if seen_execs == 1 {
+                trace.before = trace.calls;
+            }
+            if seen_execs == execs {
+                trace.processes = seen.len();
+                payload_runs = true;
+                request = libc::PTRACE_DETACH;
+            }
         } else if signal == SYSCALL_STOP {
             let counted = !payload_runs || pid == launcher;
             trace.calls += usize::from(counted && at_entry(pid));
@@ -103,7 +115,7 @@ mod tests {
     fn calls(script: &str) -> usize {
         let words = ["-c", script].map(|w| CString::new(w).unwrap_or_default());
         let shell = Command::new(c"/bin/sh".to_owned(), words.to_vec(), Vec::new());
-        let trace = count(&shell).unwrap_or_else(|e| panic!("{script}: {e}"));
+        let trace = count(&shell, 1).unwrap_or_else(|e| panic!("{script}: {e}"));
         assert_eq!(trace.status, 0, "{script}");
         trace.calls
     }
@@ -119,6 +131,12 @@ mod tests {
         assert!(calls("cd /; exec /bin/true >/dev/null") > plain);
         let waited = calls("/bin/true >/dev/null; cd /; cd /");
         assert!(waited > plain, "{waited} {plain}");
+        let words =
+            ["-c", "/bin/sh -c '/bin/true; :'; :"].map(|w| CString::new(w).unwrap_or_default());
+        let shell = Command::new(c"/bin/sh".to_owned(), words.to_vec(), Vec::new());
+        let trace = count(&shell, 2).unwrap_or_else(|e| panic!("{e}"));
+        assert!(trace.before > 0 && trace.before < trace.calls);
+        assert_eq!(trace.processes, 3);
         assert!(calls("/bin/ls / >/dev/null; :").abs_diff(calls("/bin/true >/dev/null; :")) <= 2);
     }
 }
