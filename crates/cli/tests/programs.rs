@@ -192,7 +192,7 @@ const TERMINAL: &[(&str, &str, &[Step])] = &[
     ("bash", "run -- bash", &[("project", "echo a$((1+1))b\r"), ("a2b", "exit\r")]),
     ("python3", "run -- python3 -q", &[(">>> ", "print(6*7)\r"), ("42", "exit()\r")]),
     ("node", "run -- node", &[("> ", "6*7\r"), ("42", ".exit\r")]),
-    ("git", "run -- git -c core.pager=less log -p", &[("one", "q")]),
+    ("git", "run -- git -c core.pager=less log -1", &[("one", "q")]),
     ("man", "run -- sh -c 'stty size; tty; echo over'", &[("33 90", ""), ("/dev/", "")]),
     (
         "tmux",
