@@ -149,7 +149,7 @@ impl Record {
         let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         // Left by one that died with its lock.
         drop(std::fs::remove_file(path.with_extension("sock")));
-        Ok(Self { file: file.into(), path, id, session, command, keep: false })
+        Ok(Self { file, path, id, session, command, keep: false })
     }
 
     /// Where the sandbox takes further commands.
