@@ -3,6 +3,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: swathe_sys::early::Early = swathe_sys::early::Early::new();
+
 fn main() -> ExitCode {
     swathe_cli::main()
 }

@@ -7,11 +7,15 @@
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
+#[cfg(all(feature = "std", not(test)))]
+extern crate std;
 
 pub use rustix;
 pub use rustix::io::Errno;
 
 pub mod arena;
+#[cfg(feature = "std")]
+pub mod early;
 pub mod entry;
 pub mod landlock;
 pub mod mount;

@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
     row("swathe-find-inside", Inside("find-swathe", "find-plain"), None, Some(1.05)),
     row("swathe-cc", Ratio("cc-swathe", "cc-plain"), None, None),
     row("swathe-cc-inside", Inside("cc-swathe", "cc-plain"), None, Some(1.05)),
-    row("swathe-calls", Count("calls"), Some(550.0), Some(300.0)),
+    row("swathe-calls", Count("calls"), Some(450.0), Some(300.0)),
     row("swathe-calls-write", Count("calls-write"), None, None),
     row("swathe-processes", Count("processes"), Some(4.0), Some(4.0)),
 ];
