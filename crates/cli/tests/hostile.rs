@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{LOOK, Place, Screen, installed, no_secret};
+use common::screen::Screen;
+use common::{LOOK, Place, installed, no_secret};
 
 both!(
     venv_names_no_secret,
