@@ -202,6 +202,8 @@ fn lock_file(b: &Bwrap) {
         let mut ready = [0; 6];
         output.read_exact(&mut ready).expect("the payload says that it runs");
         for path in [&lock, &other] {
+            // The original starts the command before it has taken all locks.
+            eventually("the lock is taken", || write_lock(path).is_some());
             assert_eq!(write_lock(path), Some((libc::F_RDLCK, 0, 0)), "{path}");
         }
         drop(hold);
