@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use swathe::plan::model::StandIn;
 use swathe_host::facts::Facts;
-use swathe_host::layers::capabilities;
+use swathe_host::layers::{LANDLOCK_SCOPES, Quick, capabilities};
 use swathe_policy::resolve::{Files, Host, Kind, Layers, Needs};
 
 /// The largest account database that is read.
@@ -139,7 +139,7 @@ pub fn layers() -> swathe_host::layers::Layers {
 }
 
 /// Asks for everything that a plan depends on.
-pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
+pub fn probe(layers: &Quick) -> Result<Host, Failure> {
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
     let account = account(uid);
@@ -160,7 +160,10 @@ pub fn probe(layers: &swathe_host::layers::Layers) -> Result<Host, Failure> {
         cwd,
         env: std::env::vars_os().collect(),
         memory: memory(),
-        layers: Layers { landlock_scopes: layers.landlock_scopes(), pid_max: layers.pid_max },
+        layers: Layers {
+            landlock_scopes: layers.landlock >= LANDLOCK_SCOPES,
+            pid_max: layers.pid_max,
+        },
     })
 }
 

@@ -10,6 +10,9 @@ use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
 
+/// Steps of the engine that fail where no sandbox can be made at all.
+const NO_NAMESPACES: [&str; 2] = ["Clone", "UnshareUser"];
+
 /// Options of `swathe run`.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -58,8 +61,11 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    if degraded::needed(&wanted.layers, &options.allow_degraded)? {
-        return degraded::run(&wanted, &wanted.layers);
+    if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
+        let layers = crate::host::layers();
+        if degraded::needed(&layers, &options.allow_degraded)? {
+            return degraded::run(&wanted, &layers);
+        }
     }
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
@@ -96,7 +102,13 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         Event::Ended(_) => None,
     });
     match (status, failed) {
-        (_, Some(error)) => Err(set_up_failure(&wanted.sandbox, &error)),
+        (_, Some(error)) => {
+            if NO_NAMESPACES.contains(&error.step.as_str()) {
+                // Why, and what can be done: not asked before each run that goes well.
+                degraded::needed(&crate::host::layers(), &options.allow_degraded)?;
+            }
+            Err(set_up_failure(&wanted.sandbox, &error))
+        }
         (ExitStatus::Exited(code), None) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         (ExitStatus::NotStarted, None) => {

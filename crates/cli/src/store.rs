@@ -21,7 +21,7 @@ const SYSTEM: [&str; 3] =
 /// # Errors
 /// The host cannot be asked.
 pub fn environment() -> Result<Environment, Failure> {
-    Ok(crate::host::probe(&crate::host::layers())?.places)
+    Ok(crate::host::probe(&swathe_host::layers::Quick::probe())?.places)
 }
 
 /// A regular file of at most so many bytes.

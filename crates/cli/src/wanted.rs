@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
-use swathe_host::layers::{Delegation, Layers};
+use swathe_host::layers::{Delegation, Quick};
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
@@ -78,8 +78,6 @@ pub struct Wanted {
     pub sandbox: Sandbox,
     /// A cgroup that can be divided, and the machine's memory.
     pub group: Option<(Delegation, u64)>,
-    /// What can be enforced here.
-    pub layers: Layers,
     /// The app whose intents are in force.
     pub app: Option<App>,
 }
@@ -117,7 +115,7 @@ pub fn resolve(
     id: &str,
     ask: Ask,
 ) -> Result<Wanted, Failure> {
-    let layers = crate::host::layers();
+    let layers = Quick::probe();
     let mut host = crate::host::probe(&layers)?;
     let env = host.places.clone();
     let app = match &options.app {
@@ -167,8 +165,8 @@ pub fn resolve(
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
-    let group = layers.cgroup.clone().map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, layers, app })
+    let group = layers.cgroup.map(|delegation| (delegation, host.memory));
+    Ok(Wanted { sandbox, group, app })
 }
 
 /// Who can write to the records of running sandboxes has others killed, and who sees their sockets

@@ -1,6 +1,6 @@
 //! Which layers of a sandbox can be enforced on a machine: what has to be said before a run.
 
-use crate::facts::{Cgroup, CgroupVersion, Facts, Outcome, Overlay, Trial};
+use crate::facts::{Cgroup, CgroupVersion, Facts, Kernel, Outcome, Overlay, Trial};
 use serde::{Deserialize, Serialize};
 
 /// Whether something can be used here.
@@ -80,6 +80,33 @@ impl Layers {
     }
 }
 
+/// What each run has to know of the layers, for a handful of system calls: parts of [`Layers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quick {
+    /// As [`Layers::landlock`].
+    pub landlock: u32,
+    /// As [`Layers::pid_max`].
+    pub pid_max: bool,
+    /// As [`Layers::cgroup`].
+    pub cgroup: Option<Delegation>,
+}
+
+impl Quick {
+    /// Asks this machine.
+    pub fn probe() -> Self {
+        let release = swathe_sys::rustix::system::uname().release().to_string_lossy().into_owned();
+        let kernel = Kernel { release, ..Kernel::default() };
+        Self {
+            landlock: swathe_sys::landlock::abi(),
+            pid_max: kernel.version() >= PID_MAX,
+            cgroup: divisible(&Cgroup::probe()),
+        }
+    }
+}
+
+/// The version since which a pid namespace has a bound of its own.
+const PID_MAX: (u32, u32) = (6, 14);
+
 /// What of the layers can be enforced on the machine of these facts.
 pub fn capabilities(facts: &Facts) -> Layers {
     let trial = facts.bwrap.as_ref().and_then(|bwrap| bwrap.trial.as_ref());
@@ -89,7 +116,7 @@ pub fn capabilities(facts: &Facts) -> Layers {
         seccomp: seccomp(facts),
         notification: notification(facts),
         landlock: facts.kernel.landlock_abi,
-        pid_max: facts.kernel.version() >= (6, 14),
+        pid_max: facts.kernel.version() >= PID_MAX,
         overlay: overlay(facts, trial, &user_namespaces),
         cgroup: divisible(&facts.cgroup),
         user_namespaces,

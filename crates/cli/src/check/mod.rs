@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 fn check(options: &Options) -> Result<Vec<Row>, Failure> {
-    let host = crate::host::probe(&crate::host::layers())?;
+    let host = crate::host::probe(&swathe_host::layers::Quick::probe())?;
     let program = std::env::current_exe()
         .map_err(|e| Failure::new(format!("cannot find the program itself: {e}")))?;
     // What is wrong with the options is said before anything is planted.

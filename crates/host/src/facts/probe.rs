@@ -44,6 +44,13 @@ impl Facts {
     }
 }
 
+impl Cgroup {
+    /// The caller's control group, and nothing else of the machine.
+    pub fn probe() -> Self {
+        cgroup(&text("/proc/self/mountinfo").unwrap_or_default())
+    }
+}
+
 /// The path without links, as text.
 pub(super) fn real_path(path: &Path) -> String {
     let real = path.canonicalize();

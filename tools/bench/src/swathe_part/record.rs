@@ -60,7 +60,8 @@ fn write(into: &Path) -> io::Result<()> {
     fs::write(into.join(WORDS), plain(&given))
 }
 
-/// The words without those that only swathe has a use for.
+/// The words without those that only swathe has a use for. Directories that it has opened are named
+/// by their paths, which are those where they are shown.
 fn plain(words: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut words = words.split_inclusive(|b| *b == 0);
@@ -69,6 +70,11 @@ fn plain(words: &[u8]) -> Vec<u8> {
         match OWN.iter().find(|(own, _)| *own == text) {
             Some((_, true)) => _ = words.next(),
             Some((_, false)) => {}
+            None if text == b"--bind-fd" || text == b"--ro-bind-fd" => {
+                let option: &[u8] = if text == b"--bind-fd" { b"--bind\0" } else { b"--ro-bind\0" };
+                let place = words.nth(1).unwrap_or_default();
+                [option, place, place].iter().for_each(|part| kept.extend_from_slice(part));
+            }
             None => kept.extend_from_slice(word),
         }
     }
@@ -101,5 +107,7 @@ mod tests {
     fn keeps_the_plan() {
         let given = b"--quiet-errors\0--json-errors\x007\0--dir\0/a\0--serve\x009\0--proc\0/proc\0";
         assert_eq!(plain(given), b"--dir\0/a\0--proc\0/proc\0");
+        let given = b"--ro-bind-fd\x00300\0/a\0--bind-fd\x00301\0/b\0";
+        assert_eq!(plain(given), b"--ro-bind\0/a\0/a\0--bind\0/b\0/b\0");
     }
 }
