@@ -9,8 +9,7 @@ use crate::support::{NOWHERE, Source};
 use crate::tree::{Place, Tree};
 use swathe_exec::layout::targets;
 use swathe_plan::model::{
-    StandIn,
-    Access, BindSource, BoxPath, Bytes, FileOp, HostPath, OverlayUpper, Step,
+    Access, BindSource, BoxPath, Bytes, FileOp, HostPath, OverlayUpper, StandIn, Step,
 };
 
 const NAMES: [&[u8]; 3] = [b"a", b"b", b"c"];

@@ -79,6 +79,9 @@ fn accepts(opt: Opt, kind: Kind, word: &[u8]) -> bool {
         (Opt::Perms | Opt::Chmod, _) => within(digits(word, 8), 0, 0o7777),
         (Opt::Size | Opt::DefaultTmpfsSize, _) => within(c_digits(word), 1, LONG),
         (Opt::Inodes | Opt::DefaultTmpfsInodes, _) => within(digits(word, 10), 1, LONG),
+        (Opt::PidMax, _) => within(digits(word, 10), 301, 1 << 22),
+        (Opt::UserLimit, Kind::Number) => within(digits(word, 10), 0, INT - 1),
+        (Opt::UserLimit, _) => user_limit(word),
         (_, Kind::Number) => within(digits(word, 10), 0, INT),
         (Opt::CapAdd | Opt::CapDrop, _) => capability(word).is_some(),
         (Opt::AssumeKernel, _) => {
@@ -101,6 +104,14 @@ fn together(opt: Opt, values: &[&[u8]]) -> bool {
         Opt::Rlimit => resource(values[0]).is_some() && limit(values[1]).is_some(),
         _ => true,
     }
+}
+
+/// Whether it is the name of a file of /proc/sys/user (namespaces(7)).
+fn user_limit(word: &[u8]) -> bool {
+    let namespaces = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+    let watches = ["inotify_instances", "inotify_watches", "fanotify_groups", "fanotify_marks"];
+    let names = namespaces.iter().map(|name| format!("max_{name}_namespaces"));
+    names.chain(watches.map(|name| format!("max_{name}"))).any(|name| name.as_bytes() == word)
 }
 
 fn capability(word: &[u8]) -> Option<u64> {
@@ -147,6 +158,12 @@ fn read_as_meant(plan: &Plan, opt: Opt, values: &[&[u8]]) {
     let number = |at: usize| digits(values[at], 10).unwrap_or_default();
     match opt {
         Opt::Uid => assert_eq!(plan.uid.map(u128::from), Some(number(0))),
+        Opt::PidMax => {
+            assert_eq!(plan.namespaces.pid_max.map(u128::from), Some(number(0)));
+        }
+        Opt::UserLimit => {
+            assert_eq!(u128::from(plan.namespaces.user_limits[0].count), number(1));
+        }
         Opt::Gid => assert_eq!(plan.gid.map(u128::from), Some(number(0))),
         Opt::UidRange => {
             let range = plan.uid_ranges[0];

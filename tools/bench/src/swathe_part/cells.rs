@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -46,7 +46,7 @@ struct Cell {
 
 enum Work {
     Spawn(Command),
-    Enter(Session),
+    Enter(Session, PathBuf),
 }
 
 impl Work {
@@ -54,9 +54,9 @@ impl Work {
     fn time(&self) -> io::Result<(f64, bool)> {
         match self {
             Work::Spawn(command) => command.time().map(|(us, status)| (us, status == 0)),
-            Work::Enter(session) => {
+            Work::Enter(session, program) => {
                 let start = Instant::now();
-                let running = session.run(&Request::new(["true"])).map_err(io::Error::other)?;
+                let running = session.run(&Request::new([program])).map_err(io::Error::other)?;
                 let status = running.wait().map_err(io::Error::other)?;
                 Ok((start.elapsed().as_nanos() as f64 / 1000.0, status.success()))
             }
@@ -159,6 +159,11 @@ impl Part<'_> {
     /// Measures as the user, in a process of its own; results are lines of text.
     pub(super) fn work(&self, out: &mut dyn Write) -> io::Result<()> {
         let repository = self.repository();
+        // The payload of the other rows, where the sandbox sees it: a program that is slow to start
+        // would hide what is measured.
+        let payload = self.fixture.path("work/strue");
+        fs::copy(self.fixture.path("strue"), &payload)?;
+        fs::set_permissions(&payload, fs::Permissions::from_mode(0o755))?;
         let log = self.fixture.path("errors-swathe");
         let log_file = fs::File::create(&log)?;
         if let Some(user) = self.user {
@@ -181,9 +186,10 @@ impl Part<'_> {
                 Err(e) => writeln!(out, "fail\t{name}\t{e}"),
             }
         };
-        let run = ["swathe", "run", "--", "true"];
+        let program = payload.to_string_lossy().into_owned();
+        let run = ["swathe", "run", "--", &program];
         let write = ["swathe", "run", "-w", "--", "true"];
-        add("plain", Ok(self.usual(&["true"], &work)))?;
+        add("plain", Ok(self.usual(&[&program], &work)))?;
         add("run", Ok(self.usual(&run, &work)))?;
         add("bare", self.bare(&run, &work, "recorded"))?;
         let in_repository = |f: &dyn Fn(&Path) -> io::Result<Command>| match &repository {
@@ -213,13 +219,14 @@ impl Part<'_> {
         let _stop = Stop(self.usual(&["swathe", "session", "stop", SESSION], &work));
         match try_once(&start, log_file.as_raw_fd(), &log) {
             Ok(()) => {
-                let enter = ["swathe", "run", "--session", SESSION, "--", "true"];
+                let enter = ["swathe", "run", "--session", SESSION, "--", &program];
                 add("entered-command", Ok(self.usual(&enter, &work)))?;
                 let socket = self.fixture.path(&format!("run/swathe/{SESSION}.sock"));
                 match Session::connect(&socket) {
-                    Ok(session) => {
-                        cells.push(Cell { name: "entered".to_owned(), work: Work::Enter(session) })
-                    }
+                    Ok(session) => cells.push(Cell {
+                        name: "entered".to_owned(),
+                        work: Work::Enter(session, payload),
+                    }),
                     Err(e) => writeln!(out, "fail\tentered\t{e}")?,
                 }
             }
