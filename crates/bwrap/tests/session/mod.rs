@@ -1,5 +1,7 @@
 //! A served sandbox and a client for it, for tests: it says also what no sound client would.
 
+#![allow(dead_code)] // each test file uses a part
+
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
