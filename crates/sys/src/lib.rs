@@ -20,6 +20,7 @@ pub mod entry;
 pub mod landlock;
 pub mod mount;
 pub mod net;
+pub mod notify;
 pub mod presence;
 pub mod probe;
 pub mod process;

@@ -426,6 +426,15 @@ pub fn unshare(flags: rustix::thread::UnshareFlags) -> Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
+/// Gives the calling thread a working directory, root and umask of its own (`CLONE_FS`).
+///
+/// # Errors
+/// ENOMEM.
+pub fn unshare_fs() -> Result<()> {
+    // SAFETY: rustix marks it unsafe for CLONE_FILES; this flag leaves descriptors as they are.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FS) }
+}
+
 /// getsid(2): the session of a process, 0 for the caller's own pid; the result is 0 for a session
 /// that began outside this pid namespace.
 ///

@@ -1,0 +1,570 @@
+//! What the supervisor does in place of a process, within the level of the place.
+//!
+//! Everything is done by descriptors that the walk holds, in the sandbox's own mounts, with the
+//! user's own rights and no capability. What is left to the kernel (`Verdict::Continue`) is kept by
+//! Landlock's rules, whatever has become of the path meanwhile.
+
+use crate::place::{Level, Place, Places};
+use crate::process::{Caller, path_of};
+use crate::trap::{At, Call, open_how, writes};
+use crate::walk::{Found, Object, Walk, identity};
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use swathe_record::event::Outcome;
+use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use swathe_sys::rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, fcntl_getfl, fcntl_setfl,
+    ftruncate, linkat, open, openat, openat2, renameat_with, unlinkat,
+};
+use swathe_sys::rustix::process::umask;
+use swathe_sys::{Errno, Result, notify};
+
+/// How often a name is looked up again that appears or vanishes meanwhile.
+const MAX_RACES: usize = 16;
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The kernel decides.
+    Continue,
+    /// It was done; this is the result.
+    Done(i64),
+    /// It was opened; the process gets it.
+    Open(OwnedFd, bool),
+    /// It has to be opened by a thread that may wait: a pipe whose other end nobody has opened.
+    OpenSlowly(OwnedFd, OFlags, bool),
+    /// It fails.
+    Refuse(Errno),
+}
+
+/// A call that a level is about: for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The path.
+    pub path: PathBuf,
+    /// The other one of a rename or link.
+    pub to: Option<PathBuf>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Which level.
+    pub level: Level,
+}
+
+/// Something that is removed, for the trash.
+#[derive(Debug)]
+pub struct Removal<'a> {
+    /// Its directory, by the sandbox's mount.
+    pub dir: BorrowedFd<'a>,
+    /// The same directory by the host's mount, checked to be the same.
+    pub host_dir: Option<BorrowedFd<'a>>,
+    /// Its name.
+    pub name: &'a CStr,
+    /// Its path on the host.
+    pub path: &'a Path,
+    /// Whether it has to be an (empty) directory; otherwise it must not be one.
+    pub directory: bool,
+}
+
+/// The place behind the level [`Level::Trash`].
+pub trait Trash: Send {
+    /// Moves it away.
+    ///
+    /// # Errors
+    /// Nothing was removed then. EDQUOT: the trash is full.
+    fn keep(&mut self, removal: &Removal<'_>) -> Result<()>;
+
+    /// Renames `name` of `dir` to what `replaced` names, which is moved away; at no moment is there
+    /// nothing of that name.
+    ///
+    /// # Errors
+    /// Nothing was renamed or removed then.
+    fn replace(&mut self, dir: BorrowedFd<'_>, name: &CStr, replaced: &Removal<'_>) -> Result<()>;
+}
+
+/// Performs calls in places that have a level.
+pub struct Performer {
+    places: Places,
+    listed: Vec<Place>,
+    trash: Option<Box<dyn Trash>>,
+}
+
+/// What a call comes to, and what is to be noted of it.
+pub type Performed = (Verdict, Option<Noted>);
+
+const GO_ON: Performed = (Verdict::Continue, None);
+
+impl Performer {
+    /// For these places; `listed` is what `places` was found for.
+    #[must_use]
+    pub fn new(places: Places, listed: Vec<Place>, trash: Option<Box<dyn Trash>>) -> Self {
+        Self { places, listed, trash }
+    }
+
+    /// Performs a call, or leaves it to the kernel. `still` says whether the process still waits:
+    /// it is asked after everything about the process was read and before anything is done.
+    pub fn perform(&mut self, caller: &Caller, call: Call, still: &dyn Fn() -> bool) -> Performed {
+        for _ in 0..MAX_RACES {
+            let done = match call {
+                Call::Open(at, flags, mode) => self.open(caller, at, flags, mode, 0, still),
+                Call::Open2(at, how, size) => self.open2(caller, at, (how, size), still),
+                Call::Unlink(at, directory) => self.unlink(caller, at, directory, still),
+                Call::Rename(from, to, flags) => self.rename(caller, from, to, flags, still),
+                Call::Link(from, to) => self.link(caller, from, to, still),
+                Call::Truncate(at, length) => self.truncate(caller, at, length, still),
+                Call::TruncateOpen(fd, length) => self.truncate_open(caller, fd, length, still),
+                Call::SetFlags(fd, flags) => self.set_flags(caller, fd, flags, still),
+                _ => return GO_ON,
+            };
+            match done {
+                Ok(Some(done)) => return done,
+                // Something got in between: once more.
+                Ok(None) => {}
+                // What cannot be followed is not performed: the kernel's rules are the floor.
+                Err(_) => return GO_ON,
+            }
+        }
+        (Verdict::Refuse(Errno::AGAIN), None)
+    }
+
+    fn open2(
+        &self,
+        caller: &Caller,
+        at: At,
+        (how, size): (u64, u64),
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        if size < 24 {
+            return Ok(Some(GO_ON));
+        }
+        let mut bytes = [0; 24];
+        caller.bytes(how, &mut bytes)?;
+        let Some((flags, mode, restrictions)) = open_how(&bytes) else {
+            return Ok(Some(GO_ON));
+        };
+        let nofollow = OFlags::from_bits_retain(flags).intersects(OFlags::NOFOLLOW);
+        let exclusive = is_exclusive(flags);
+        let at = At { follow: !nofollow && !exclusive, ..at };
+        self.open(caller, at, flags, mode, restrictions, still)
+    }
+
+    fn open(
+        &self,
+        caller: &Caller,
+        at: At,
+        flags: u32,
+        mode: u32,
+        restrictions: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        if !writes(flags) {
+            return Ok(Some(GO_ON));
+        }
+        let path = caller.path(at.path)?;
+        let found = Walk::new(caller)?.find(at.dir, &path, at.follow)?;
+        let (Some(level @ (Level::Append | Level::Free)), _) = self.places.of_found(&found)? else {
+            return Ok(Some(GO_ON));
+        };
+        // Callers of openat2 that restrict the way are prepared for kernels without it.
+        if restrictions != 0 {
+            return Ok(Some((Verdict::Refuse(Errno::NOSYS), None)));
+        }
+        let flags = OFlags::from_bits_retain(flags);
+        let done = match &found.object {
+            Some(object) => open_existing(&found, object, flags, level),
+            None => create(caller, &found, flags, mode, still),
+        };
+        Ok(match done {
+            Err(Errno::EXIST) if !is_exclusive(flags.bits()) => None,
+            Err(Errno::NOENT) if found.object.is_some() => None,
+            done => Some(self.noted(done, &found, None, level)),
+        })
+    }
+
+    fn unlink(
+        &mut self,
+        caller: &Caller,
+        at: At,
+        directory: bool,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let path = caller.path(at.path)?;
+        let found = Walk::new(caller)?.find(at.dir, &path, false)?;
+        let (Some(level), place) = self.places.of(found.dir.as_fd())? else {
+            return Ok(Some(GO_ON));
+        };
+        let done = removable(&found, directory).and_then(|()| match level {
+            Level::Append | Level::NoDelete => Err(Errno::ACCESS),
+            _ if !still() => Err(Errno::SRCH),
+            Level::Free => {
+                let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+                unlinkat(&found.dir, &found.name, flags)
+            }
+            Level::Trash => self.keep(&found, place, directory),
+        });
+        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
+    }
+
+    /// Renames only within a mount: across, there is nothing that the kernel would do either.
+    fn rename(
+        &mut self,
+        caller: &Caller,
+        from: At,
+        to: At,
+        flags: u32,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let (old, new) = (caller.path(from.path)?, caller.path(to.path)?);
+        let old = Walk::new(caller)?.find(from.dir, &old, false)?;
+        let new = Walk::new(caller)?.find(to.dir, &new, false)?;
+        let (level, _) = self.places.of(old.dir.as_fd())?;
+        let (onto, place) = self.places.of(new.dir.as_fd())?;
+        let Some(level) = level.into_iter().chain(onto).min() else {
+            return Ok(Some(GO_ON));
+        };
+        let done = self.renamed(&old, &new, place, flags, level, still);
+        Ok(match done {
+            Err(Errno::EXIST) if flags == 0 => None,
+            done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), level)),
+        })
+    }
+
+    fn renamed(
+        &mut self,
+        old: &Found,
+        new: &Found,
+        place: Option<usize>,
+        flags: u32,
+        level: Level,
+        still: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        let flags = RenameFlags::from_bits(flags).ok_or(Errno::INVAL)?;
+        if flags.contains(RenameFlags::WHITEOUT) {
+            return Err(Errno::INVAL);
+        }
+        let Some(moved) = &old.object else { return Err(Errno::NOENT) };
+        let is_dir = moved.kind == FileType::Directory;
+        if (old.slash || new.slash) && !is_dir {
+            return Err(Errno::NOTDIR);
+        }
+        movable(old)?;
+        movable(new)?;
+        if identity(&old.dir)?.mount != identity(&new.dir)?.mount {
+            return Err(Errno::XDEV);
+        }
+        if matches!(level, Level::Append | Level::NoDelete) {
+            return Err(Errno::ACCESS);
+        }
+        if !still() {
+            return Err(Errno::SRCH);
+        }
+        let replaced = match &new.object {
+            Some(object) if flags.is_empty() && level == Level::Trash => {
+                // Two names of one file: rename(2) does nothing.
+                !identity(&object.fd)?.is_same_file(&identity(&moved.fd)?)
+            }
+            _ => false,
+        };
+        if replaced {
+            return self.replace(old, new, place, is_dir);
+        }
+        // What appears there meanwhile is not replaced unseen.
+        let flags = if flags.is_empty() && level == Level::Trash && new.object.is_none() {
+            RenameFlags::NOREPLACE
+        } else {
+            flags
+        };
+        renameat_with(&old.dir, &old.name, &new.dir, &new.name, flags)
+    }
+
+    /// Links are new names: only where no rule of the kernel can allow them.
+    fn link(
+        &self,
+        caller: &Caller,
+        from: At,
+        to: At,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let name = caller.path(to.path)?;
+        let new = Walk::new(caller)?.find(to.dir, &name, false)?;
+        let (Some(level @ Level::Free), _) = self.places.of(new.dir.as_fd())? else {
+            return Ok(Some(GO_ON));
+        };
+        let path = caller.path(from.path)?;
+        let file = if path.is_empty() && from.empty {
+            caller.start(from.dir)?
+        } else {
+            let old = Walk::new(caller)?.find(from.dir, &path, from.follow)?;
+            match old.object {
+                Some(object) => object.fd,
+                None => return Ok(Some((Verdict::Refuse(Errno::NOENT), None))),
+            }
+        };
+        let linked = || {
+            if new.object.is_some() {
+                return Err(Errno::EXIST);
+            }
+            if new.slash {
+                return Err(Errno::NOENT);
+            }
+            if identity(&file)?.mount != identity(&new.dir)?.mount {
+                return Err(Errno::XDEV);
+            }
+            if !still() {
+                return Err(Errno::SRCH);
+            }
+            linkat(CWD, own(&file), &new.dir, &new.name, AtFlags::SYMLINK_FOLLOW)
+        };
+        let done = linked().map(|()| Verdict::Done(0));
+        Ok(Some(self.noted(done, &new, None, level)))
+    }
+
+    fn truncate(
+        &self,
+        caller: &Caller,
+        at: At,
+        length: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let path = caller.path(at.path)?;
+        let found = Walk::new(caller)?.find(at.dir, &path, true)?;
+        let (Some(level), _) = self.places.of_found(&found)? else { return Ok(Some(GO_ON)) };
+        let done = match (&found.object, level) {
+            (None, _) => Err(Errno::NOENT),
+            (_, Level::Trash) => return Ok(Some(GO_ON)),
+            (_, Level::Append | Level::NoDelete) => Err(Errno::ACCESS),
+            (Some(object), Level::Free) => match object.kind {
+                FileType::RegularFile if !still() => Err(Errno::SRCH),
+                FileType::RegularFile => open(
+                    own(&object.fd),
+                    OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+                    Mode::empty(),
+                )
+                .and_then(|file| shorten(&file, length)),
+                FileType::Directory => Err(Errno::ISDIR),
+                _ => Err(Errno::INVAL),
+            },
+        };
+        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
+    }
+
+    /// On a copy of the descriptor: by its number, the process could put another file there after
+    /// it was looked at.
+    fn truncate_open(
+        &self,
+        caller: &Caller,
+        fd: i32,
+        length: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let file = taken(caller, fd, still)?;
+        let done = if self.appends(&file)? { Err(Errno::ACCESS) } else { shorten(&file, length) };
+        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+    }
+
+    fn set_flags(
+        &self,
+        caller: &Caller,
+        fd: i32,
+        flags: u32,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let file = taken(caller, fd, still)?;
+        let done = if self.appends(&file)? {
+            Err(Errno::PERM)
+        } else {
+            fcntl_setfl(&file, OFlags::from_bits_retain(flags))
+        };
+        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+    }
+
+    /// Whether this open file was handed over to be appended to.
+    fn appends(&self, file: &OwnedFd) -> Result<bool> {
+        if !fcntl_getfl(file)?.contains(OFlags::APPEND) {
+            return Ok(false);
+        }
+        let found = identity(file)?;
+        Ok(FileType::from_raw_mode(found.mode.into()) == FileType::RegularFile
+            && self.places.of_mount(found.mount) == Some(Level::Append))
+    }
+
+    fn keep(&mut self, found: &Found, place: Option<usize>, directory: bool) -> Result<()> {
+        let dir = path_of(&found.dir)?;
+        let host_dir = place.and_then(|place| host_dir(self.listed.get(place)?, &dir, found));
+        let path =
+            Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(found.name.to_bytes()));
+        let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
+        let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
+        let (dir, name) = (found.dir.as_fd(), found.name.as_c_str());
+        trash.keep(&Removal { dir, host_dir, name, path: &path, directory })
+    }
+
+    fn replace(
+        &mut self,
+        old: &Found,
+        new: &Found,
+        place: Option<usize>,
+        directory: bool,
+    ) -> Result<()> {
+        let dir = path_of(&new.dir)?;
+        let host_dir = place.and_then(|place| host_dir(self.listed.get(place)?, &dir, new));
+        let path = Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(new.name.to_bytes()));
+        let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
+        let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
+        let (dir, name) = (new.dir.as_fd(), new.name.as_c_str());
+        let replaced = Removal { dir, host_dir, name, path: &path, directory };
+        trash.replace(old.dir.as_fd(), &old.name, &replaced)
+    }
+
+    fn noted(
+        &self,
+        done: Result<Verdict>,
+        found: &Found,
+        to: Option<&Found>,
+        level: Level,
+    ) -> Performed {
+        let outcome = match &done {
+            Err(errno) => Outcome::Denied(errno.raw_os_error()),
+            Ok(_) if level == Level::Trash => Outcome::Kept,
+            Ok(_) => Outcome::Allowed,
+        };
+        let path = |found: &Found| {
+            let dir = path_of(&found.dir).unwrap_or_default();
+            Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(found.name.to_bytes()))
+        };
+        let noted = Noted { path: path(found), to: to.map(path), outcome, level };
+        (done.unwrap_or_else(Verdict::Refuse), Some(noted))
+    }
+}
+
+fn is_exclusive(flags: u32) -> bool {
+    OFlags::from_bits_retain(flags).contains(OFlags::CREATE | OFlags::EXCL)
+}
+
+/// A descriptor of this process by its path: what it refers to and nothing else.
+fn own(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+fn taken(caller: &Caller, fd: i32, still: &dyn Fn() -> bool) -> Result<OwnedFd> {
+    let process = notify::open_thread(caller.pid)?;
+    let file = notify::take_fd(process.as_fd(), fd)?;
+    if still() { Ok(file) } else { Err(Errno::SRCH) }
+}
+
+fn shorten(file: &OwnedFd, length: u64) -> Result<()> {
+    if i64::try_from(length).is_err() {
+        return Err(Errno::INVAL);
+    }
+    ftruncate(file, length)
+}
+
+/// A mount point cannot be removed or renamed. The kernel knows of those of the supervisor's own
+/// namespace only, and would take away the others' mounts. The process cannot make one meanwhile:
+/// its rules forbid it to mount.
+fn movable(found: &Found) -> Result<()> {
+    if matches!(found.name.to_bytes(), b"." | b"..") {
+        return Err(Errno::BUSY);
+    }
+    match &found.object {
+        Some(object) if identity(&object.fd)?.mount != identity(&found.dir)?.mount => {
+            Err(Errno::BUSY)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn removable(found: &Found, directory: bool) -> Result<()> {
+    let Some(object) = &found.object else { return Err(Errno::NOENT) };
+    if found.name.to_bytes() == b"." {
+        return Err(if directory { Errno::INVAL } else { Errno::ISDIR });
+    }
+    movable(found)?;
+    match (object.kind == FileType::Directory, directory) {
+        (true, false) => Err(Errno::ISDIR),
+        (false, true) => Err(Errno::NOTDIR),
+        (false, false) if found.slash => Err(Errno::NOTDIR),
+        _ => Ok(()),
+    }
+}
+
+fn open_existing(found: &Found, object: &Object, flags: OFlags, level: Level) -> Result<Verdict> {
+    if flags.contains(OFlags::CREATE | OFlags::EXCL) {
+        return Err(Errno::EXIST);
+    }
+    let cloexec = flags.contains(OFlags::CLOEXEC);
+    let once = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    let again = (flags - once) | OFlags::CLOEXEC;
+    match object.kind {
+        FileType::Symlink => return Err(Errno::LOOP),
+        FileType::Directory if flags.contains(OFlags::TMPFILE) => {
+            // A file without a name is made with all rights to its contents, and can get one.
+            return Err(Errno::OPNOTSUPP);
+        }
+        FileType::Directory => return Err(Errno::ISDIR),
+        _ if found.slash || flags.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
+        FileType::RegularFile if level == Level::Append && !only_appends(flags) => {
+            return Err(Errno::ACCESS);
+        }
+        FileType::Fifo => {
+            let file = swathe_sys::rustix::io::fcntl_dupfd_cloexec(&object.fd, 0)?;
+            return Ok(Verdict::OpenSlowly(file, again, cloexec));
+        }
+        _ => {}
+    }
+    open(own(&object.fd), again | OFlags::NOCTTY, Mode::empty())
+        .map(|fd| Verdict::Open(fd, cloexec))
+}
+
+/// Whether nothing but adding to its end can be done with a file opened so. One that can also be
+/// read can be mapped, and overwritten by that.
+fn only_appends(flags: OFlags) -> bool {
+    flags & OFlags::RWMODE == OFlags::WRONLY
+        && flags.contains(OFlags::APPEND)
+        && !flags.contains(OFlags::TRUNC)
+}
+
+/// Makes a file, and nothing if there is one.
+fn create(
+    caller: &Caller,
+    found: &Found,
+    flags: OFlags,
+    mode: u32,
+    still: &dyn Fn() -> bool,
+) -> Result<Verdict> {
+    if !flags.contains(OFlags::CREATE) {
+        return Err(Errno::NOENT);
+    }
+    if found.slash {
+        return Err(Errno::ISDIR);
+    }
+    if flags.contains(OFlags::DIRECTORY) {
+        return Err(Errno::INVAL);
+    }
+    // Set for the kernel to apply: where a directory has a default ACL, it does not count.
+    let mask = caller.status()?.umask;
+    if !still() {
+        return Err(Errno::SRCH);
+    }
+    let before = umask(Mode::from_raw_mode(mask));
+    let made = openat(
+        &found.dir,
+        &found.name,
+        flags | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY,
+        Mode::from_raw_mode(mode & 0o7777),
+    );
+    umask(before);
+    made.map(|fd| Verdict::Open(fd, flags.contains(OFlags::CLOEXEC)))
+}
+
+/// The same directory by the host's mount: a rename out of the sandbox's is one to another mount.
+fn host_dir(place: &Place, dir: &[u8], found: &Found) -> Option<OwnedFd> {
+    let below = Path::new(OsStr::from_bytes(dir)).strip_prefix(&place.path).ok()?;
+    let root = open(place.host.as_ref()?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = openat2(root, below.as_os_str().as_bytes(), flags, Mode::empty(), inside).ok()?;
+    let same = identity(&fd).ok()?.is_same_file(&identity(&found.dir).ok()?);
+    same.then_some(fd)
+}

@@ -1,0 +1,113 @@
+//! What may be done where: directories by the mount that they were reached through.
+
+use crate::process::Caller;
+use crate::walk::{Found, Identity, identity};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use swathe_sys::rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use swathe_sys::rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use swathe_sys::{Errno, Result};
+
+/// How far up is looked for a mount that is known. Paths have at most 2048 components.
+const MAX_DEPTH: usize = 4096;
+
+/// What the supervisor does below a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Files are created and appended to; nothing is removed, renamed or overwritten.
+    Append,
+    /// Nothing is removed, renamed or made shorter.
+    NoDelete,
+    /// What is removed or replaced is kept in the trash.
+    Trash,
+    /// The kernel's rules cannot allow it without allowing a directory with a level below: whatever
+    /// the program could do there is done for it.
+    Free,
+}
+
+/// A directory that has a level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where it is in the sandbox; a mount point.
+    pub path: PathBuf,
+    /// The level; `None`: the kernel's rules allow what the program may do there.
+    pub level: Option<Level>,
+    /// The same directory on the host.
+    pub host: Option<PathBuf>,
+}
+
+/// The places of a sandbox, by their mounts.
+#[derive(Debug, Default)]
+pub struct Places {
+    mounts: HashMap<u64, (Option<Level>, usize)>,
+}
+
+impl Places {
+    /// Looks the places up in the finished tree of a process of the sandbox.
+    ///
+    /// # Errors
+    /// The path and why: not there, no mount of its own, or the same mount as another place.
+    pub fn find(caller: &Caller, places: &[Place]) -> std::result::Result<Self, (PathBuf, Errno)> {
+        let root = caller.root().map_err(|e| ("/".into(), e))?;
+        let mut mounts = HashMap::new();
+        for (number, place) in places.iter().enumerate() {
+            let failed = |e| (place.path.clone(), e);
+            let found = identity(open(&root, &place.path).map_err(failed)?).map_err(failed)?;
+            if mounts.insert(found.mount, (place.level, number)).is_some() {
+                return Err(failed(Errno::EXIST));
+            }
+        }
+        Ok(Self { mounts })
+    }
+
+    /// The level of a mount that is a place.
+    #[must_use]
+    pub fn of_mount(&self, mount: u64) -> Option<Level> {
+        self.mounts.get(&mount).and_then(|(level, _)| *level)
+    }
+
+    /// The level of what a name leads to: a file can be a place of its own.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`].
+    pub fn of_found(&self, found: &Found) -> Result<(Option<Level>, Option<usize>)> {
+        if let Some(object) = &found.object
+            && let Some(&(level, place)) = self.mounts.get(&identity(&object.fd)?.mount)
+        {
+            return Ok((level, Some(place)));
+        }
+        self.of(found.dir.as_fd())
+    }
+
+    /// The level of a directory, and the number of its place. A mount that is none of a place has
+    /// that of what it lies on. What leads out of the sandbox has none.
+    ///
+    /// # Errors
+    /// Those of statx(2) and open(2).
+    pub fn of(&self, dir: BorrowedFd<'_>) -> Result<(Option<Level>, Option<usize>)> {
+        let mut at = identity(dir)?;
+        if let Some(&(level, place)) = self.mounts.get(&at.mount) {
+            return Ok((level, Some(place)));
+        }
+        let mut fd: Option<OwnedFd> = None;
+        for _ in 0..MAX_DEPTH {
+            let here = fd.as_ref().map_or(dir, |fd| fd.as_fd());
+            let up = openat(here, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let above: Identity = identity(&up)?;
+            if let Some(&(level, place)) = self.mounts.get(&above.mount) {
+                return Ok((level, Some(place)));
+            }
+            if above.is_same_place(&at) {
+                break;
+            }
+            (at, fd) = (above, Some(up));
+        }
+        Ok((None, None))
+    }
+}
+
+fn open(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, path.as_os_str().as_encoded_bytes(), flags, Mode::empty(), inside)
+}

@@ -1,0 +1,453 @@
+//! The supervisor: a thread that answers the calls of one sandbox until it ends.
+
+use crate::observe::{self, Seen};
+use crate::perform::{Noted, Performer, Trash, Verdict};
+use crate::place::{Level, Place, Places};
+use crate::process::Caller;
+use crate::trap::{Call, Wanted, decode};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash as _, Hasher as _};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{SystemTime, UNIX_EPOCH};
+use swathe_plan::filter::Arch;
+use swathe_record::bytes::Bytes;
+use swathe_record::event::{Action, Event, Layer, Outcome};
+use swathe_record::question::Question;
+use swathe_sys::notify::{self, Notification};
+use swathe_sys::rustix;
+use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use swathe_sys::rustix::fd::{AsFd as _, OwnedFd};
+use swathe_sys::rustix::fs::{Mode, OFlags, open};
+use swathe_sys::rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use swathe_sys::{Errno, Result};
+
+const SIGXFSZ: i32 = 25;
+
+/// What an observer remembers to have said already.
+const MAX_REMEMBERED: usize = 1 << 20;
+/// Calls that wait for an answer of the user at the same time; more go on as they are.
+const MAX_PARKED: usize = 1024;
+/// Threads that wait for the other end of a pipe at the same time.
+const MAX_SLOW: usize = 64;
+
+/// Where what happens is written. Must not block.
+pub type Sink = Box<dyn FnMut(Event) + Send>;
+/// Takes a question; whether it will be answered by [`Handle::answer`]. Must not block.
+pub type Ask = Box<dyn FnMut(Question) -> bool + Send>;
+
+/// What a supervisor does.
+#[derive(Default)]
+pub struct Config {
+    /// Which calls are trapped: as the filter was made.
+    pub wanted: Wanted,
+    /// Directories with levels.
+    pub places: Vec<Place>,
+    /// The trash behind [`Level::Trash`].
+    pub trash: Option<Box<dyn Trash>>,
+    /// Where events go.
+    pub sink: Option<Sink>,
+    /// Who is asked about what is not mounted.
+    pub ask: Option<Ask>,
+}
+
+enum Command {
+    Answered(u64),
+    Stop,
+}
+
+/// A running supervisor.
+pub struct Handle {
+    commands: Sender<Command>,
+    wake: Arc<OwnedFd>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Handle {
+    /// The question was answered, and what was granted is mounted: the call goes on.
+    pub fn answer(&self, question: u64) {
+        self.tell(Command::Answered(question));
+    }
+
+    fn tell(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            // Fails only when it is full, and then the thread is awake.
+            let _ = swathe_sys::rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Drop for Handle {
+    /// Ends the supervisor: what is trapped from then on fails with ENOSYS.
+    fn drop(&mut self) {
+        self.tell(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// Starts a supervisor on its own thread. Over `socket` it gets the listener from the engine
+/// (`--seccomp-listener`), once; nothing of the sandbox runs before it has answered the engine's
+/// test, and it answers only when every place was found.
+///
+/// # Errors
+/// No thread, or no descriptors.
+pub fn start(config: Config, socket: OwnedFd) -> std::io::Result<Handle> {
+    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let (commands, receiver) = channel();
+    let woken = Arc::clone(&wake);
+    let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
+        // Without what separates it from the other threads, it would act with too many rights.
+        if confine().is_ok()
+            && let Ok(Some(listener)) = receive_listener(&socket, &woken)
+        {
+            drop(socket);
+            Supervisor::new(config, listener).run(&woken, &receiver);
+        }
+    })?;
+    Ok(Handle { commands, wake, thread: Some(thread) })
+}
+
+/// The rights that this thread has no need for: it acts for a process that does not have them. Its
+/// umask and directory become its own.
+fn confine() -> Result<()> {
+    use swathe_sys::process::{Caps, set_caps, unshare_fs};
+    // A limit of file sizes ends calls with EFBIG, not this program.
+    swathe_sys::signal::SignalSet::new(&[SIGXFSZ]).block()?;
+    unshare_fs()?;
+    set_caps(Caps::default())
+}
+
+/// Waits for the listener; none: the supervisor was stopped, or the engine has ended.
+fn receive_listener(socket: &OwnedFd, wake: &OwnedFd) -> Result<Option<OwnedFd>> {
+    loop {
+        let mut fds = [PollFd::new(socket, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        if !fds[1].revents().is_empty() {
+            return Ok(None);
+        }
+        return receive_fd(socket);
+    }
+}
+
+/// One descriptor that came over a socket; none at its end.
+fn receive_fd(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0; 1];
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let found = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok(found)
+}
+
+struct Parked {
+    notification: u64,
+}
+
+struct Supervisor {
+    listener: OwnedFd,
+    config: Config,
+    performer: Option<Performer>,
+    /// Whether the engine's test was answered.
+    ready: bool,
+    seen: HashSet<u64>,
+    parked: HashMap<u64, Parked>,
+    questions: u64,
+    slow: Arc<AtomicUsize>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    fn new(config: Config, listener: OwnedFd) -> Self {
+        // An older kernel does without.
+        let _ = notify::wake_in_turn(&listener);
+        Self {
+            listener,
+            config,
+            performer: None,
+            ready: false,
+            seen: HashSet::new(),
+            parked: HashMap::new(),
+            questions: 0,
+            slow: Arc::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    fn run(&mut self, wake: &OwnedFd, commands: &Receiver<Command>) {
+        loop {
+            let mut fds =
+                [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                Err(_) => break,
+                Ok(_) => {}
+            }
+            let (calls, woken) = (fds[0].revents(), fds[1].revents());
+            if !woken.is_empty() {
+                let mut count = [0; 8];
+                let _ = swathe_sys::rustix::io::read(wake, &mut count);
+                if !self.obey(commands) {
+                    break;
+                }
+            }
+            if calls.contains(PollFlags::IN) {
+                match notify::receive(&self.listener) {
+                    Ok(notification) => self.take(&notification),
+                    // Its process was ended, or a signal came.
+                    Err(Errno::NOENT | Errno::INTR | Errno::AGAIN) => {}
+                    Err(_) => break,
+                }
+            } else if calls.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+                // Nothing with this filter runs any more.
+                break;
+            }
+        }
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn obey(&mut self, commands: &Receiver<Command>) -> bool {
+        while let Ok(command) = commands.try_recv() {
+            match command {
+                Command::Stop => return false,
+                Command::Answered(question) => {
+                    if let Some(parked) = self.parked.remove(&question) {
+                        let _ = notify::proceed(&self.listener, parked.notification);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Every call is answered, or waits for the user.
+    fn take(&mut self, notification: &Notification) {
+        let id = notification.id;
+        let known = Arch::ALL.into_iter().find(|arch| arch.audit() == notification.arch);
+        let call = known.map_or(Call::Other, |arch| decode(arch, notification));
+        // In another pid namespace than ours: nothing of it can be looked at.
+        let caller = Caller::open(notification.pid).ok().filter(|_| notification.pid != 0);
+        let verdict = match (call, &caller) {
+            (Call::Probe, caller) => self.probe(caller.as_ref()),
+            (_, None) => Verdict::Continue,
+            (call, Some(caller)) => match self.judge(caller, call, id) {
+                Some(verdict) => verdict,
+                None => return,
+            },
+        };
+        self.answer(id, verdict);
+    }
+
+    /// The engine's test: the answer lets the command start.
+    fn probe(&mut self, caller: Option<&Caller>) -> Verdict {
+        let refuse = Verdict::Refuse(Errno::NODEV);
+        if self.ready {
+            return Verdict::Refuse(Errno::INVAL);
+        }
+        let Some(caller) = caller else { return refuse };
+        if !self.config.places.is_empty() {
+            let Ok(places) = Places::find(caller, &self.config.places) else { return refuse };
+            let listed = self.config.places.clone();
+            self.performer = Some(Performer::new(places, listed, self.config.trash.take()));
+        }
+        self.ready = true;
+        Verdict::Done(notify::PROBE_ANSWER)
+    }
+
+    /// What becomes of a call; none: it waits for an answer.
+    fn judge(&mut self, caller: &Caller, call: Call, id: u64) -> Option<Verdict> {
+        if let Some(performer) = &mut self.performer {
+            let still = || notify::is_waiting(&self.listener, id);
+            let (verdict, noted) = performer.perform(caller, call, &still);
+            if let Some(noted) = noted {
+                self.note(caller, call, noted);
+            }
+            if !matches!(verdict, Verdict::Continue) {
+                return Some(verdict);
+            }
+        }
+        if self.config.wanted.observe
+            && let Some(seen) = observe::look(caller, call)
+            && notify::is_waiting(&self.listener, id)
+            && self.observe(caller, &seen, id)
+        {
+            return None;
+        }
+        Some(Verdict::Continue)
+    }
+
+    /// Writes down what was seen, and asks about it; whether the call has to wait.
+    fn observe(&mut self, caller: &Caller, seen: &Seen, id: u64) -> bool {
+        let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
+        if self.is_new(caller, seen) {
+            self.event(
+                caller,
+                Said {
+                    action: seen.action,
+                    object: seen.object.clone(),
+                    to: seen.to.clone(),
+                    outcome: seen.outcome,
+                    layer: seen.layer,
+                },
+            );
+        }
+        if !hidden || self.parked.len() >= MAX_PARKED {
+            return false;
+        }
+        let Some(ask) = &mut self.config.ask else { return false };
+        self.questions += 1;
+        let question = Question {
+            id: self.questions,
+            pid: caller.pid,
+            command: caller.command(),
+            action: seen.action,
+            object: seen.object.clone(),
+            directory: seen.directory,
+        };
+        let asked = ask(question);
+        if asked {
+            self.parked.insert(self.questions, Parked { notification: id });
+        }
+        asked
+    }
+
+    /// Whether this was not said before of this program.
+    fn is_new(&mut self, caller: &Caller, seen: &Seen) -> bool {
+        if self.config.sink.is_none() {
+            return false;
+        }
+        let mut hasher = DefaultHasher::new();
+        (caller.program(), seen.action, &seen.object, &seen.to, seen.outcome).hash(&mut hasher);
+        if self.seen.len() >= MAX_REMEMBERED {
+            self.seen.clear();
+        }
+        self.seen.insert(hasher.finish())
+    }
+
+    fn note(&mut self, caller: &Caller, call: Call, noted: Noted) {
+        if noted.level == Level::Free && noted.outcome == Outcome::Allowed {
+            // As without levels.
+            return;
+        }
+        let action = match call {
+            Call::Open(..) | Call::Open2(..) => Action::Write,
+            Call::Unlink(..) => Action::Remove,
+            Call::Rename(..) => Action::Rename,
+            Call::Link(..) => Action::Create,
+            _ => Action::Truncate,
+        };
+        let layer = if noted.level == Level::Free { Layer::Other } else { Layer::Level };
+        self.event(
+            caller,
+            Said {
+                action,
+                object: Bytes::from(noted.path),
+                to: noted.to.map(Bytes::from),
+                outcome: noted.outcome,
+                layer,
+            },
+        );
+    }
+
+    fn event(&mut self, caller: &Caller, said: Said) {
+        let Some(sink) = &mut self.config.sink else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        sink(Event {
+            time: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
+            pid: caller.pid,
+            program: caller.program(),
+            action: said.action,
+            object: said.object,
+            to: said.to,
+            outcome: said.outcome,
+            layer: said.layer,
+            reason: None,
+        });
+    }
+
+    /// A call that is over is no fault: its process was ended. What cannot be handed over is
+    /// refused.
+    fn answer(&self, id: u64, verdict: Verdict) {
+        let listener = &self.listener;
+        let done = match verdict {
+            Verdict::Continue => notify::proceed(listener, id),
+            Verdict::Done(value) => notify::succeed(listener, id, value),
+            Verdict::Refuse(errno) => notify::refuse(listener, id, errno),
+            Verdict::Open(fd, cloexec) => hand_over(listener, id, &fd, cloexec),
+            Verdict::OpenSlowly(file, flags, cloexec) => self.open_slowly(id, file, flags, cloexec),
+        };
+        if done.is_err() {
+            let _ = notify::refuse(listener, id, Errno::ACCESS);
+        }
+    }
+
+    /// On a thread of its own: it lasts until somebody opens the other end.
+    fn open_slowly(&self, id: u64, file: OwnedFd, flags: OFlags, cloexec: bool) -> Result<()> {
+        let listener = swathe_sys::rustix::io::fcntl_dupfd_cloexec(&self.listener, 0)?;
+        if self.slow.fetch_add(1, Ordering::Relaxed) >= MAX_SLOW {
+            self.slow.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::AGAIN);
+        }
+        let slow = Arc::clone(&self.slow);
+        let opened = move || {
+            use swathe_sys::rustix::fd::AsRawFd as _;
+            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+            match wait_for_other_end(&own, flags, &listener, id) {
+                Ok(fd) => drop(hand_over(&listener, id, &fd, cloexec)),
+                Err(errno) => drop(notify::refuse(&listener, id, errno)),
+            }
+            slow.fetch_sub(1, Ordering::Relaxed);
+        };
+        let thread = std::thread::Builder::new().name("supervisor-pipe".into()).spawn(opened);
+        thread.map(drop).map_err(|_| Errno::AGAIN)
+    }
+}
+
+/// Opens a named pipe as soon as its other end is open, as long as the process waits.
+fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) -> Result<OwnedFd> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+    loop {
+        match open(path, flags | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => {
+                if !flags.contains(OFlags::NONBLOCK) {
+                    let now = swathe_sys::rustix::fs::fcntl_getfl(&fd)?;
+                    swathe_sys::rustix::fs::fcntl_setfl(&fd, now - OFlags::NONBLOCK)?;
+                }
+                return Ok(fd);
+            }
+            Err(Errno::NXIO) if !flags.contains(OFlags::NONBLOCK) => {}
+            Err(e) => return Err(e),
+        }
+        if !notify::is_waiting(listener, id) {
+            return Err(Errno::INTR);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn hand_over(listener: &OwnedFd, id: u64, fd: &OwnedFd, cloexec: bool) -> Result<()> {
+    match notify::inject(listener, id, fd.as_fd(), cloexec) {
+        Err(errno @ (Errno::MFILE | Errno::NFILE)) => notify::refuse(listener, id, errno),
+        other => other,
+    }
+}
+
+struct Said {
+    action: Action,
+    object: Bytes,
+    to: Option<Bytes>,
+    outcome: Outcome,
+    layer: Layer,
+}

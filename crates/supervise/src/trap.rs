@@ -1,0 +1,392 @@
+//! Which system calls are trapped, and what the numbers of one mean.
+
+use std::collections::BTreeMap;
+use swathe_plan::filter::{Action, Arch, Case, FilterError, Table, Test, assemble};
+use swathe_sys::notify::{Notification, PROBE};
+
+/// What the trapped calls are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Names are removed and renamed by the supervisor.
+    pub removes: bool,
+    /// Files are opened to write, and made shorter, by the supervisor.
+    pub writes: bool,
+    /// Files are opened to append: what gets around that on an open file is refused.
+    pub append: bool,
+    /// Everything that touches a path or an address is looked at and goes on.
+    pub observe: bool,
+    /// 32-bit programs run.
+    pub bits32: bool,
+}
+
+/// O_ACCMODE, O_CREAT, O_TRUNC and the bit of O_TMPFILE: the flags of a call that changes something.
+const WRITING: u32 = 0o3 | 0o100 | 0o1000 | 0o20_000_000;
+/// `O_APPEND`.
+const APPEND: u32 = 0o2000;
+const F_SETFL: u32 = 4;
+const RWF_NOAPPEND: u32 = 0x20;
+const FALLOC_FL_KEEP_SIZE: u32 = 1;
+const EOPNOTSUPP: Action = Action::Errno(95);
+const ENOSYS: Action = Action::Errno(38);
+
+const NOTIFY: &[Case<'static>] = &[Case { tests: &[], action: Action::Notify }];
+
+/// Removing and renaming.
+const REMOVES: &[&str] =
+    &["unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat"];
+
+/// Opening to write, and making shorter.
+const WRITES: &[(&str, &[Case<'static>])] = &[
+    ("open", &[Case { tests: &[Test::any(1, WRITING)], action: Action::Notify }]),
+    ("openat", &[Case { tests: &[Test::any(2, WRITING)], action: Action::Notify }]),
+    ("openat2", NOTIFY),
+    ("creat", NOTIFY),
+    ("truncate", NOTIFY),
+    ("truncate64", NOTIFY),
+];
+
+const fn refused(cmd: u32) -> [Test; 1] {
+    [Test::int(1, cmd)]
+}
+
+/// Ways around `O_APPEND` on an open file. The ioctls are the old forms of fallocate(2).
+const APPENDING: &[(&str, &[Case<'static>])] = &[
+    ("ftruncate", NOTIFY),
+    ("ftruncate64", NOTIFY),
+    (
+        "fcntl",
+        &[Case {
+            tests: &[Test::int(1, F_SETFL), Test::bits(2, APPEND, 0)],
+            action: Action::Notify,
+        }],
+    ),
+    ("pwritev2", &[Case { tests: &[Test::any(5, RWF_NOAPPEND)], action: EOPNOTSUPP }]),
+    ("io_setup", &[Case { tests: &[], action: ENOSYS }]),
+    ("io_submit", &[Case { tests: &[], action: ENOSYS }]),
+    ("io_uring_setup", &[Case { tests: &[], action: ENOSYS }]),
+    ("fallocate", &[Case { tests: &[Test::any(1, !FALLOC_FL_KEEP_SIZE)], action: EOPNOTSUPP }]),
+    (
+        "ioctl",
+        &[
+            Case { tests: &refused(0x4030_5828), action: EOPNOTSUPP },
+            Case { tests: &refused(0x4030_5829), action: EOPNOTSUPP },
+            Case { tests: &refused(0x4030_582a), action: EOPNOTSUPP },
+            Case { tests: &refused(0x4030_582b), action: EOPNOTSUPP },
+            Case { tests: &refused(0x4030_5839), action: EOPNOTSUPP },
+        ],
+    ),
+];
+
+/// What else is looked at.
+const OBSERVED: &[&str] = &[
+    "open",
+    "openat",
+    "openat2",
+    "creat",
+    "stat",
+    "stat64",
+    "lstat",
+    "lstat64",
+    "newfstatat",
+    "fstatat64",
+    "statx",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlink",
+    "readlinkat",
+    "execve",
+    "execveat",
+    "chdir",
+    "connect",
+    "bind",
+    "mkdir",
+    "mkdirat",
+    "symlink",
+    "symlinkat",
+    "mknod",
+    "mknodat",
+    "chmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "chown32",
+    "lchown",
+    "lchown32",
+    "fchownat",
+    "utimensat",
+    "truncate",
+    "truncate64",
+];
+
+/// A datagram to an address, not one on a connection.
+const ADDRESSED: &[Case<'static>] =
+    &[Case { tests: &[Test::Any { arg: 4, mask: u64::MAX }], action: Action::Notify }];
+
+/// The filter's program, for the engine's `--seccomp-listener`.
+///
+/// # Errors
+/// There is no table of this machine's system calls.
+pub fn program(wanted: Wanted) -> Result<Vec<u8>, FilterError> {
+    let arch = Arch::native().ok_or(FilterError::Machine)?;
+    let mut tables = vec![table(arch, wanted)];
+    // Without the intent, the base filter refuses them.
+    tables.extend(arch.narrow().filter(|_| wanted.bits32).map(|arch| table(arch, wanted)));
+    assemble(&tables, Action::Allow)
+}
+
+fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
+    const PROBED: &[Case<'static>] =
+        &[Case { tests: &[Test::int(0, PROBE)], action: Action::Notify }];
+    let mut calls: BTreeMap<u32, Vec<Case<'static>>> = BTreeMap::new();
+    let mut add = |name: &str, cases: &[Case<'static>]| {
+        if let Some(number) = arch.number(name) {
+            calls.entry(number).or_default().extend_from_slice(cases);
+        }
+    };
+    add("prctl", PROBED);
+    if wanted.append {
+        APPENDING.iter().for_each(|(name, cases)| add(name, cases));
+    }
+    if wanted.removes || wanted.observe {
+        REMOVES.iter().for_each(|name| add(name, NOTIFY));
+    }
+    if wanted.writes {
+        WRITES.iter().for_each(|(name, cases)| add(name, cases));
+    }
+    if wanted.observe {
+        OBSERVED.iter().for_each(|name| add(name, NOTIFY));
+        add("sendto", ADDRESSED);
+    }
+    Table { arch, calls, others: Action::Allow }
+}
+
+/// `AT_FDCWD`.
+pub const CWD: i32 = -100;
+/// `AT_SYMLINK_NOFOLLOW`, `AT_REMOVEDIR` (its other meaning), `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
+const NOFOLLOW: u32 = 0x100;
+const REMOVEDIR: u32 = 0x200;
+const FOLLOW: u32 = 0x400;
+const EMPTY_PATH: u32 = 0x1000;
+const O_NOFOLLOW: u32 = 0o400_000;
+const O_EXCL: u32 = 0o200;
+const O_CREAT: u32 = 0o100;
+const O_PATH: u32 = 0o10_000_000;
+
+/// A path as a call names it: a descriptor to start from, and where the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// A descriptor's number or [`CWD`].
+    pub dir: i32,
+    /// The address of the text.
+    pub path: u64,
+    /// Whether a link that is the last component is followed.
+    pub follow: bool,
+    /// Whether an empty text means the descriptor itself.
+    pub empty: bool,
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// The engine's test.
+    Probe,
+    /// open, openat, creat.
+    Open(At, u32, u32),
+    /// openat2: the addresses of `struct open_how`, and its size.
+    Open2(At, u64, u64),
+    /// unlink, rmdir, unlinkat; whether it is a directory.
+    Unlink(At, bool),
+    /// rename and its kin, with the flags of renameat2.
+    Rename(At, At, u32),
+    /// link, linkat.
+    Link(At, At),
+    /// truncate to this length.
+    Truncate(At, u64),
+    /// ftruncate of this descriptor to this length.
+    TruncateOpen(i32, u64),
+    /// fcntl with `F_SETFL`: a descriptor and flags.
+    SetFlags(i32, u32),
+    /// Looks at attributes.
+    Stat(At),
+    /// Changes attributes.
+    Metadata(At),
+    /// mkdir, symlink, mknod.
+    Make(At),
+    /// execve, execveat.
+    Execute(At),
+    /// connect, or sendto with an address: descriptor, address, its length.
+    Connect(i32, u64, u32),
+    /// bind: descriptor, address, its length.
+    Bind(i32, u64, u32),
+    /// Nothing that is looked at.
+    Other,
+}
+
+/// What a notification is about. `arch` is its machine.
+#[must_use]
+pub fn decode(arch: Arch, notification: &Notification) -> Call {
+    let a = notification.args;
+    // The kernel takes ints and 32-bit flags: it does not look at the high halves.
+    let int = |i: usize| a[i] as u32 as i32;
+    let word = |i: usize| a[i] as u32;
+    let at = |dir: i32, path: usize, follow: bool| At { dir, path: a[path], follow, empty: false };
+    let flagged = |dir: usize, path: usize, flags: usize| At {
+        dir: int(dir),
+        path: a[path],
+        follow: word(flags) & NOFOLLOW == 0,
+        empty: word(flags) & EMPTY_PATH != 0,
+    };
+    let open = |at: At, flags: u32, mode: u32| {
+        let exclusive = flags & O_CREAT != 0 && flags & O_EXCL != 0;
+        let follow = flags & O_NOFOLLOW == 0 && !exclusive;
+        Call::Open(At { follow, ..at }, flags, mode)
+    };
+    let number = u32::try_from(notification.nr).ok().and_then(|number| arch.call(number));
+    match number.unwrap_or_default() {
+        "prctl" if word(0) == PROBE => Call::Probe,
+        "open" => open(at(CWD, 0, true), word(1), word(2)),
+        "openat" => open(at(int(0), 1, true), word(2), word(3)),
+        "creat" => open(at(CWD, 0, true), 0o1101, word(1)),
+        "openat2" => Call::Open2(at(int(0), 1, true), a[2], a[3]),
+        "unlink" => Call::Unlink(at(CWD, 0, false), false),
+        "rmdir" => Call::Unlink(at(CWD, 0, false), true),
+        "unlinkat" => Call::Unlink(at(int(0), 1, false), word(2) & REMOVEDIR != 0),
+        "rename" => Call::Rename(at(CWD, 0, false), at(CWD, 1, false), 0),
+        "renameat" => Call::Rename(at(int(0), 1, false), at(int(2), 3, false), 0),
+        "renameat2" => Call::Rename(at(int(0), 1, false), at(int(2), 3, false), word(4)),
+        "link" => Call::Link(at(CWD, 0, false), at(CWD, 1, false)),
+        "linkat" => {
+            let follow = word(4) & FOLLOW != 0;
+            let empty = word(4) & EMPTY_PATH != 0;
+            let from = At { dir: int(0), path: a[1], follow, empty };
+            Call::Link(from, at(int(2), 3, false))
+        }
+        "truncate" => Call::Truncate(at(CWD, 0, true), a[1]),
+        "truncate64" => Call::Truncate(at(CWD, 0, true), a[1] & 0xffff_ffff | a[2] << 32),
+        "ftruncate" => Call::TruncateOpen(int(0), a[1]),
+        "ftruncate64" => Call::TruncateOpen(int(0), a[1] & 0xffff_ffff | a[2] << 32),
+        "fcntl" => Call::SetFlags(int(0), word(2)),
+        "stat" | "stat64" | "access" | "chdir" => Call::Stat(at(CWD, 0, true)),
+        "lstat" | "lstat64" | "readlink" => Call::Stat(at(CWD, 0, false)),
+        "newfstatat" | "fstatat64" => Call::Stat(flagged(0, 1, 3)),
+        "statx" => Call::Stat(flagged(0, 1, 2)),
+        "faccessat" => Call::Stat(at(int(0), 1, true)),
+        "faccessat2" => Call::Stat(flagged(0, 1, 3)),
+        "readlinkat" => Call::Stat(at(int(0), 1, false)),
+        "execve" => Call::Execute(at(CWD, 0, true)),
+        "execveat" => Call::Execute(flagged(0, 1, 4)),
+        "mkdir" | "mknod" => Call::Make(at(CWD, 0, false)),
+        "symlink" => Call::Make(at(CWD, 1, false)),
+        "mkdirat" | "mknodat" => Call::Make(at(int(0), 1, false)),
+        "symlinkat" => Call::Make(at(int(1), 2, false)),
+        "chmod" | "chown" | "chown32" => Call::Metadata(at(CWD, 0, true)),
+        "lchown" | "lchown32" => Call::Metadata(at(CWD, 0, false)),
+        "fchmodat" => Call::Metadata(at(int(0), 1, true)),
+        "fchmodat2" => Call::Metadata(flagged(0, 1, 3)),
+        "fchownat" => Call::Metadata(flagged(0, 1, 4)),
+        "utimensat" if a[1] != 0 => Call::Metadata(flagged(0, 1, 3)),
+        "connect" => Call::Connect(int(0), a[1], word(2)),
+        "bind" => Call::Bind(int(0), a[1], word(2)),
+        "sendto" if a[4] != 0 => Call::Connect(int(0), a[4], word(5)),
+        _ => Call::Other,
+    }
+}
+
+/// The flags and mode of a `struct open_how`, and its restrictions of the way.
+#[must_use]
+pub fn open_how(bytes: &[u8; 24]) -> Option<(u32, u32, u64)> {
+    let word = |i: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(bytes.get(i..i + 8)?);
+        Some(u64::from_ne_bytes(word))
+    };
+    Some((u32::try_from(word(0)?).ok()?, u32::try_from(word(8)?).ok()?, word(16)?))
+}
+
+/// Whether an open changes something.
+#[must_use]
+pub const fn writes(flags: u32) -> bool {
+    flags & WRITING != 0 && flags & O_PATH == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swathe_plan::filter::{Data, interpret};
+
+    const ALLOW: u32 = 0x7fff_0000;
+    const TRAP: u32 = 0x7fc0_0000;
+
+    fn answer(wanted: Wanted, call: &str, args: [u64; 6]) -> u32 {
+        let arch = Arch::native().expect("a machine with a table");
+        let program = program(wanted).expect("assembles");
+        let number = arch.number(call).expect("a call of this machine");
+        let data = Data { number, arch: arch.audit(), address: 0, args };
+        interpret(&program, &data).expect("a valid program")
+    }
+
+    /// Reading is not trapped where only levels are kept, whatever the flags that do not write.
+    #[test]
+    fn reads_go_on() {
+        let levels = Wanted { removes: true, writes: true, append: true, ..Wanted::default() };
+        for flags in [0, 0o2_000_000, 0o200_000, 0o4000] {
+            assert_eq!(answer(levels, "openat", [0, 0, flags, 0, 0, 0]), ALLOW, "{flags:o}");
+        }
+        for call in ["newfstatat", "execve", "read", "write", "mkdirat", "connect"] {
+            assert_eq!(answer(levels, call, [0; 6]), ALLOW, "{call}");
+        }
+    }
+
+    /// What writes is trapped, with whatever else is in the high halves.
+    #[test]
+    fn writes_are_trapped() {
+        let levels = Wanted { removes: true, writes: true, append: true, ..Wanted::default() };
+        for flags in [1, 2, 3, 0o100, 0o1000, 0o20_200_000, 1 | 1 << 40] {
+            assert_eq!(answer(levels, "openat", [0, 0, flags, 0, 0, 0]), TRAP, "{flags:o}");
+        }
+        for call in ["openat2", "unlinkat", "renameat2", "linkat", "truncate", "ftruncate"] {
+            assert_eq!(answer(levels, call, [0; 6]), TRAP, "{call}");
+        }
+        assert_eq!(answer(levels, "fcntl", [0, 4, 0, 0, 0, 0]), TRAP);
+        assert_eq!(answer(levels, "fcntl", [0, 4, 0o2000, 0, 0, 0]), ALLOW);
+        assert_eq!(answer(levels, "fcntl", [0, 3, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(answer(levels, "pwritev2", [0, 0, 0, 0, 0, 0x20]), EOPNOTSUPP.value());
+        assert_eq!(answer(levels, "pwritev2", [0, 0, 0, 0, 0, 0]), ALLOW);
+        for mode in [2, 3, 8, 16, 32, 64] {
+            assert_eq!(answer(levels, "fallocate", [0, mode, 0, 0, 0, 0]), EOPNOTSUPP.value());
+        }
+        assert_eq!(answer(levels, "ioctl", [0, 0x4030_582b, 0, 0, 0, 0]), EOPNOTSUPP.value());
+        assert_eq!(answer(levels, "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+    }
+
+    /// The probe is trapped always, other operations of prctl never.
+    #[test]
+    fn probe() {
+        for wanted in [Wanted::default(), Wanted { observe: true, ..Wanted::default() }] {
+            assert_eq!(answer(wanted, "prctl", [PROBE.into(), 0, 0, 0, 0, 0]), TRAP);
+            assert_eq!(answer(wanted, "prctl", [38, 1, 0, 0, 0, 0]), ALLOW);
+        }
+    }
+
+    /// What the engine does between loading the filter and the command is not trapped, nor is what
+    /// serves commands afterwards: it would wait for itself.
+    #[test]
+    fn the_engine_goes_on() {
+        let all = Wanted { removes: true, writes: true, append: true, observe: true, bits32: true };
+        for call in ["sendmsg", "recvmsg", "close", "clone", "wait4", "ppoll", "exit_group"] {
+            assert_eq!(answer(all, call, [0; 6]), ALLOW, "{call}");
+        }
+    }
+
+    /// High halves of ints do not make another call of it.
+    #[test]
+    fn decoded() {
+        let arch = Arch::native().expect("a machine with a table");
+        let nr = arch.number("openat").expect("a call") as i32;
+        let args = [0xdead_0000_ffff_ff9c, 7, 0o101 | 1 << 32, 0o600, 0, 0];
+        let call = decode(arch, &Notification { id: 0, pid: 1, nr, arch: arch.audit(), args });
+        let at = At { dir: CWD, path: 7, follow: true, empty: false };
+        assert_eq!(call, Call::Open(at, 0o101, 0o600));
+    }
+}

@@ -1,0 +1,260 @@
+//! Following a path as the kernel would for the process, holding a descriptor of each step.
+//!
+//! What is decided about and what is worked on is the same descriptor: whatever the process renames
+//! or mounts meanwhile, nothing is looked up again. A path that leads where the supervisor cannot
+//! or will not follow is left to the kernel, which keeps the floor.
+
+use crate::process::Caller;
+use std::ffi::{CStr, CString};
+use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use swathe_sys::rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags, fstatfs, openat, readlinkat,
+    statx,
+};
+use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
+use swathe_sys::{Errno, Result};
+
+/// As many links as the kernel follows (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+/// More than a path of 4096 bytes and forty links have.
+const MAX_COMPONENTS: usize = 100_000;
+
+/// Where a path leads.
+#[derive(Debug)]
+pub struct Found {
+    /// The directory.
+    pub dir: OwnedFd,
+    /// The name in it; `.` where the path ends in a directory without naming it.
+    pub name: CString,
+    /// What has that name, opened with O_PATH; none if nothing has it.
+    pub object: Option<Object>,
+    /// Whether a slash follows the name.
+    pub slash: bool,
+}
+
+/// What a name leads to.
+#[derive(Debug)]
+pub struct Object {
+    /// Opened with O_PATH; a link itself, where it was not to be followed.
+    pub fd: OwnedFd,
+    /// File, directory, link …
+    pub kind: FileType,
+}
+
+/// What tells one file from another, and the mount that it was reached through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Device.
+    pub device: (u32, u32),
+    /// Inode.
+    pub inode: u64,
+    /// Mount.
+    pub mount: u64,
+    /// Type and mode.
+    pub mode: u16,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Identity of what a descriptor refers to.
+///
+/// # Errors
+/// Those of statx(2).
+pub fn identity(fd: impl AsFd) -> Result<Identity> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let found = statx(fd, c"", AtFlags::EMPTY_PATH, wanted)?;
+    if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
+        return Err(Errno::NOSYS);
+    }
+    Ok(Identity {
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        mount: found.stx_mnt_id,
+        mode: found.stx_mode,
+        size: found.stx_size,
+    })
+}
+
+impl Identity {
+    /// Whether both are the same place: the same file by the same mount.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        (self.device, self.inode, self.mount) == (other.device, other.inode, other.mount)
+    }
+
+    /// Whether both are the same file, by whatever mount.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// A way through the file system of a process.
+pub struct Walk<'a> {
+    caller: &'a Caller,
+    root: OwnedFd,
+    root_identity: Identity,
+    links: usize,
+    /// The component after the root of a procfs, while in that procfs.
+    of_proc: Option<Vec<u8>>,
+}
+
+fn open_way(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn is_procfs(fd: impl AsFd) -> bool {
+    fstatfs(fd).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC)
+}
+
+impl<'a> Walk<'a> {
+    /// # Errors
+    /// The process has ended.
+    pub fn new(caller: &'a Caller) -> Result<Self> {
+        let root = caller.root()?;
+        let root_identity = identity(&root)?;
+        Ok(Self { caller, root, root_identity, links: 0, of_proc: None })
+    }
+
+    /// Follows `path` from a descriptor of the process (or its working directory). The last
+    /// component is followed if it is a link and `follow`.
+    ///
+    /// # Errors
+    /// As the kernel would fail; EACCES also where a link of procfs leads into another process.
+    pub fn find(mut self, dir: i32, path: &[u8], follow: bool) -> Result<Found> {
+        if path.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        let mut at = if path.first() == Some(&b'/') {
+            fcntl_dupfd_cloexec(&self.root, 0)?
+        } else {
+            self.caller.start(dir)?
+        };
+        let mut slash = path.last() == Some(&b'/');
+        let mut left = components(path);
+        for _ in 0..MAX_COMPONENTS {
+            let Some(name) = left.pop() else {
+                let object =
+                    Some(Object { fd: open_way(at.as_fd(), c".")?, kind: FileType::Directory });
+                return Ok(Found { dir: at, name: c".".to_owned(), object, slash });
+            };
+            let last = left.is_empty();
+            match name.as_slice() {
+                b"." => continue,
+                b".." => {
+                    at = self.parent(at)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+            let fd = match open_way(at.as_fd(), &name) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) if last => {
+                    return Ok(Found { dir: at, name, object: None, slash });
+                }
+                Err(e) => return Err(e),
+            };
+            let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
+            if kind != FileType::Symlink {
+                if last {
+                    return Ok(Found { dir: at, name, object: Some(Object { fd, kind }), slash });
+                }
+                self.note_proc(&at, &name);
+                at = fd;
+                continue;
+            }
+            if last && !follow && !slash {
+                return Ok(Found { dir: at, name, object: Some(Object { fd, kind }), slash });
+            }
+            self.links += 1;
+            if self.links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            match self.target(&at, &name, &fd)? {
+                Target::Text(text) => {
+                    if text.first() == Some(&b'/') {
+                        at = fcntl_dupfd_cloexec(&self.root, 0)?;
+                        self.of_proc = None;
+                    }
+                    if last {
+                        slash |= text.last() == Some(&b'/');
+                    }
+                    left.extend(components(&text));
+                }
+                Target::Object(fd) => {
+                    let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
+                    self.of_proc = None;
+                    if last {
+                        return Ok(Found {
+                            dir: at,
+                            name,
+                            object: Some(Object { fd, kind }),
+                            slash,
+                        });
+                    }
+                    at = fd;
+                }
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// The directory above; the process's root has none.
+    fn parent(&mut self, at: OwnedFd) -> Result<OwnedFd> {
+        self.of_proc = None;
+        if identity(&at)?.is_same_place(&self.root_identity) {
+            return Ok(at);
+        }
+        open_way(at.as_fd(), c"..")
+    }
+
+    fn note_proc(&mut self, at: &OwnedFd, name: &CStr) {
+        if self.of_proc.is_none() && is_procfs(at) && is_procfs_root(at) {
+            self.of_proc = Some(name.to_bytes().to_vec());
+        }
+    }
+
+    /// Where a link leads. Those of procfs that stand for a process's own objects have no text that
+    /// could be followed: only those of the caller's own process are, by its own directory.
+    fn target(&self, at: &OwnedFd, name: &CStr, link: &OwnedFd) -> Result<Target> {
+        if !is_procfs(at) {
+            return readlinkat(link, c"", Vec::new()).map(|t| Target::Text(t.into_bytes()));
+        }
+        let status = self.caller.status()?;
+        if is_procfs_root(at) {
+            return match name.to_bytes() {
+                b"self" => Ok(Target::Text(status.inner.0.to_string().into_bytes())),
+                b"thread-self" => {
+                    let (process, thread) = status.inner;
+                    Ok(Target::Text(format!("{process}/task/{thread}").into_bytes()))
+                }
+                _ => readlinkat(link, c"", Vec::new()).map(|t| Target::Text(t.into_bytes())),
+            };
+        }
+        let own = status.inner.0.to_string();
+        if self.of_proc.as_deref() != Some(own.as_bytes()) {
+            return Err(Errno::ACCESS);
+        }
+        let way = OFlags::PATH | OFlags::CLOEXEC;
+        openat(at, name, way, Mode::empty()).map(Target::Object)
+    }
+}
+
+enum Target {
+    Text(Vec<u8>),
+    Object(OwnedFd),
+}
+
+/// The inode of the root of every procfs (`PROC_ROOT_INO`).
+fn is_procfs_root(fd: impl AsFd) -> bool {
+    identity(fd).is_ok_and(|found| found.inode == 1)
+}
+
+/// The components, the first last.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|&b| b == b'/').filter(|part| !part.is_empty());
+    let mut parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
+    parts.reverse();
+    parts
+}
