@@ -59,9 +59,9 @@ pub const DESKTOP: &str = "needs the session bus/desktop proxy";
 pub const ACCESS: [(&str, &str, Option<&str>); 7] = [
     ("ro", "read", None),
     ("rw", "read and write", None),
-    ("append", "create and append", Some(SUPERVISOR)),
-    ("no-delete", "write and create, but not remove or rename", Some(SUPERVISOR)),
-    ("trash", "write; what is removed is kept", Some(SUPERVISOR)),
+    ("append", "create and append", None),
+    ("no-delete", "write and create, but not remove, rename or shorten", None),
+    ("trash", "write; what is removed or replaced is kept in the trash", None),
     ("cow", "write on a copy that is reviewed later", Some(WORKSPACES)),
     ("ask", "decide at first touch", Some(SUPERVISOR)),
 ];

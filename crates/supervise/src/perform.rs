@@ -4,7 +4,7 @@
 //! user's own rights and no capability. What is left to the kernel (`Verdict::Continue`) is kept by
 //! Landlock's rules, whatever has become of the path meanwhile.
 
-use crate::place::{Level, Place, Places};
+use crate::place::{Level, Place, Placed, Places};
 use crate::process::{Caller, path_of};
 use crate::trap::{At, Call, open_how, writes};
 use crate::walk::{Found, Object, Walk, identity};
@@ -162,9 +162,13 @@ impl Performer {
         }
         let path = caller.path(at.path)?;
         let found = Walk::new(caller)?.find(at.dir, &path, at.follow)?;
-        let (Some(level @ (Level::Append | Level::Free)), _) = self.places.of_found(&found)? else {
+        let Some(Placed { level, ruled, exact, .. }) = self.places.of_found(&found)? else {
             return Ok(Some(GO_ON));
         };
+        // What is handed over is judged by its mount later on: of another, nothing is.
+        if ruled && level > Level::Append || !exact && level != Level::Free {
+            return Ok(Some(GO_ON));
+        }
         // Callers of openat2 that restrict the way are prepared for kernels without it.
         if restrictions != 0 {
             return Ok(Some((Verdict::Refuse(Errno::NOSYS), None)));
@@ -190,7 +194,7 @@ impl Performer {
     ) -> Result<Option<Performed>> {
         let path = caller.path(at.path)?;
         let found = Walk::new(caller)?.find(at.dir, &path, false)?;
-        let (Some(level), place) = self.places.of(found.dir.as_fd())? else {
+        let Some(Placed { level, number, .. }) = self.places.of(found.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
         let done = removable(&found, directory).and_then(|()| match level {
@@ -200,7 +204,7 @@ impl Performer {
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 unlinkat(&found.dir, &found.name, flags)
             }
-            Level::Trash => self.keep(&found, place, directory),
+            Level::Trash => self.keep(&found, number, directory),
         });
         Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
     }
@@ -217,12 +221,13 @@ impl Performer {
         let (old, new) = (caller.path(from.path)?, caller.path(to.path)?);
         let old = Walk::new(caller)?.find(from.dir, &old, false)?;
         let new = Walk::new(caller)?.find(to.dir, &new, false)?;
-        let (level, _) = self.places.of(old.dir.as_fd())?;
-        let (onto, place) = self.places.of(new.dir.as_fd())?;
-        let Some(level) = level.into_iter().chain(onto).min() else {
+        let left = self.places.of(old.dir.as_fd())?;
+        let onto = self.places.of(new.dir.as_fd())?;
+        let Some(placed) = onto.into_iter().chain(left).min_by_key(|placed| placed.level) else {
             return Ok(Some(GO_ON));
         };
-        let done = self.renamed(&old, &new, place, flags, level, still);
+        let level = placed.level;
+        let done = self.renamed(&old, &new, placed, flags, still);
         Ok(match done {
             Err(Errno::EXIST) if flags == 0 => None,
             done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), level)),
@@ -233,9 +238,8 @@ impl Performer {
         &mut self,
         old: &Found,
         new: &Found,
-        place: Option<usize>,
+        Placed { level, number, .. }: Placed,
         flags: u32,
-        level: Level,
         still: &dyn Fn() -> bool,
     ) -> Result<()> {
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::INVAL)?;
@@ -266,7 +270,7 @@ impl Performer {
             _ => false,
         };
         if replaced {
-            return self.replace(old, new, place, is_dir);
+            return self.replace(old, new, number, is_dir);
         }
         // What appears there meanwhile is not replaced unseen.
         let flags = if flags.is_empty() && level == Level::Trash && new.object.is_none() {
@@ -287,7 +291,7 @@ impl Performer {
     ) -> Result<Option<Performed>> {
         let name = caller.path(to.path)?;
         let new = Walk::new(caller)?.find(to.dir, &name, false)?;
-        let (Some(level @ Level::Free), _) = self.places.of(new.dir.as_fd())? else {
+        let Some(Placed { level, ruled: false, .. }) = self.places.of(new.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
         let path = caller.path(from.path)?;
@@ -328,12 +332,14 @@ impl Performer {
     ) -> Result<Option<Performed>> {
         let path = caller.path(at.path)?;
         let found = Walk::new(caller)?.find(at.dir, &path, true)?;
-        let (Some(level), _) = self.places.of_found(&found)? else { return Ok(Some(GO_ON)) };
+        let Some(Placed { level, ruled, .. }) = self.places.of_found(&found)? else {
+            return Ok(Some(GO_ON));
+        };
         let done = match (&found.object, level) {
             (None, _) => Err(Errno::NOENT),
-            (_, Level::Trash) => return Ok(Some(GO_ON)),
             (_, Level::Append | Level::NoDelete) => Err(Errno::ACCESS),
-            (Some(object), Level::Free) => match object.kind {
+            _ if ruled => return Ok(Some(GO_ON)),
+            (Some(object), _) => match object.kind {
                 FileType::RegularFile if !still() => Err(Errno::SRCH),
                 FileType::RegularFile => open(
                     own(&object.fd),
@@ -358,7 +364,11 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let file = taken(caller, fd, still)?;
-        let done = if self.appends(&file)? { Err(Errno::ACCESS) } else { shorten(&file, length) };
+        let done = if matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete)) {
+            Err(Errno::ACCESS)
+        } else {
+            shorten(&file, length)
+        };
         Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
     }
 
@@ -370,7 +380,7 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let file = taken(caller, fd, still)?;
-        let done = if self.appends(&file)? {
+        let done = if self.level_of(&file)? == Some(Level::Append) {
             Err(Errno::PERM)
         } else {
             fcntl_setfl(&file, OFlags::from_bits_retain(flags))
@@ -378,19 +388,21 @@ impl Performer {
         Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
     }
 
-    /// Whether this open file was handed over to be appended to.
-    fn appends(&self, file: &OwnedFd) -> Result<bool> {
-        if !fcntl_getfl(file)?.contains(OFlags::APPEND) {
-            return Ok(false);
-        }
+    /// The level that an open file is kept by. One that was made by the process, and not to be
+    /// appended to, is its own until it is closed.
+    fn level_of(&self, file: &OwnedFd) -> Result<Option<Level>> {
         let found = identity(file)?;
-        Ok(FileType::from_raw_mode(found.mode.into()) == FileType::RegularFile
-            && self.places.of_mount(found.mount) == Some(Level::Append))
+        if FileType::from_raw_mode(found.mode.into()) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let level = self.places.of_mount(found.mount);
+        let own = level == Some(Level::Append) && !fcntl_getfl(file)?.contains(OFlags::APPEND);
+        Ok(level.filter(|_| !own))
     }
 
-    fn keep(&mut self, found: &Found, place: Option<usize>, directory: bool) -> Result<()> {
+    fn keep(&mut self, found: &Found, place: usize, directory: bool) -> Result<()> {
         let dir = path_of(&found.dir)?;
-        let host_dir = place.and_then(|place| host_dir(self.listed.get(place)?, &dir, found));
+        let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, found));
         let path =
             Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(found.name.to_bytes()));
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
@@ -399,15 +411,9 @@ impl Performer {
         trash.keep(&Removal { dir, host_dir, name, path: &path, directory })
     }
 
-    fn replace(
-        &mut self,
-        old: &Found,
-        new: &Found,
-        place: Option<usize>,
-        directory: bool,
-    ) -> Result<()> {
+    fn replace(&mut self, old: &Found, new: &Found, place: usize, directory: bool) -> Result<()> {
         let dir = path_of(&new.dir)?;
-        let host_dir = place.and_then(|place| host_dir(self.listed.get(place)?, &dir, new));
+        let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, new));
         let path = Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(new.name.to_bytes()));
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
         let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
@@ -504,6 +510,9 @@ fn open_existing(found: &Found, object: &Object, flags: OFlags, level: Level) ->
         FileType::Directory => return Err(Errno::ISDIR),
         _ if found.slash || flags.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
         FileType::RegularFile if level == Level::Append && !only_appends(flags) => {
+            return Err(Errno::ACCESS);
+        }
+        FileType::RegularFile if level == Level::NoDelete && flags.contains(OFlags::TRUNC) => {
             return Err(Errno::ACCESS);
         }
         FileType::Fifo => {

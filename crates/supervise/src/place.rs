@@ -30,8 +30,11 @@ pub enum Level {
 pub struct Place {
     /// Where it is in the sandbox; a mount point.
     pub path: PathBuf,
-    /// The level; `None`: the kernel's rules allow what the program may do there.
-    pub level: Option<Level>,
+    /// The level.
+    pub level: Level,
+    /// Whether the kernel's rules allow there what the level does. Where it holds a directory with
+    /// another level, they cannot, and the supervisor does that, too.
+    pub ruled: bool,
     /// The same directory on the host.
     pub host: Option<PathBuf>,
 }
@@ -39,7 +42,20 @@ pub struct Place {
 /// The places of a sandbox, by their mounts.
 #[derive(Debug, Default)]
 pub struct Places {
-    mounts: HashMap<u64, (Option<Level>, usize)>,
+    mounts: HashMap<u64, Placed>,
+}
+
+/// What is known of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its level.
+    pub level: Level,
+    /// As in [`Place::ruled`].
+    pub ruled: bool,
+    /// Its number in the list.
+    pub number: usize,
+    /// Whether this is the place's own mount, not one that lies on it.
+    pub exact: bool,
 }
 
 impl Places {
@@ -52,8 +68,9 @@ impl Places {
         let mut mounts = HashMap::new();
         for (number, place) in places.iter().enumerate() {
             let failed = |e| (place.path.clone(), e);
+            let placed = Placed { level: place.level, ruled: place.ruled, number, exact: true };
             let found = identity(open(&root, &place.path).map_err(failed)?).map_err(failed)?;
-            if mounts.insert(found.mount, (place.level, number)).is_some() {
+            if mounts.insert(found.mount, placed).is_some() {
                 return Err(failed(Errno::EXIST));
             }
         }
@@ -63,46 +80,46 @@ impl Places {
     /// The level of a mount that is a place.
     #[must_use]
     pub fn of_mount(&self, mount: u64) -> Option<Level> {
-        self.mounts.get(&mount).and_then(|(level, _)| *level)
+        self.mounts.get(&mount).map(|placed| placed.level)
     }
 
     /// The level of what a name leads to: a file can be a place of its own.
     ///
     /// # Errors
     /// Those of [`Self::of`].
-    pub fn of_found(&self, found: &Found) -> Result<(Option<Level>, Option<usize>)> {
+    pub fn of_found(&self, found: &Found) -> Result<Option<Placed>> {
         if let Some(object) = &found.object
-            && let Some(&(level, place)) = self.mounts.get(&identity(&object.fd)?.mount)
+            && let Some(placed) = self.mounts.get(&identity(&object.fd)?.mount)
         {
-            return Ok((level, Some(place)));
+            return Ok(Some(*placed));
         }
         self.of(found.dir.as_fd())
     }
 
-    /// The level of a directory, and the number of its place. A mount that is none of a place has
-    /// that of what it lies on. What leads out of the sandbox has none.
+    /// What is known of a directory. A mount that is none of a place has the level of what it lies
+    /// on. What leads out of the sandbox has none.
     ///
     /// # Errors
     /// Those of statx(2) and open(2).
-    pub fn of(&self, dir: BorrowedFd<'_>) -> Result<(Option<Level>, Option<usize>)> {
+    pub fn of(&self, dir: BorrowedFd<'_>) -> Result<Option<Placed>> {
         let mut at = identity(dir)?;
-        if let Some(&(level, place)) = self.mounts.get(&at.mount) {
-            return Ok((level, Some(place)));
+        if let Some(placed) = self.mounts.get(&at.mount) {
+            return Ok(Some(*placed));
         }
         let mut fd: Option<OwnedFd> = None;
         for _ in 0..MAX_DEPTH {
             let here = fd.as_ref().map_or(dir, |fd| fd.as_fd());
             let up = openat(here, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             let above: Identity = identity(&up)?;
-            if let Some(&(level, place)) = self.mounts.get(&above.mount) {
-                return Ok((level, Some(place)));
+            if let Some(placed) = self.mounts.get(&above.mount) {
+                return Ok(Some(Placed { exact: false, ..*placed }));
             }
             if above.is_same_place(&at) {
                 break;
             }
             (at, fd) = (above, Some(up));
         }
-        Ok((None, None))
+        Ok(None)
     }
 }
 

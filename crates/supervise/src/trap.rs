@@ -43,6 +43,8 @@ const WRITES: &[(&str, &[Case<'static>])] = &[
     ("creat", NOTIFY),
     ("truncate", NOTIFY),
     ("truncate64", NOTIFY),
+    ("ftruncate", NOTIFY),
+    ("ftruncate64", NOTIFY),
 ];
 
 const fn refused(cmd: u32) -> [Test; 1] {
@@ -51,8 +53,6 @@ const fn refused(cmd: u32) -> [Test; 1] {
 
 /// Ways around `O_APPEND` on an open file. The ioctls are the old forms of fallocate(2).
 const APPENDING: &[(&str, &[Case<'static>])] = &[
-    ("ftruncate", NOTIFY),
-    ("ftruncate64", NOTIFY),
     (
         "fcntl",
         &[Case {

@@ -1,5 +1,6 @@
 //! The plan while it grows, with the source of each step.
 
+use super::levels::{Asked, Placed};
 use super::{Files, Host, Refusal, Request, boxed};
 use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
@@ -45,6 +46,8 @@ pub struct Sandbox {
     pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
+    /// Where the supervisor works; empty: none is needed.
+    pub levels: Vec<Placed>,
 }
 
 pub(super) struct Build<'a> {
@@ -62,6 +65,9 @@ pub(super) struct Build<'a> {
     pub writable: Vec<PathBuf>,
     /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
+    /// Levels that were asked for, before they are worked out.
+    pub asked_levels: Vec<Asked>,
+    pub levels: Vec<Placed>,
 }
 
 impl<'a> Build<'a> {
@@ -84,6 +90,8 @@ impl<'a> Build<'a> {
             shown: Vec::new(),
             writable: Vec::new(),
             masked: Vec::new(),
+            asked_levels: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -180,6 +188,7 @@ impl<'a> Build<'a> {
             home: self.host.home.clone(),
             shown: self.shown,
             writable: self.writable,
+            levels: self.levels,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The user's files: the working directory, and what was asked for by name.
 
 use super::build::Build;
-use super::{Kind, Refusal, protect, writes};
+use super::{Kind, Refusal, levels, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
 use crate::paths::{Asker, Verdict, judge};
 use std::path::{Path, PathBuf};
@@ -103,6 +103,14 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
             Access::Hide => continue,
             Access::ReadOnly => plan::Access::ReadOnly,
             Access::ReadWrite => plan::Access::ReadWrite,
+            access if levels::is_level(access) => {
+                build.asked_levels.push(levels::Asked {
+                    path: entry.path.clone(),
+                    access,
+                    source: entry.source.clone(),
+                });
+                plan::Access::ReadWrite
+            }
             access => return Err(unsupported(access, &entry.source)),
         };
         build.bind(&entry.path, &entry.path, access, &entry.source);
@@ -126,12 +134,8 @@ fn shown_below(shown: &[Shown], path: &Path) -> Vec<PathBuf> {
 }
 
 fn unsupported(access: Access, source: &Source) -> Refusal {
-    let (name, layer) = match access {
-        Access::Append => ("append", "the notification supervisor"),
-        Access::NoDelete => ("no-delete", "the notification supervisor"),
-        Access::Trash => ("trash", "the notification supervisor"),
-        _ => ("cow", "copy-on-write workspaces"),
-    };
+    let name = crate::describe::access_name(access);
+    let layer = "copy-on-write workspaces";
     Refusal::new(format!("access {name:?} needs {layer}, which this version does not have"), source)
 }
 

@@ -8,6 +8,7 @@ mod environ;
 mod etc;
 mod files;
 mod home;
+mod levels;
 mod limits;
 mod needs;
 mod protect;
@@ -15,6 +16,7 @@ mod system;
 mod tools;
 
 pub use build::{Data, Note, Sandbox};
+pub use levels::Placed;
 pub use limits::defaults as default_limits;
 pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
 
@@ -190,6 +192,7 @@ pub fn resolve(
     home::add(&mut build);
     let program = needs::add(&mut build)?;
     files::hidden(&mut build);
+    levels::add(&mut build)?;
     limits::add(&mut build)?;
     environ::add(&mut build);
     layers(&mut build)?;
