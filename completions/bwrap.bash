@@ -9,7 +9,7 @@ _bwrap() {
     while ((at < COMP_CWORD)); do
         kinds=()
         case ${COMP_WORDS[at]} in
-        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --netns | --pid-max | --cgroup | --serve | --assume-kernel)
+        --args | --argv0 | --userns | --userns2 | --pidns | --uid | --gid | --hostname | --perms | --size | --seccomp | --add-seccomp-fd | --exec-label | --file-label | --block-fd | --userns-block-fd | --info-fd | --json-status-fd | --sync-fd | --json-errors | --inodes | --default-tmpfs-size | --default-tmpfs-inodes | --keep-fd | --landlock-handle | --netns | --pid-max | --cgroup | --serve | --assume-kernel)
             kinds=(nothing) ;;
         --chdir | --remount-ro | --overlay-src | --tmp-overlay | --ro-overlay | --proc | --dev | --tmpfs | --mqueue | --dir | --lock-file | --mask | --mask-dir | --pin)
             kinds=(path) ;;
@@ -19,7 +19,7 @@ _bwrap() {
             kinds=(variable) ;;
         --bind | --bind-try | --dev-bind | --dev-bind-try | --ro-bind | --ro-bind-try | --symlink)
             kinds=(path path) ;;
-        --bind-fd | --ro-bind-fd | --file | --bind-data | --ro-bind-data | --chmod | --mask-text)
+        --bind-fd | --ro-bind-fd | --file | --bind-data | --ro-bind-data | --chmod | --mask-text | --landlock-allow)
             kinds=(nothing path) ;;
         --overlay)
             kinds=(path path path) ;;
@@ -29,7 +29,7 @@ _bwrap() {
             kinds=(resource nothing) ;;
         --uid-range | --gid-range)
             kinds=(nothing nothing nothing) ;;
-        --user-limit)
+        --user-limit | --seccomp-listener)
             kinds=(nothing nothing) ;;
         --)
             ((at++))
@@ -157,6 +157,8 @@ _bwrap_options="
         --keep-fd
         --scope-signals
         --scope-abstract-sockets
+        --landlock-handle
+        --landlock-allow
         --uid-range
         --gid-range
         --netns
@@ -165,6 +167,7 @@ _bwrap_options="
         --pid-max
         --cgroup
         --serve
+        --seccomp-listener
         --quiet-errors
         --assume-kernel
 "

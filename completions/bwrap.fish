@@ -10,7 +10,7 @@ function __bwrap_at
     while test $at -le $count
         set -l kinds
         switch $words[$at]
-            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --netns --pid-max --cgroup --serve --assume-kernel
+            case --args --argv0 --userns --userns2 --pidns --uid --gid --hostname --perms --size --seccomp --add-seccomp-fd --exec-label --file-label --block-fd --userns-block-fd --info-fd --json-status-fd --sync-fd --json-errors --inodes --default-tmpfs-size --default-tmpfs-inodes --keep-fd --landlock-handle --netns --pid-max --cgroup --serve --assume-kernel
                 set kinds nothing
             case --chdir --remount-ro --overlay-src --tmp-overlay --ro-overlay --proc --dev --tmpfs --mqueue --dir --lock-file --mask --mask-dir --pin
                 set kinds path
@@ -20,7 +20,7 @@ function __bwrap_at
                 set kinds variable
             case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try --symlink
                 set kinds path path
-            case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --chmod --mask-text
+            case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --chmod --mask-text --landlock-allow
                 set kinds nothing path
             case --overlay
                 set kinds path path path
@@ -30,7 +30,7 @@ function __bwrap_at
                 set kinds resource nothing
             case --uid-range --gid-range
                 set kinds nothing nothing nothing
-            case --user-limit
+            case --user-limit --seccomp-listener
                 set kinds nothing nothing
             case --
                 set at (math $at + 1)
@@ -147,6 +147,8 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --close-fds -d 'do not p
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --keep-fd -d 'with --close-fds: pass FD on'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --scope-signals -d 'no signals to processes outside (Landlock)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --scope-abstract-sockets -d 'no abstract UNIX sockets of outside (Landlock)'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --landlock-handle -d 'take away rights on files (Landlock)'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --landlock-allow -d 'allow RIGHTS at PATH and below after all'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --uid-range -d 'map COUNT user ids by newuidmap(1)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --gid-range -d 'map COUNT group ids by newgidmap(1)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --netns -d 'join the network namespace behind FD'
@@ -155,6 +157,7 @@ complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --user-limit -d 'limit n
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --pid-max -d 'let process ids inside be less than N, which bounds their count'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --cgroup -d 'start the sandbox in the cgroup behind FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --serve -d 'run more commands in the sandbox, asked for over the socket FD'
+complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --seccomp-listener -d 'load a filter whose listener goes out over SOCKET-FD'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --quiet-errors -d 'do not write errors to standard error as well (needs --json-errors)'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a --assume-kernel -d 'do as on an older kernel, for tests'
 complete -c bwrap -n 'test (__bwrap_at) = option' -f -a '(__fish_complete_command)'

@@ -82,6 +82,7 @@ fn accepts(opt: Opt, kind: Kind, word: &[u8]) -> bool {
         (Opt::PidMax, _) => within(digits(word, 10), 301, 1 << 22),
         (Opt::UserLimit, Kind::Number) => within(digits(word, 10), 0, INT - 1),
         (Opt::UserLimit, _) => user_limit(word),
+        (Opt::LandlockHandle | Opt::LandlockAllow, Kind::Text) => file_rights(word).is_some(),
         (_, Kind::Number) => within(digits(word, 10), 0, INT),
         (Opt::CapAdd | Opt::CapDrop, _) => capability(word).is_some(),
         (Opt::AssumeKernel, _) => {
@@ -112,6 +113,14 @@ fn user_limit(word: &[u8]) -> bool {
     let watches = ["inotify_instances", "inotify_watches", "fanotify_groups", "fanotify_marks"];
     let names = namespaces.iter().map(|name| format!("max_{name}_namespaces"));
     names.chain(watches.map(|name| format!("max_{name}"))).any(|name| name.as_bytes() == word)
+}
+
+/// The bits of landlock.h for a list of rights.
+fn file_rights(list: &[u8]) -> Option<u64> {
+    let names = "execute write-file read-file read-dir remove-dir remove-file make-char make-dir \
+                 make-reg make-sock make-fifo make-block make-sym refer truncate ioctl-dev";
+    let bit = |word: &[u8]| names.split(' ').position(|n| n.as_bytes() == word).map(|at| 1 << at);
+    list.split(|&b| b == b',').map(bit).try_fold(0, |all, bit| Some(all | bit?))
 }
 
 fn capability(word: &[u8]) -> Option<u64> {
@@ -179,6 +188,18 @@ fn read_as_meant(plan: &Plan, opt: Opt, values: &[&[u8]]) {
             let l = plan.limits[0];
             assert_eq!(Some(l.resource as usize), resource(values[0]));
             assert_eq!(Some((l.soft, l.hard)), limit(values[1]));
+        }
+        Opt::LandlockHandle => {
+            assert_eq!(Some(plan.handled_rights.bits()), file_rights(values[0]));
+        }
+        Opt::LandlockAllow => {
+            let allowance = &plan.allowances[0];
+            assert_eq!(Some(allowance.rights.bits()), file_rights(values[0]));
+            assert_eq!(allowance.path.0, values[1]);
+        }
+        Opt::SeccompListener => {
+            let listener = plan.listener.map(|l| [l.filter, l.socket].map(|fd| fd as u128));
+            assert_eq!(listener, Some([number(0), number(1)]));
         }
         Opt::Userns => {
             assert_eq!(plan.namespaces.join_user.map(|n| n as u128), Some(number(0)));

@@ -118,10 +118,12 @@ pub fn explain(plan: &Plan, failure: &Failure) -> Hint {
             "ranges of ids are mapped by newuidmap and newgidmap (package uidmap), which allow what /etc/subuid and /etc/subgid delegate",
             "install the package, and delegate the range to this user",
         ),
-        Stage::Landlock => Hint::new(
-            "scopes need Linux 6.12 with Landlock enabled",
-            "leave the option out, or enable Landlock (lsm=...,landlock)",
-        ),
+        Stage::Landlock | Stage::LandlockKernel | Stage::LandlockPath => {
+            landlock(failure.stage, errno)
+        }
+        Stage::ListenerSocket | Stage::Listener | Stage::ListenerSend | Stage::ListenerProbe => {
+            listener(failure.stage, errno)
+        }
         Stage::UserNotDisabled => Hint::new(
             "user namespaces can still be made in the sandbox",
             "add --unshare-user --disable-userns",
@@ -208,6 +210,63 @@ fn seccomp() -> Hint {
         )
     } else {
         Hint::new("this kernel has no seccomp filters", "use a kernel with CONFIG_SECCOMP_FILTER")
+    }
+}
+
+fn landlock(stage: Stage, errno: Errno) -> Hint {
+    match (stage, errno) {
+        (Stage::LandlockPath, Errno::NOENT) => {
+            Hint::new("nothing of that name is in the sandbox", "bind it, or leave the option out")
+        }
+        (Stage::LandlockPath, _) => Hint::new(
+            "it is looked up with the rights of the command, and has to be a file with a path",
+            "",
+        ),
+        (Stage::LandlockKernel, _) => Hint::new(
+            "what cannot be enforced is not tried",
+            "leave the right out, use a newer kernel, or enable Landlock (lsm=...,landlock)",
+        ),
+        (_, Errno::TOOBIG) => Hint::new("16 domains are nested already", "nest fewer sandboxes"),
+        _ => Hint::new(
+            "scopes need Linux 6.12 with Landlock enabled",
+            "leave the option out, or enable Landlock (lsm=...,landlock)",
+        ),
+    }
+}
+
+fn listener(stage: Stage, errno: Errno) -> Hint {
+    match (stage, errno) {
+        (Stage::ListenerSocket, _) => Hint::new(
+            "the listener is sent over it to whoever answers what the filter traps",
+            "use one end of socketpair(2)",
+        ),
+        (Stage::Listener, Errno::BUSY) => Hint::new(
+            "the kernel allows one listener for all filters of a process: another sandbox or a container around this one has it",
+            "use one level of them with a listener only",
+        ),
+        (Stage::Listener, Errno::INVAL) => Hint::new(
+            "the program is malformed, or the kernel is older than Linux 5.0",
+            "export it again, for the architecture of this machine",
+        ),
+        (Stage::Listener, Errno::MFILE) => Hint::new(
+            "the limit of descriptors leaves no room for the listener",
+            "raise --rlimit nofile",
+        ),
+        (Stage::Listener, _) => {
+            Hint::new("a filter loaded before, or one of a container, may forbid seccomp(2)", "")
+        }
+        (Stage::ListenerSend, _) => Hint::new(
+            "whoever was to listen has closed its end, or a filter forbids sendmsg(2)",
+            "keep the other end open and receive from it",
+        ),
+        (_, Errno::NOSYS) => Hint::new(
+            "whoever was to listen has closed the listener, or never received it",
+            "receive it, and answer until the sandbox has ended",
+        ),
+        _ => Hint::new(
+            "the test call is prctl(0x53574154, 0, 0, 0, 0): the filter has to trap it (SECCOMP_RET_USER_NOTIF), and who listens to answer it with the value 1 and no error, not to let it go on",
+            "",
+        ),
     }
 }
 
@@ -298,14 +357,14 @@ pub fn rule(text: &str) -> Hint {
 fn descriptor_option(plan: &Plan, number: i32) -> Option<String> {
     let words = swathe_plan::render::render(plan);
     let text = number.to_string();
-    let takes_fd = |word: &Bytes| {
-        options::find(word)
-            .is_some_and(|s| s.arguments.first().is_some_and(|a| a.kind == options::Kind::Fd))
+    let names = |at: usize, word: &Bytes| {
+        let Some(spec) = options::find(word) else { return false };
+        let values = words.iter().skip(at + 1);
+        let mut pairs = spec.arguments.iter().zip(values);
+        pairs.any(|(a, value)| a.kind == options::Kind::Fd && value == text.as_bytes())
     };
-    words
-        .windows(2)
-        .find(|pair| takes_fd(&pair[0]) && pair[1] == text.as_bytes())
-        .map(|pair| format!("{} {number}", show(&pair[0])))
+    let found = words.iter().enumerate().find(|(at, word)| names(*at, word));
+    found.map(|(_, word)| format!("{} {number}", show(word)))
 }
 
 /// The files that the command may mean, as paths of the sandbox.

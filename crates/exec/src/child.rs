@@ -157,7 +157,9 @@ pub enum Inherited {
     Capabilities,
     /// It is in the command's Landlock domain, too.
     Domain,
-    /// It is under the filters, too, and has no descriptor but what the command gets and what is
+    /// It is under the filters, too.
+    Filters,
+    /// And it has no descriptor but what the command gets and what is
     /// closed on exec.
     Everything,
 }
@@ -190,12 +192,12 @@ pub fn last_steps(
         crate::wait::close_all(keep, true).at(Stage::CloseFds)?;
     }
     if inherited < Inherited::Domain {
-        privileges::scopes(prepared)?;
+        privileges::domain(prepared)?;
     }
     // Not before: a limit of descriptors must not hinder the steps above.
     privileges::limits(prepared)?;
-    if inherited < Inherited::Everything {
-        privileges::filters(prepared)?;
+    if inherited < Inherited::Filters {
+        privileges::all_filters(prepared)?;
     }
     Ok(directory)
 }

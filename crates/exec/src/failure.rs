@@ -89,9 +89,15 @@ pub enum Stage {
     Lock,
     Fork,
     Rlimit,
+    LandlockKernel,
+    LandlockPath,
     Landlock,
     CloseFds,
     Seccomp,
+    ListenerSocket,
+    Listener,
+    ListenerSend,
+    ListenerProbe,
     Exec,
     DeathSignal,
     Dumpable,
@@ -129,8 +135,8 @@ stages! {
     DevNode DevNodeKind DevLink DevDir DevPts DevConsole Mqueue OverlaySource OverlayWork Overlay
     OverlayOverlap CopyData DataFile SymlinkMake SymlinkTarget SymlinkNotLink Chmod Mask Pin Pivot
     UnmountOld OldRootLeft JoinUserAfter UserLimit PidMax PidMaxKernel CgroupKind Cgroup UnshareUser UserNotDisabled Bounding Capabilities Ambient
-    Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit Landlock CloseFds Seccomp Exec
-    DeathSignal Dumpable Wait Died Block ServeSocket
+    Chdir Setsid Terminal Label FileLabel LockOpen Lock Fork Rlimit LandlockKernel LandlockPath
+    Landlock CloseFds Seccomp ListenerSocket Listener ListenerSend ListenerProbe Exec DeathSignal Dumpable Wait Died Block ServeSocket
     Serve Request
 }
 

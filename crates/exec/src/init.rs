@@ -45,8 +45,12 @@ fn run(prepared: &Prepared<'_>, channel: &Channel) -> Result<i32> {
     // With nothing left to take away from this process, the command can be started the fast way.
     // Where this process can be looked into, its descriptors have to be gone first, too.
     // A lock is lost when any descriptor of its file is closed: it is taken again then.
-    let simple =
-        !watched && locks.is_empty() && prepared.caps == Some(0) && prepared.filters.is_empty();
+    // Nor shall this process wait for whoever answers for a listener.
+    let simple = !watched
+        && locks.is_empty()
+        && prepared.caps == Some(0)
+        && prepared.filters.is_empty()
+        && prepared.listener.is_none();
     let pid = if simple {
         privileges::no_caps(prepared)?;
         arm(prepared)?;

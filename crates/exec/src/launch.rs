@@ -92,7 +92,7 @@ pub fn launch(plan: &Plan, caller: Caller, caps: u64, env: &[&[u8]]) -> Outcome 
         Err(failure) => return Outcome::failed(failure),
     };
     if prepared.shape == Shape::Direct {
-        let inside = !prepared.filters.is_empty();
+        let inside = !prepared.filters.is_empty() || prepared.listener.is_some();
         return Outcome::Failed { failure: direct(&prepared, proc_fd), inside };
     }
     let outcome = monitored(&prepared, proc_fd).unwrap_or_else(Outcome::failed);

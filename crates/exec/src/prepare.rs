@@ -13,16 +13,18 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{
-    Access, BindSource, CgroupNamespace, FileOp, KernelVersion, OverlayUpper, Plan, Step, UserLimit,
+    Access, BindSource, CgroupNamespace, FdNumber, FileOp, FileRights, KernelVersion, OverlayUpper,
+    Plan, Step, UserLimit,
 };
 use swathe_plan::tables;
 use swathe_sys::rustix::fd::AsFd;
 use swathe_sys::rustix::fs::{self, CWD};
 use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
+use swathe_sys::rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use swathe_sys::rustix::process::Rlimit;
 use swathe_sys::rustix::termios::isatty;
 use swathe_sys::seccomp::{self, Instruction};
-use swathe_sys::{Errno, process, signal};
+use swathe_sys::{Errno, landlock, process, signal};
 
 /// More operations than this may need more descriptors than a process can have.
 const MANY: usize = 200;
@@ -103,6 +105,12 @@ pub struct Prepared<'p> {
     pub bounding: Option<u64>,
     /// Filters, in order.
     pub filters: Vec<Vec<Instruction>>,
+    /// The filter that asks somebody outside.
+    pub listener: Option<Listener>,
+    /// The Landlock ABI to be used; 0: there is none.
+    pub landlock_abi: u32,
+    /// What Landlock gives back, at paths from the sandbox's root.
+    pub allowances: Vec<(FileRights, CString)>,
     /// How many processes.
     pub shape: Shape,
     /// The command.
@@ -135,6 +143,15 @@ impl Prepared<'_> {
         self.new_user_ns
             && (self.plan.lifecycle.userns_block_fd.is_some() || check::has_ranges(self.plan))
     }
+}
+
+/// A filter that asks somebody outside.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its program.
+    pub program: Vec<Instruction>,
+    /// The connected socket over which the listener is sent.
+    pub socket: FdNumber,
 }
 
 /// The command as execve(2) takes it.
@@ -221,6 +238,7 @@ pub fn prepare<'p>(
     let env = check::environment(plan, env);
     let pty = if plan.lifecycle.pty { Some(Pty::open()?) } else { None };
     let shape = shape(plan, base);
+    let landlock_abi = landlock_abi(plan)?;
     Ok(Prepared {
         plan,
         caller,
@@ -241,6 +259,9 @@ pub fn prepare<'p>(
         caps: (caller.uid != 0 || !(plan.caps.is_empty() || untouched)).then_some(caps),
         bounding: in_user_ns.then_some(caps),
         filters: filters(plan)?,
+        listener: listener(plan)?,
+        landlock_abi,
+        allowances: allowances(plan),
         shape,
         limit: Cell::new(None),
         janitor: if has_masks(plan) { Some(Janitor::start()?) } else { None },
@@ -360,6 +381,10 @@ fn named(plan: &Plan) -> Vec<(i32, Failure)> {
         }
     }
     plan.filters.iter().for_each(|f| add(f.value, Stage::SeccompData, None));
+    if let Some(listener) = plan.listener {
+        add(listener.filter, Stage::SeccompData, None);
+        add(listener.socket, Stage::Descriptor, None);
+    }
     if !life.as_pid_1 {
         life.sync_fds.iter().for_each(|&fd| add(fd, Stage::Descriptor, None));
     }
@@ -398,14 +423,52 @@ pub fn take_descriptors(plan: &Plan) -> Result<()> {
 }
 
 fn filters(plan: &Plan) -> Result<Vec<Vec<Instruction>>> {
-    let mut all = Vec::new();
-    for (i, filter) in plan.filters.iter().enumerate() {
-        let blob = read_filter(filter.value).at(Stage::SeccompData);
-        let blob = blob.map_err(|f| f.about(i as u32))?;
-        let program = seccomp::parse(&blob);
-        all.push(program.ok_or(Failure::found(Stage::SeccompBlob).about(i as u32))?);
+    let each = plan.filters.iter().enumerate();
+    each.map(|(i, filter)| program(filter.value).map_err(|f| f.about(i as u32))).collect()
+}
+
+/// The program that a descriptor yields.
+fn program(number: FdNumber) -> Result<Vec<Instruction>> {
+    let blob = read_filter(number).at(Stage::SeccompData)?;
+    seccomp::parse(&blob).ok_or(Failure::found(Stage::SeccompBlob))
+}
+
+/// Makes sure that the socket is one that a listener can be sent over.
+fn listener(plan: &Plan) -> Result<Option<Listener>> {
+    let Some(given) = plan.listener else { return Ok(None) };
+    let socket = process::borrow_fd(given.socket).at(Stage::ListenerSocket)?;
+    let kind = sockopt::socket_type(socket).at(Stage::ListenerSocket)?;
+    let right = sockopt::socket_domain(socket).at(Stage::ListenerSocket)? == AddressFamily::UNIX
+        && (kind == SocketType::STREAM || kind == SocketType::SEQPACKET);
+    if !right {
+        return Err(Failure::found(Stage::ListenerSocket));
     }
-    Ok(all)
+    getpeername(socket).at(Stage::ListenerSocket)?;
+    Ok(Some(Listener { program: program(given.filter)?, socket: given.socket }))
+}
+
+/// The Landlock ABI, which has to have the rights on files that are asked for.
+fn landlock_abi(plan: &Plan) -> Result<u32> {
+    let known = if wants_landlock(plan) { landlock::abi() } else { 0 };
+    let abi = plan.assume_kernel.map_or(known, |version| known.min(tables::landlock_abi(version)));
+    match plan.handled_rights.beyond(abi) {
+        // Position and ABI are small numbers.
+        Some(right) => Err(Failure::found(Stage::LandlockKernel).about((right as u32) << 8 | abi)),
+        None => Ok(abi),
+    }
+}
+
+fn wants_landlock(plan: &Plan) -> bool {
+    plan.scope_signals || plan.scope_abstract_sockets || !plan.handled_rights.is_empty()
+}
+
+fn allowances(plan: &Plan) -> Vec<(FileRights, CString)> {
+    let path = |path: &[u8]| match path {
+        [b'/', ..] => c_string(path),
+        // Whatever the working directory is by then.
+        _ => c_string(&[b"/", path].concat()),
+    };
+    plan.allowances.iter().map(|a| (a.rights, path(&a.path.0))).collect()
 }
 
 /// Reads a blob, one byte more at most than the largest that can be loaded.

@@ -1,11 +1,17 @@
-//! Capabilities, limits, scopes, filters: what is taken away last.
+//! Capabilities, limits, the Landlock domain, filters: what is taken away last.
 
 use crate::failure::{At, Failure, Result, Stage};
-use crate::prepare::{Prepared, Shape};
+use crate::prepare::{Listener, Prepared, Shape};
 use core::ffi::CStr;
-use swathe_sys::process::{Caps, drop_bounding, knows_capability, raise_ambient, set_caps};
-use swathe_sys::rustix::fs::{CWD, Mode, OFlags, openat};
+use swathe_plan::model::FileRights;
+use swathe_sys::landlock::Ruleset;
+use swathe_sys::process::{
+    Caps, borrow_fd, close_fd, drop_bounding, knows_capability, raise_ambient, set_caps,
+};
+use swathe_sys::rustix::fd::{AsFd as _, BorrowedFd};
+use swathe_sys::rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};
+use swathe_sys::socket::send_descriptor;
 use swathe_sys::{Errno, landlock, seccomp};
 
 /// One more than the highest capability number that capset(2) can express.
@@ -113,8 +119,9 @@ const RESOURCES: [Resource; 16] = [
     Resource::Rttime,
 ];
 
-/// Enters a Landlock domain that has the scopes asked for and nothing else.
-pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
+/// Enters a Landlock domain that has the scopes and the rights on files asked for, and nothing
+/// else.
+pub fn domain(prepared: &Prepared<'_>) -> Result<()> {
     let plan = prepared.plan;
     let mut scopes = 0;
     if plan.scope_signals {
@@ -123,13 +130,25 @@ pub fn scopes(prepared: &Prepared<'_>) -> Result<()> {
     if plan.scope_abstract_sockets {
         scopes |= landlock::SCOPE_ABSTRACT_UNIX_SOCKET;
     }
-    if scopes == 0 {
+    if scopes == 0 && plan.handled_rights.is_empty() {
         return private_pid_1(prepared);
     }
-    if landlock::abi() < landlock::ABI_SCOPES {
+    if scopes != 0 && prepared.landlock_abi < landlock::ABI_SCOPES {
         return Err(Errno::OPNOTSUPP).at(Stage::Landlock);
     }
-    landlock::restrict_scopes(scopes).at(Stage::Landlock)
+    let rules = Ruleset::new(plan.handled_rights.bits(), scopes).at(Stage::Landlock)?;
+    for (i, (rights, path)) in prepared.allowances.iter().enumerate() {
+        allow(&rules, *rights, path).at(Stage::LandlockPath).map_err(|f| f.about(i as u32))?;
+    }
+    rules.enter().at(Stage::Landlock)
+}
+
+fn allow(rules: &Ruleset, rights: FileRights, path: &CStr) -> core::result::Result<(), Errno> {
+    let place = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory;
+    let rights = if directory { rights } else { rights.of_files() };
+    // The kernel refuses a rule that gives nothing.
+    if rights.is_empty() { Ok(()) } else { rules.allow(rights.bits(), place.as_fd()) }
 }
 
 /// Keeps a command that has capabilities from looking into a pid 1 that somebody outside wants to
@@ -145,7 +164,8 @@ fn private_pid_1(prepared: &Prepared<'_>) -> Result<()> {
     if !capable || !concerned || landlock::abi() < landlock::ABI_SCOPES {
         return Ok(());
     }
-    landlock::restrict_scopes(landlock::SCOPE_SIGNAL).at(Stage::Landlock)
+    let rules = Ruleset::new(0, landlock::SCOPE_SIGNAL).at(Stage::Landlock)?;
+    rules.enter().at(Stage::Landlock)
 }
 
 /// Loads the filters, in order. Nothing but execve may follow.
@@ -154,6 +174,30 @@ pub fn filters(prepared: &Prepared<'_>) -> Result<()> {
         seccomp::load(program).at(Stage::Seccomp).map_err(|f: Failure| f.about(i as u32))?;
     }
     Ok(())
+}
+
+/// Loads all filters, that of the listener last. Nothing but execve may follow.
+pub fn all_filters(prepared: &Prepared<'_>) -> Result<()> {
+    let Some(listener) = &prepared.listener else { return filters(prepared) };
+    let socket = borrow_fd(listener.socket).at(Stage::ListenerSend)?;
+    filters(prepared)?;
+    listen(listener, socket)
+}
+
+/// Loads the filter that asks somebody outside, gives that one its listener, and makes sure that it
+/// listens: from then on what the filter traps is done only if it is answered. What is called here
+/// in between is what the filter must not trap.
+fn listen(listener: &Listener, socket: BorrowedFd<'_>) -> Result<()> {
+    let fd = seccomp::load_listener(&listener.program).at(Stage::Listener)?;
+    let sent = send_descriptor(socket, fd.as_fd()).at(Stage::ListenerSend);
+    // A copy here would keep up the appearance that somebody listens.
+    drop(fd);
+    close_fd(listener.socket);
+    sent?;
+    match seccomp::probe_listener().at(Stage::ListenerProbe)? {
+        true => Ok(()),
+        false => Err(Failure::found(Stage::ListenerProbe)),
+    }
 }
 
 /// The SELinux label that execve gives to the command (`/proc/self/attr/exec`).

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use swathe_plan::model::{Bytes, FileOp, OverlayUpper, Plan, Step};
 use swathe_plan::render;
-use swathe_plan::tables::{RESOURCES, USER_LIMITS};
+use swathe_plan::tables::{FILE_RIGHTS, LANDLOCK_ABIS, RESOURCES, USER_LIMITS};
 use swathe_sys::Errno;
 
 /// The text for an error, as glibc's strerror(3) gives it: what callers and people know.
@@ -272,6 +272,16 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
         Stage::Descriptor => {
             format!("Can't use fd {}", failure.detail.cast_signed()).into_bytes()
         }
+        Stage::LandlockKernel => landlock_kernel(failure.detail).into_bytes(),
+        Stage::LandlockPath => {
+            let path = plan.allowances.get(detail).map_or(&b"?"[..], |a| &a.path.0);
+            bytes(&[b"Can't allow rights at ", path, b" (--landlock-allow)"])
+        }
+        Stage::Listener if failure.error() == Some(Errno::BUSY) => {
+            b"Can't load the filter of --seccomp-listener: one before it has a listener already"
+                .to_vec()
+        }
+        Stage::ListenerProbe => listener_probe(failure).into(),
         Stage::Bounding => format!("Dropping capability {detail} from bounds").into_bytes(),
         Stage::Ambient => format!("Adding ambient capability {detail}").into_bytes(),
         Stage::SwitchIds => {
@@ -302,6 +312,30 @@ fn elsewhere(plan: &Plan, failure: &Failure) -> Bytes {
             "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. (Hint: this requires a kernel configured with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.)".into()
         }
         stage => plain(stage).into(),
+    }
+}
+
+/// A right that the kernel lacks: its position, and the kernel's ABI in the low byte.
+fn landlock_kernel(detail: u32) -> String {
+    let right = FILE_RIGHTS.get((detail >> 8) as usize);
+    let since = right.and_then(|r| LANDLOCK_ABIS.get((r.abi as usize).checked_sub(1)?));
+    let (Some(right), Some(since)) = (right, since) else {
+        return "--landlock-handle needs another kernel".to_owned();
+    };
+    let (name, abi, major, minor) = (right.name, right.abi, since.major, since.minor);
+    let here = match detail & 0xff {
+        0 => "there is no Landlock".to_owned(),
+        abi => format!("this one has ABI {abi}"),
+    };
+    format!("--landlock-handle {name} needs Landlock ABI {abi} (Linux {major}.{minor}): {here}")
+}
+
+fn listener_probe(failure: &Failure) -> &'static str {
+    match failure.error() {
+        None => "The listener of --seccomp-listener gave a wrong answer to the test call",
+        Some(Errno::INVAL) => "The filter of --seccomp-listener does not trap the test call",
+        Some(Errno::NOSYS) => "Nobody listens to the filter of --seccomp-listener",
+        Some(_) => "The test call of --seccomp-listener was refused",
     }
 }
 
@@ -355,6 +389,11 @@ fn plain(stage: Stage) -> &'static str {
         Stage::ServeSocket => {
             "the descriptor of --serve is no listening UNIX socket of type SOCK_SEQPACKET"
         }
+        Stage::ListenerSocket => {
+            "the second descriptor of --seccomp-listener is no connected UNIX socket of type SOCK_STREAM or SOCK_SEQPACKET"
+        }
+        Stage::Listener => "Can't load the filter of --seccomp-listener",
+        Stage::ListenerSend => "Can't send the listener of --seccomp-listener",
         Stage::Serve => "Can't serve the socket",
         Stage::Request => "Can't understand the request",
         Stage::Cgroup => "Can't start a process in the cgroup",

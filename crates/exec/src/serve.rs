@@ -79,22 +79,30 @@ pub fn run(prepared: &Prepared<'_>, channel: &Channel, number: i32) -> Result<i3
     let own_uid = rustix::process::geteuid().as_raw();
     // First what the filters may forbid.
     privileges::command_caps(prepared)?;
-    privileges::scopes(prepared)?;
+    privileges::domain(prepared)?;
     // Whatever becomes of the command: this ends with its launcher.
     child::die_with_parent(true)?;
     child::leave_if_alone(channel);
     let has_command = !prepared.plan.command.is_empty();
+    let wanted = SignalSet::new(&[SIGCHLD]);
+    let signals = wanted.descriptor().at(Stage::Serve)?;
+    // Of listeners there is one: a command can only inherit it.
+    let listens = prepared.listener.is_some();
+    if listens {
+        privileges::all_filters(prepared)?;
+    }
+    let inherited = if listens { Inherited::Filters } else { Inherited::Domain };
     let first = match has_command {
-        true => Some(start_behind_gate(prepared, channel, Inherited::Domain)?),
+        true => Some(start_behind_gate(prepared, channel, inherited)?),
         false => None,
     };
-    let wanted = SignalSet::new(&[SIGCHLD]);
     let mask = wanted.block().at(Stage::Serve)?;
-    let signals = wanted.descriptor().at(Stage::Serve)?;
     let mut ours = [signals.as_raw_fd(), number].to_vec();
     ours.extend(first.as_ref().map(|(_, gate)| gate.as_raw_fd()));
     close_others(prepared, channel, &ours)?;
-    privileges::filters(prepared)?;
+    if !listens {
+        privileges::filters(prepared)?;
+    }
     if let Some((_, gate)) = &first {
         open_gate(gate)?;
     }

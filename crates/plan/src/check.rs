@@ -50,6 +50,8 @@ pub fn named_descriptors(plan: &Plan) -> Vec<FdNumber> {
         life.json_status_fd,
         life.serve,
         plan.json_errors_fd,
+        plan.listener.map(|l| l.filter),
+        plan.listener.map(|l| l.socket),
     ];
     let files = plan.steps.iter().filter_map(|step| match step.op {
         FileOp::Bind { source: BindSource::Fd(fd), .. }
@@ -161,11 +163,31 @@ pub fn check(plan: &Plan, caller: Caller) -> Result<(), &'static str> {
             life.as_pid_1 && plan.steps.iter().any(|s| matches!(s.op, FileOp::Mask { .. })),
             "Specifying --as-pid-1 and --mask is not permitted",
         ),
+        (
+            !plan.allowances.is_empty() && plan.handled_rights.is_empty(),
+            "--landlock-allow requires --landlock-handle",
+        ),
+        (
+            plan.allowances.iter().any(|a| !plan.handled_rights.contains(a.rights)),
+            "--landlock-allow gives a right that no --landlock-handle names",
+        ),
+        (
+            shares_listener_socket(plan),
+            "--seccomp-listener is not compatible with another option for the same descriptor",
+        ),
     ];
     match rules.iter().find(|(broken, _)| *broken) {
         Some((_, text)) => Err(text),
         None => Ok(()),
     }
+}
+
+/// Whether the socket that the listener goes over would be closed, read or kept for something else.
+fn shares_listener_socket(plan: &Plan) -> bool {
+    let Some(listener) = plan.listener else { return false };
+    let named = named_descriptors(plan);
+    named.iter().filter(|&&fd| fd == listener.socket).count() > 1
+        || plan.lifecycle.sync_fds.contains(&listener.socket)
 }
 
 fn limits_user_namespaces(plan: &Plan) -> bool {

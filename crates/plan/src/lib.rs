@@ -12,6 +12,7 @@ pub mod model;
 pub mod options;
 pub mod parse;
 pub mod render;
+pub mod rights;
 pub mod serve;
 pub mod tables;
 

@@ -1,6 +1,7 @@
 //! The plan of a sandbox, as pure data.
 
 use crate::options::Opt;
+pub use crate::rights::FileRights;
 use alloc::vec::Vec;
 
 /// Bytes as the caller gave them: paths, names and environment need not be UTF-8.
@@ -318,6 +319,24 @@ pub struct Limit {
     pub hard: Option<u64>,
 }
 
+/// Rights on a file, or on a directory and all below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Which; at least one.
+    pub rights: FileRights,
+    /// Where.
+    pub path: BoxPath,
+}
+
+/// A seccomp filter that asks somebody outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// What the program is read from.
+    pub filter: FdNumber,
+    /// The connected socket over which the listener is sent.
+    pub socket: FdNumber,
+}
+
 /// A value that the last option of its kind decides, and which option that was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given<T> {
@@ -400,6 +419,8 @@ pub struct Plan {
     pub caps: Vec<CapOp>,
     /// Descriptors of seccomp filters, in order.
     pub filters: Vec<Given<FdNumber>>,
+    /// The filter that asks somebody outside, loaded after those.
+    pub listener: Option<Listener>,
     /// SELinux label of the command.
     pub exec_label: Option<Bytes>,
     /// SELinux label of made files.
@@ -408,6 +429,10 @@ pub struct Plan {
     pub scope_signals: bool,
     /// Landlock: no abstract sockets of outside.
     pub scope_abstract_sockets: bool,
+    /// Landlock: rights on files that are taken away.
+    pub handled_rights: FileRights,
+    /// Landlock: where they are given after all.
+    pub allowances: Vec<Allowance>,
     /// Resource limits.
     pub limits: Vec<Limit>,
     /// Start, life and end.

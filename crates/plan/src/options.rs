@@ -89,6 +89,8 @@ pub enum Opt {
     KeepFd,
     ScopeSignals,
     ScopeAbstractSockets,
+    LandlockHandle,
+    LandlockAllow,
     UidRange,
     GidRange,
     Netns,
@@ -97,6 +99,7 @@ pub enum Opt {
     PidMax,
     Cgroup,
     Serve,
+    SeccompListener,
     QuietErrors,
     AssumeKernel,
 }
@@ -367,6 +370,10 @@ Extensions {
     KeepFd "--keep-fd" FD, Each, "with --close-fds: pass FD on", "";
     ScopeSignals "--scope-signals" NONE, Flag, "no signals to processes outside (Landlock)", "Needs Linux 6.12; refused where it cannot be enforced.";
     ScopeAbstractSockets "--scope-abstract-sockets" NONE, Flag, "no abstract UNIX sockets of outside (Landlock)", "Needs Linux 6.12; refused where it cannot be enforced.";
+    LandlockHandle "--landlock-handle" &[arg("RIGHTS", Kind::Text)], Each, "take away rights on files (Landlock)",
+        "RIGHTS is a list, with commas, of: execute, write-file, read-file, read-dir, remove-dir, remove-file, make-char, make-dir, make-reg, make-sock, make-fifo, make-block, make-sym, refer, truncate, ioctl-dev (see landlock(7)). Several options add up. The command has these rights where --landlock-allow gives them and nowhere else, whatever the files' modes; its program and libraries need execute and read-file, too. As soon as one right is named, mount(2), umount(2) and pivot_root(2) are forbidden inside, and so is moving or linking a file to another directory, unless refer is named and allowed for both. What is open already stays usable. Needs Linux 5.13 with Landlock enabled, for refer 5.19, for truncate 6.2, for ioctl-dev 6.10; refused where it cannot be enforced.";
+    LandlockAllow "--landlock-allow" &[arg("RIGHTS", Kind::Text), arg("PATH", Kind::BoxPath)], Each, "allow RIGHTS at PATH and below after all",
+        "Only rights that a --landlock-handle names. PATH is looked up in the finished sandbox, as the command's user, and its links are followed; it must exist. A file gets those of the rights that files have: execute, write-file, read-file, truncate, ioctl-dev.";
     UidRange "--uid-range" RANGE, Each, "map COUNT user ids by newuidmap(1)", "OUTSIDE must be delegated in /etc/subuid. The own id is mapped as well.";
     GidRange "--gid-range" RANGE, Each, "map COUNT group ids by newgidmap(1)", "OUTSIDE must be delegated in /etc/subgid.";
     Netns "--netns" FD, Last, "join the network namespace behind FD", "Not with a new network namespace.";
@@ -379,6 +386,8 @@ Extensions {
         "A directory of a cgroup v2 file system, which the caller may move processes to. No process of the sandbox ever is elsewhere, and a new cgroup namespace starts there. Needs Linux 5.7 (CLONE_INTO_CGROUP); refused where it is not possible.";
     Serve "--serve" FD, Last, "run more commands in the sandbox, asked for over the socket FD",
         "A listening UNIX socket of type SOCK_SEQPACKET. Processes of the same user outside the sandbox connect to it, and pid 1 runs what they ask for, with the capabilities, limits, Landlock domain, filters and environment of the first command; nobody inside can. The command may be left out: the sandbox then lasts until it is told to stop. It ends with bwrap, and bwrap's exit status comes at its end. pid 1 is under the filters too: docs/serve.md says which system calls they have to allow, and has the protocol. Needs --unshare-pid; not with --as-pid-1, --lock-file and uid 65534.";
+    SeccompListener "--seccomp-listener" &[arg("FILTER-FD", Kind::Fd), arg("SOCKET-FD", Kind::Fd)], Last, "load a filter whose listener goes out over SOCKET-FD",
+        "FILTER-FD yields a program as with --seccomp; it is loaded after all others, with SECCOMP_FILTER_FLAG_NEW_LISTENER. SOCKET-FD is a connected UNIX socket of type SOCK_STREAM or SOCK_SEQPACKET: one byte goes over it, with the listener (SCM_RIGHTS; see seccomp_unotify(2)). Then prctl(0x53574154, 0, 0, 0, 0) is called, which the program has to trap (SECCOMP_RET_USER_NOTIF) and whoever listens has to answer with the value 1; on any other answer the command is not started. So the program must not trap sendmsg, close, write, exit_group and other calls of prctl; execve can be trapped. Filters before it have to allow seccomp, sendmsg, close and prctl. The command does not get either descriptor. With --serve pid 1 does this, once for all commands, and is under the filter itself (docs/serve.md). Needs Linux 5.0, and that no filter before it has a listener.";
     QuietErrors "--quiet-errors" NONE, Flag, "do not write errors to standard error as well (needs --json-errors)",
         "For programs that say it in their own words. What is wrong with the command line itself is still written.";
     AssumeKernel "--assume-kernel" &[arg("VERSION", Kind::Text)], Last, "do as on an older kernel, for tests",

@@ -219,6 +219,17 @@ fn privileges(plan: &Plan, w: &mut Words) {
     w.flag(Opt::NotASecurityBoundary, plan.not_a_security_boundary);
     w.flag(Opt::ScopeSignals, plan.scope_signals);
     w.flag(Opt::ScopeAbstractSockets, plan.scope_abstract_sockets);
+    if !plan.handled_rights.is_empty() {
+        w.option(Opt::LandlockHandle, [plan.handled_rights.to_string().as_bytes()]);
+    }
+    for allowance in &plan.allowances {
+        let rights = allowance.rights.to_string();
+        w.option(Opt::LandlockAllow, [rights.as_bytes(), &allowance.path.0]);
+    }
+    if let Some(listener) = plan.listener {
+        let [filter, socket] = [listener.filter, listener.socket].map(|fd| fd.to_string());
+        w.option(Opt::SeccompListener, [filter.as_bytes(), socket.as_bytes()]);
+    }
     plan.limits.iter().for_each(|&l| limit(l, w));
     w.number(Opt::DefaultTmpfsSize, plan.default_tmpfs_size);
     w.number(Opt::DefaultTmpfsInodes, plan.default_tmpfs_inodes);

@@ -1,4 +1,7 @@
-//! Names and numbers: capabilities (capability.h) and resource limits (setrlimit(2)).
+//! Names and numbers: capabilities (capability.h), resource limits (setrlimit(2)), rights on files
+//! (landlock(7)).
+
+use crate::model::KernelVersion;
 
 /// Names of capabilities; the position is the number.
 pub const CAPABILITIES: [&str; 41] = [
@@ -119,6 +122,55 @@ pub fn user_limit(name: &[u8]) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
+/// A right on files that Landlock knows (`LANDLOCK_ACCESS_FS_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRight {
+    /// Its name: the kernel's, in lower case and with dashes.
+    pub name: &'static str,
+    /// The Landlock ABI that brought it, from 1.
+    pub abi: u32,
+    /// Whether a file that is no directory has it.
+    pub file: bool,
+}
+
+const fn right(name: &'static str, abi: u32, file: bool) -> FileRight {
+    FileRight { name, abi, file }
+}
+
+/// All rights; the position is the number of the bit.
+pub const FILE_RIGHTS: [FileRight; 16] = [
+    right("execute", 1, true),
+    right("write-file", 1, true),
+    right("read-file", 1, true),
+    right("read-dir", 1, false),
+    right("remove-dir", 1, false),
+    right("remove-file", 1, false),
+    right("make-char", 1, false),
+    right("make-dir", 1, false),
+    right("make-reg", 1, false),
+    right("make-sock", 1, false),
+    right("make-fifo", 1, false),
+    right("make-block", 1, false),
+    right("make-sym", 1, false),
+    right("refer", 2, false),
+    right("truncate", 3, true),
+    right("ioctl-dev", 5, true),
+];
+
+const fn version(major: u32, minor: u32) -> KernelVersion {
+    KernelVersion { major, minor }
+}
+
+/// The Linux versions that brought Landlock's ABIs, from ABI 1 on, as far as something here needs
+/// them.
+pub const LANDLOCK_ABIS: [KernelVersion; 6] =
+    [version(5, 13), version(5, 19), version(6, 2), version(6, 7), version(6, 10), version(6, 12)];
+
+/// The Landlock ABI of a Linux version: 0 before Landlock, and 6 at the most.
+pub fn landlock_abi(version: KernelVersion) -> u32 {
+    LANDLOCK_ABIS.iter().filter(|since| version >= **since).count() as u32
+}
+
 /// A decimal number of digits only; `None` when it does not fit.
 pub fn decimal(word: &[u8]) -> Option<u64> {
     number(word, 10)
@@ -155,6 +207,28 @@ mod tests {
         for bad in [&b"sys_admin"[..], b"64", b"-1", b"", b"99999999999999999999", b"1 "] {
             assert_eq!(capability(bad), None, "{bad:?}");
         }
+    }
+
+    /// Each version has the ABI that it brought, those between that of the one before.
+    #[test]
+    fn landlock_abis() {
+        let cases = [
+            ((4, 18), 0),
+            ((5, 12), 0),
+            ((5, 13), 1),
+            ((5, 18), 1),
+            ((5, 19), 2),
+            ((6, 0), 2),
+            ((6, 2), 3),
+            ((6, 9), 4),
+            ((6, 11), 5),
+            ((6, 12), 6),
+            ((7, 0), 6),
+        ];
+        for ((major, minor), abi) in cases {
+            assert_eq!(landlock_abi(KernelVersion { major, minor }), abi, "{major}.{minor}");
+        }
+        assert!(FILE_RIGHTS.iter().all(|r| (1..=6).contains(&r.abi)));
     }
 
     /// The three notations, and overflow.

@@ -17,6 +17,7 @@ fn good(spec: &Spec) -> Vec<&'static [u8]> {
         (Opt::UserLimit, 0, _) => b"max_inotify_watches",
         (Opt::AssumeKernel, ..) => b"5.4",
         (Opt::PidMax, ..) => b"4096",
+        (Opt::LandlockHandle | Opt::LandlockAllow, 0, _) => b"read-file,refer",
         (_, _, Kind::Fd | Kind::Number) => b"7",
         (_, _, Kind::HostPath | Kind::BoxPath) => b"/a",
         (_, _, Kind::Text) => b"text",

@@ -2,6 +2,7 @@
 
 use crate::{Errno, Result, check};
 use alloc::vec::Vec;
+use rustix::fd::{FromRawFd as _, OwnedFd};
 
 /// One instruction of classic BPF (`struct sock_filter`).
 pub type Instruction = libc::sock_filter;
@@ -45,4 +46,52 @@ pub fn load(program: &[Instruction]) -> Result<()> {
         .into(),
     )
     .map(drop)
+}
+
+/// The prctl(2) option that a program with a listener has to trap, so that it shows before anything
+/// depends on it that somebody listens. No kernel knows it.
+pub const PROBE: u32 = u32::from_be_bytes(*b"SWAT");
+
+/// The value with which whoever listens answers [`PROBE`], and no error.
+pub const PROBE_ANSWER: libc::c_long = 1;
+
+/// Loads a filter on the calling thread by seccomp(2), with a listener to which what it traps
+/// (`SECCOMP_RET_USER_NOTIF`) is told (seccomp_unotify(2)). The listener is closed on exec. Once a
+/// call is told, only a signal that kills interrupts it, where the kernel can do that (Linux 5.19).
+///
+/// # Errors
+/// EBUSY: a filter of this thread has a listener already. EINVAL: no valid program, or a kernel
+/// before Linux 5.0. EACCES: no_new_privs is not set. EMFILE: no descriptor is left.
+pub fn load_listener(program: &[Instruction]) -> Result<OwnedFd> {
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    match load_with(program, flags | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        Err(Errno::INVAL) => load_with(program, flags),
+        other => other,
+    }
+}
+
+fn load_with(program: &[Instruction], flags: libc::c_ulong) -> Result<OwnedFd> {
+    let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
+    let prog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: `prog` describes a valid slice; the kernel copies it and writes nothing.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const prog)
+    })?;
+    // SAFETY: a new descriptor, which nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Asks whoever listens whether it does; whether the answer was [`PROBE_ANSWER`].
+///
+/// # Errors
+/// EINVAL: no filter traps the call, or it was let go on. ENOSYS: nobody listens any more. Others:
+/// whatever a filter or who listens says.
+pub fn probe_listener() -> Result<bool> {
+    loop {
+        // SAFETY: integers only; no kernel has an option of this number.
+        match check(unsafe { libc::syscall(libc::SYS_prctl, PROBE, 0, 0, 0, 0) }) {
+            Err(Errno::INTR) => {}
+            other => return other.map(|answer| answer == PROBE_ANSWER),
+        }
+    }
 }

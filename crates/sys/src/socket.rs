@@ -1,9 +1,11 @@
-//! Who is at the other end of a UNIX socket. Rustix has types for it that cannot hold the pid 0 by
+//! Who is at the other end of a UNIX socket, and a descriptor for it. Rustix has types for it that cannot hold the pid 0 by
 //! which the kernel names a process of another pid namespace.
 
 use crate::{Errno, Result, check};
 use core::mem::MaybeUninit;
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::io::IoSlice;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A process at the other end, as the calling process's namespaces see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,4 +88,21 @@ pub fn receive(socket: impl AsFd, into: &mut [u8]) -> Result<(usize, i32)> {
         }
     }
     Ok((n as usize, sender))
+}
+
+/// Sends a copy of a descriptor, with one byte, by one system call; one more after a signal.
+///
+/// # Errors
+/// Those of sendmsg(2). EPIPE: the other end is closed.
+pub fn send_descriptor(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd];
+    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    loop {
+        match sendmsg(socket, &[IoSlice::new(&[1])], &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop),
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! What one option does to the plan.
 
 use super::values::{
-    bytes, capability, env_name, fd_number, id, id_range, kernel_version, limit, octal, pid_max,
-    positive, user_limit,
+    bytes, capability, env_name, fd_number, file_rights, id, id_range, kernel_version, limit,
+    octal, pid_max, positive, user_limit,
 };
 use super::{Fault, Parser, Request};
 use crate::model::{
-    Access, BindSource, BoxPath, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    OverlayUpper, StandIn, Step, UserNamespace,
+    Access, Allowance, BindSource, BoxPath, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
+    Listener, OverlayUpper, StandIn, Step, UserNamespace,
 };
 use crate::options::{self, Opt};
 use alloc::format;
@@ -193,6 +193,15 @@ impl Parser {
             Opt::ExecLabel | Opt::FileLabel => self.label(opt, values[0]),
             Opt::ScopeSignals => plan.scope_signals = true,
             Opt::ScopeAbstractSockets => plan.scope_abstract_sockets = true,
+            Opt::LandlockHandle => plan.handled_rights |= file_rights(opt, values[0])?,
+            Opt::LandlockAllow => plan.allowances.push(Allowance {
+                rights: file_rights(opt, values[0])?,
+                path: BoxPath(values[1].to_vec()),
+            }),
+            Opt::SeccompListener => {
+                let (filter, socket) = (fd_number(values[0])?, fd_number(values[1])?);
+                plan.listener = Some(Listener { filter, socket });
+            }
             Opt::Rlimit => plan.limits.push(limit(values[0], values[1])?),
             Opt::DefaultTmpfsSize => {
                 plan.default_tmpfs_size = Some(bytes(values[0], "--default-tmpfs-size")?);

@@ -1,7 +1,8 @@
 //! Options' arguments → values.
 
 use super::Fault;
-use crate::model::{Bytes, FdNumber, IdRange, KernelVersion, Limit, UserLimit};
+use crate::model::{Bytes, FdNumber, FileRights, IdRange, KernelVersion, Limit, UserLimit};
+use crate::options::{self, Opt};
 use crate::tables;
 use alloc::format;
 
@@ -51,6 +52,15 @@ pub(super) fn user_limit(name: &[u8], value: &[u8]) -> Result<UserLimit, Fault> 
             .hint(format!("a limit is a decimal number of at most {}", tables::MAX_USER_LIMIT))
     })?;
     Ok(UserLimit { kind, count })
+}
+
+pub(super) fn file_rights(opt: Opt, word: &[u8]) -> Result<FileRights, Fault> {
+    FileRights::parse(word).map_err(|unknown| {
+        let known = tables::FILE_RIGHTS.map(|right| right.name).join(", ");
+        let name = options::spec(opt).name;
+        Fault::value(&format!("{name}: unknown right "), unknown)
+            .hint(format!("rights are a list, with commas, of: {known}"))
+    })
 }
 
 pub(super) fn octal(word: &[u8], name: &str) -> Result<u32, Fault> {

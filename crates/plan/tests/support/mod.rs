@@ -6,12 +6,12 @@
 
 use swathe_plan::Plan;
 use swathe_plan::model::{
-    Access, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp, Given, HostPath,
-    IdRange, KernelVersion, Lifecycle, Limit, Namespaces, Origin, OverlayUpper, StandIn, Step,
-    UserLimit, UserNamespace,
+    Access, Allowance, BindSource, BoxPath, Bytes, CapOp, CgroupNamespace, EnvOp, FileOp,
+    FileRights, Given, HostPath, IdRange, KernelVersion, Lifecycle, Limit, Listener, Namespaces,
+    Origin, OverlayUpper, StandIn, Step, UserLimit, UserNamespace,
 };
 use swathe_plan::options::{Opt, TABLE};
-use swathe_plan::tables::{ALL_CAPABILITIES, MAX_USER_LIMIT, RESOURCES, USER_LIMITS};
+use swathe_plan::tables::{ALL_CAPABILITIES, FILE_RIGHTS, MAX_USER_LIMIT, RESOURCES, USER_LIMITS};
 
 /// Choices read from bytes; after their end every choice is the first one.
 #[derive(Debug)]
@@ -174,6 +174,9 @@ pub fn plan(s: &mut Source<'_>) -> Plan {
         file_label: s.option(Source::word),
         scope_signals: s.flag(),
         scope_abstract_sockets: s.flag(),
+        handled_rights: s.option(file_rights).unwrap_or_default(),
+        allowances: s.list(3, |s| Allowance { rights: file_rights(s), path: s.dest() }),
+        listener: s.option(|s| Listener { filter: s.fd(), socket: s.fd() }),
         limits: s.list(3, limit),
         lifecycle: lifecycle(s),
         not_a_security_boundary: s.flag(),
@@ -298,6 +301,17 @@ fn cap_op(s: &mut Source<'_>) -> CapOp {
 fn filters(s: &mut Source<'_>) -> Vec<Given<i32>> {
     let (most, opt) = if s.flag() { (1, Opt::Seccomp) } else { (3, Opt::AddSeccompFd) };
     s.list(most, |s| Given { value: s.fd(), origin: Origin { opt, ..NOWHERE } })
+}
+
+/// At least one right.
+fn file_rights(s: &mut Source<'_>) -> FileRights {
+    let names: Vec<&str> = FILE_RIGHTS.iter().map(|r| r.name).filter(|_| s.flag()).collect();
+    let names = if names.is_empty() {
+        FILE_RIGHTS[s.below(FILE_RIGHTS.len())].name.into()
+    } else {
+        names.join(",")
+    };
+    FileRights::parse(names.as_bytes()).expect("names of the table")
 }
 
 fn limit(s: &mut Source<'_>) -> Limit {
