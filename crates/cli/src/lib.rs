@@ -6,6 +6,7 @@ mod app;
 mod check;
 mod degraded;
 mod doctor;
+mod edge;
 mod explain;
 mod host;
 mod limits;

@@ -1,6 +1,7 @@
 //! `swathe run` and `swathe shell`.
 
 use crate::degraded;
+use crate::edge::Edge;
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
@@ -57,7 +58,7 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     streams::check()?;
     let record = Record::new(command)?;
-    let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
+    let mut wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
@@ -67,6 +68,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
             return degraded::run(&wanted, &layers);
         }
     }
+    let edge = Edge::new(&mut wanted.sandbox)?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -84,6 +86,10 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         Some(group) => group.start(command),
         None => command,
     };
+    let (command, edge) = match edge {
+        Some(edge) => edge.start(command).map(|(command, handle)| (command, Some(handle)))?,
+        None => (command, None),
+    };
     let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
@@ -95,6 +101,8 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         app.record_use()?;
     }
     let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
+    let trouble = edge.as_ref().and_then(swathe_supervise::serve::Handle::trouble);
+    drop(edge);
     drop(settings);
     drop(record);
     let failed = child.events().find_map(|event| match event {
@@ -102,6 +110,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         Event::Ended(_) => None,
     });
     match (status, failed) {
+        (_, Some(_)) if trouble.is_some() => Err(Failure::new(trouble.unwrap_or_default())),
         (_, Some(error)) => {
             if NO_NAMESPACES.contains(&error.step.as_str()) {
                 // Why, and what can be done: not asked before each run that goes well.

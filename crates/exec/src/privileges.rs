@@ -10,7 +10,9 @@ use swathe_sys::process::{
 };
 use swathe_sys::rustix::fd::{AsFd as _, BorrowedFd};
 use swathe_sys::rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
-use swathe_sys::rustix::process::{Resource, Rlimit, setrlimit};
+use swathe_sys::rustix::process::{
+    DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit,
+};
 use swathe_sys::socket::send_descriptor;
 use swathe_sys::{Errno, landlock, seccomp};
 
@@ -194,7 +196,12 @@ fn listen(listener: &Listener, socket: BorrowedFd<'_>) -> Result<()> {
     drop(fd);
     close_fd(listener.socket);
     sent?;
-    match seccomp::probe_listener().at(Stage::ListenerProbe)? {
+    // Who answers wants to look at the finished tree, /proc/PID/root, which needs a process that is
+    // dumpable. Nothing that could make use of it runs in the sandbox yet.
+    set_dumpable_behavior(DumpableBehavior::Dumpable).at(Stage::Dumpable)?;
+    let answered = seccomp::probe_listener();
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Dumpable)?;
+    match answered.at(Stage::ListenerProbe)? {
         true => Ok(()),
         false => Err(Failure::found(Stage::ListenerProbe)),
     }

@@ -10,9 +10,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use swathe_plan::filter::Arch;
 use swathe_record::bytes::Bytes;
@@ -65,12 +65,19 @@ pub struct Handle {
     commands: Sender<Command>,
     wake: Arc<OwnedFd>,
     thread: Option<std::thread::JoinHandle<()>>,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Handle {
     /// The question was answered, and what was granted is mounted: the call goes on.
     pub fn answer(&self, question: u64) {
         self.tell(Command::Answered(question));
+    }
+
+    /// Why the sandbox was kept from starting, where the supervisor did that.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok()?.clone()
     }
 
     fn tell(&self, command: Command) {
@@ -101,16 +108,19 @@ pub fn start(config: Config, socket: OwnedFd) -> std::io::Result<Handle> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let (commands, receiver) = channel();
     let woken = Arc::clone(&wake);
+    let trouble = Arc::default();
+    let told = Arc::clone(&trouble);
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
         // Without what separates it from the other threads, it would act with too many rights.
-        if confine().is_ok()
-            && let Ok(Some(listener)) = receive_listener(&socket, &woken)
-        {
-            drop(socket);
-            Supervisor::new(config, listener).run(&woken, &receiver);
+        let started = confine().and_then(|()| receive_listener(&socket, &woken));
+        drop(socket);
+        match started {
+            Ok(Some(listener)) => Supervisor::new(config, listener, told).run(&woken, &receiver),
+            Ok(None) => {}
+            Err(errno) => tell(&told, format!("the supervisor cannot start: {errno}")),
         }
     })?;
-    Ok(Handle { commands, wake, thread: Some(thread) })
+    Ok(Handle { commands, wake, thread: Some(thread), trouble })
 }
 
 /// The rights that this thread has no need for: it acts for a process that does not have them. Its
@@ -152,6 +162,12 @@ fn receive_fd(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     Ok(found)
 }
 
+fn tell(trouble: &Mutex<Option<String>>, text: String) {
+    if let Ok(mut trouble) = trouble.lock() {
+        trouble.get_or_insert(text);
+    }
+}
+
 struct Parked {
     notification: u64,
 }
@@ -166,11 +182,11 @@ struct Supervisor {
     parked: HashMap<u64, Parked>,
     questions: u64,
     slow: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Supervisor {
-    fn new(config: Config, listener: OwnedFd) -> Self {
+    fn new(config: Config, listener: OwnedFd, trouble: Arc<Mutex<Option<String>>>) -> Self {
         // An older kernel does without.
         let _ = notify::wake_in_turn(&listener);
         Self {
@@ -182,7 +198,7 @@ impl Supervisor {
             parked: HashMap::new(),
             questions: 0,
             slow: Arc::default(),
-            ended: Arc::default(),
+            trouble,
         }
     }
 
@@ -215,7 +231,6 @@ impl Supervisor {
                 break;
             }
         }
-        self.ended.store(true, Ordering::Relaxed);
     }
 
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
@@ -256,9 +271,20 @@ impl Supervisor {
         if self.ready {
             return Verdict::Refuse(Errno::INVAL);
         }
-        let Some(caller) = caller else { return refuse };
+        let Some(caller) = caller else {
+            let text = "the supervisor cannot look at the sandbox's first process".to_owned();
+            tell(&self.trouble, text);
+            return refuse;
+        };
         if !self.config.places.is_empty() {
-            let Ok(places) = Places::find(caller, &self.config.places) else { return refuse };
+            let places = match Places::find(caller, &self.config.places) {
+                Ok(places) => places,
+                Err((path, errno)) => {
+                    let path = Bytes::from(path);
+                    tell(&self.trouble, format!("the supervisor cannot find {path}: {errno}"));
+                    return refuse;
+                }
+            };
             let listed = self.config.places.clone();
             self.performer = Some(Performer::new(places, listed, self.config.trash.take()));
         }

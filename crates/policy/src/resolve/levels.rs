@@ -123,7 +123,7 @@ fn mounts(build: &Build<'_>) -> Vec<PathBuf> {
     let path = |dest: &plan::BoxPath| Some(PathBuf::from(OsStr::from_bytes(&dest.0)));
     let writable = |step: &plan::Step| match &step.op {
         FileOp::Bind { dest, access, .. } if *access != plan::Access::ReadOnly => path(dest),
-        FileOp::Overlay { dest, upper, .. } if *upper != OverlayUpper::ReadOnly => path(dest),
+        FileOp::Overlay { dest, upper, .. } if *upper != OverlayUpper::None => path(dest),
         FileOp::BindData { dest, read_only: false, .. } => path(dest),
         FileOp::Proc { dest }
         | FileOp::Dev { dest }
