@@ -58,6 +58,13 @@ pub struct Placed {
     pub exact: bool,
 }
 
+impl Placed {
+    /// None where the kernel's rules allow everything already.
+    fn mediated(self) -> Option<Self> {
+        (self.level != Level::Free || !self.ruled).then_some(self)
+    }
+}
+
 impl Places {
     /// Looks the places up in the finished tree of a process of the sandbox.
     ///
@@ -91,7 +98,7 @@ impl Places {
         if let Some(object) = &found.object
             && let Some(placed) = self.mounts.get(&identity(&object.fd)?.mount)
         {
-            return Ok(Some(*placed));
+            return Ok(placed.mediated());
         }
         self.of(found.dir.as_fd())
     }
@@ -104,7 +111,7 @@ impl Places {
     pub fn of(&self, dir: BorrowedFd<'_>) -> Result<Option<Placed>> {
         let mut at = identity(dir)?;
         if let Some(placed) = self.mounts.get(&at.mount) {
-            return Ok(Some(*placed));
+            return Ok(placed.mediated());
         }
         let mut fd: Option<OwnedFd> = None;
         for _ in 0..MAX_DEPTH {
@@ -112,7 +119,7 @@ impl Places {
             let up = openat(here, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             let above: Identity = identity(&up)?;
             if let Some(placed) = self.mounts.get(&above.mount) {
-                return Ok(Some(Placed { exact: false, ..*placed }));
+                return Ok(Placed { exact: false, ..*placed }.mediated());
             }
             if above.is_same_place(&at) {
                 break;

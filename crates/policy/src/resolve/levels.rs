@@ -81,6 +81,10 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         if holds || rights.is_empty() {
             continue;
         }
+        if access.is_none() && asked.iter().any(|one| path.starts_with(&one.path)) {
+            // Not to be taken for a part of what it lies in.
+            places.push(Placed { path: path.clone(), access, ruled: true });
+        }
         let covered = allowed.iter().any(|(above, r)| path.starts_with(above) && *r == rights);
         if !covered {
             allowed.push((path.clone(), rights));
