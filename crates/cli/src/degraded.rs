@@ -72,6 +72,10 @@ pub fn run(wanted: &Wanted, layers: &Layers) -> Result<u8, Failure> {
     if layers.landlock < 3 {
         return Err(Failure::new("without namespaces Landlock is needed (ABI 3, Linux 6.2)"));
     }
+    if let Some(placed) = wanted.sandbox.levels.iter().find(|placed| placed.access.is_some()) {
+        let text = format!("{} has an access that needs namespaces", placed.path.display());
+        return Err(Failure::new(text).hint("leave the access out, or use ro or rw"));
+    }
     note("without namespaces; not enforced are:");
     for lost in LOST {
         note(&format!("- {lost}"));

@@ -87,6 +87,11 @@ fn start(start: &Start) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
+    if let Some(placed) = wanted.sandbox.levels.iter().find(|placed| placed.access.is_some()) {
+        // It would end with this process.
+        let text = format!("{}: sessions have no supervisor for its access", placed.path.display());
+        return Err(Failure::new(text).hint("use ro or rw, or run each command by swathe run"));
+    }
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;

@@ -91,7 +91,7 @@ fn words() {
         "files.dir=/a:b:rw ",
         "files.dir=../x",
         "files.dir=~:ro",
-        "files.dir=x:append",
+        "files.dir=x:ask",
         "files.hide=/",
         "state",
         "state=overlay",
