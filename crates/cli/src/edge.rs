@@ -1,12 +1,18 @@
 //! The supervisor of a run: what it is made from, and where its events go.
 
 use crate::out::Failure;
+use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::process::Stdio;
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
 use swathe_policy::resolve::{Placed, Sandbox};
+use swathe_record::bytes::Bytes;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
 use swathe_supervise::trap::{self, Wanted};
@@ -15,11 +21,31 @@ use swathe_supervise::trap::{self, Wanted};
 const FILTER: FdNumber = 998;
 const SOCKET: FdNumber = 999;
 
+/// The hidden command that is the supervisor of a session.
+const SUPERVISE: &str = "__supervise";
+/// Where the hidden command finds what to do, and its end of the socket.
+const DESCRIPTION: i32 = 100;
+const LISTENER: i32 = 101;
+/// The most that a supervisor is described with.
+const MAX_TEXT: u64 = 16 << 20;
+
 /// What a run needs a supervisor for.
 pub struct Edge {
-    config: Config,
+    description: Description,
     program: Vec<u8>,
 }
+
+/// The same for a process of its own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Description {
+    writes: bool,
+    append: bool,
+    places: Vec<Described>,
+}
+
+/// A place: its path, its level, whether it is ruled, the path on the host.
+#[derive(Debug, Serialize, Deserialize)]
+struct Described(Bytes, Access, bool);
 
 impl Edge {
     /// None where mounts and Landlock are enough. Otherwise the plan asks for it.
@@ -28,42 +54,103 @@ impl Edge {
             return Ok(None);
         }
         let has = |access| sandbox.levels.iter().any(|placed| placed.access == Some(access));
-        let wanted = Wanted {
-            removes: true,
-            writes: has(Access::Append) || has(Access::NoDelete),
-            append: has(Access::Append),
-            observe: false,
-            bits32: false,
-        };
-        let program = trap::program(wanted).map_err(|e| Failure::new(e.to_string()))?;
+        let append = has(Access::Append);
+        let writes = append || has(Access::NoDelete);
+        let places = sandbox.levels.iter().map(described).collect();
+        let description = Description { writes, append, places };
+        let program =
+            trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
-        let places = sandbox.levels.iter().map(place).collect();
-        Ok(Some(Self { config: Config { wanted, places, ..Config::default() }, program }))
+        Ok(Some(Self { description, program }))
     }
 
-    /// Makes the engine send its listener, and starts the supervisor that takes it. The supervisor
-    /// ends with the handle.
-    pub fn start(self, command: Command) -> Result<(Command, Handle), Failure> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Failure::new(format!("cannot start the supervisor of the sandbox: {e}"))
-        };
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(|e| failed(&e))?;
-        let command = command.fd(SOCKET, OwnedFd::from(theirs));
+    /// Makes the engine send its listener; the other end of the socket for who takes it.
+    fn attach(&self, command: Command) -> Result<(Command, OwnedFd), Failure> {
+        let kind = SocketType::SEQPACKET;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+            .map_err(|e| failed(&e))?;
+        let command = command.fd(SOCKET, theirs);
         let command = command.data_at(FILTER, &self.program).map_err(|e| failed(&e))?;
-        let handle = serve::start(self.config, ours).map_err(|e| failed(&e))?;
+        Ok((command, ours))
+    }
+
+    /// Starts a supervisor that ends with the handle.
+    pub fn start(self, command: Command) -> Result<(Command, Handle), Failure> {
+        let (command, socket) = self.attach(command)?;
+        let handle = serve::start(self.description.config()?, socket).map_err(|e| failed(&e))?;
         Ok((command, handle))
+    }
+
+    /// Starts a supervisor that ends with the sandbox, and outlives this process.
+    pub fn start_apart(self, command: Command) -> Result<Command, Failure> {
+        let (command, socket) = self.attach(command)?;
+        let text = serde_json::to_vec(&self.description).map_err(|e| failed(&e))?;
+        let program = std::env::current_exe().map_err(|e| failed(&e))?;
+        let (reader, mut writer) = std::io::pipe().map_err(|e| failed(&e))?;
+        let mut process = std::process::Command::new(program);
+        process.arg(SUPERVISE);
+        process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        std::os::unix::process::CommandExt::process_group(&mut process, 0);
+        let mappings = vec![
+            FdMapping { parent_fd: reader.into(), child_fd: DESCRIPTION },
+            FdMapping { parent_fd: socket, child_fd: LISTENER },
+        ];
+        process.fd_mappings(mappings).map_err(|e| failed(&e))?;
+        // It is nobody's to wait for: it ends after this process, or with the sandbox.
+        drop(process.spawn().map_err(|e| failed(&e))?);
+        drop(process);
+        writer.write_all(&text).map_err(|e| failed(&e))?;
+        Ok(command)
     }
 }
 
-fn place(placed: &Placed) -> Place {
-    let level = match placed.access {
-        Some(Access::Append) => Level::Append,
-        Some(Access::NoDelete) => Level::NoDelete,
-        Some(Access::Trash) => Level::Trash,
-        _ => Level::Free,
-    };
-    let host = placed.access.map(|_| placed.path.clone());
-    Place { path: placed.path.clone(), level, ruled: placed.ruled, host }
+impl Description {
+    fn wanted(&self) -> Wanted {
+        let (writes, append) = (self.writes, self.append);
+        Wanted { removes: true, writes, append, observe: false, bits32: false }
+    }
+
+    fn config(self) -> Result<Config, Failure> {
+        let wanted = self.wanted();
+        let places = self.places.iter().map(Described::place).collect();
+        Ok(Config { wanted, places, ..Config::default() })
+    }
+}
+
+fn described(placed: &Placed) -> Described {
+    let access = placed.access.unwrap_or(Access::ReadWrite);
+    Described(Bytes::from(placed.path.as_path()), access, placed.ruled)
+}
+
+impl Described {
+    fn place(&self) -> Place {
+        let Self(path, access, ruled) = self;
+        let level = match access {
+            Access::Append => Level::Append,
+            Access::NoDelete => Level::NoDelete,
+            Access::Trash => Level::Trash,
+            _ => Level::Free,
+        };
+        let path = path.as_path().to_owned();
+        let host = (level != Level::Free).then(|| path.clone());
+        Place { path, level, ruled: *ruled, host }
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot start the supervisor of the sandbox: {error}"))
+}
+
+/// The hidden command, where this is it.
+pub fn hidden() -> Option<Result<u8, Failure>> {
+    (std::env::args_os().nth(1)? == SUPERVISE).then(supervise)
+}
+
+fn supervise() -> Result<u8, Failure> {
+    let adopt = |number| swathe_sys::process::adopt_fd(number).map_err(|e| failed(&e));
+    let (text, socket) = (adopt(DESCRIPTION)?, adopt(LISTENER)?);
+    let text = File::from(text).take(MAX_TEXT);
+    let description: Description = serde_json::from_reader(text).map_err(|e| failed(&e))?;
+    serve::run(description.config()?, socket).map_err(|e| failed(&e))?;
+    Ok(0)
 }

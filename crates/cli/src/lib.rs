@@ -68,7 +68,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let hidden = check::hidden().or_else(degraded::hidden);
+    let hidden = check::hidden().or_else(degraded::hidden).or_else(edge::hidden);
     let result = hidden.unwrap_or_else(|| run_command(Arguments::parse().command));
     match result {
         Ok(code) => ExitCode::from(code),

@@ -1,6 +1,7 @@
 //! `swathe session`, `swathe enter`, and `swathe run --session`: sandboxes that stay, and commands
 //! that enter them.
 
+use crate::edge::Edge;
 use crate::out::{Failure, shown};
 use crate::rundir::{self, Record, State};
 use crate::wanted::{self, Ask, Options};
@@ -87,11 +88,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    if let Some(placed) = wanted.sandbox.levels.iter().find(|placed| placed.access.is_some()) {
-        // It would end with this process.
-        let text = format!("{}: sessions have no supervisor for its access", placed.path.display());
-        return Err(Failure::new(text).hint("use ro or rw, or run each command by swathe run"));
-    }
+    let edge = Edge::new(&mut wanted.sandbox)?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;
@@ -105,6 +102,10 @@ fn start(start: &Start) -> Result<u8, Failure> {
     let listener = swathe::serve::listen(record.socket()).map_err(|e| terminal::refused(&e))?;
     let command = command.serve(listener).hold(record.lock()?);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let command = match edge {
+        Some(edge) => edge.start_apart(command)?,
+        None => command,
+    };
     let mut child = command.spawn_apart().map_err(|e| run::engine_failure(&e))?;
     record.started(child.id(), &wanted.sandbox)?;
     if let Err(error) = answers(&record.socket()) {

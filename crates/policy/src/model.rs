@@ -1,5 +1,6 @@
 //! What one run may reach, after profiles, grants and the command line were merged.
 
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Who asked for something. Messages and `explain` name it.
@@ -21,7 +22,8 @@ pub enum Source {
 }
 
 /// What may be done with files below a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Not visible.
     Hide,

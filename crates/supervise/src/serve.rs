@@ -111,16 +111,41 @@ pub fn start(config: Config, socket: OwnedFd) -> std::io::Result<Handle> {
     let trouble = Arc::default();
     let told = Arc::clone(&trouble);
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
-        // Without what separates it from the other threads, it would act with too many rights.
-        let started = confine().and_then(|()| receive_listener(&socket, &woken));
-        drop(socket);
-        match started {
-            Ok(Some(listener)) => Supervisor::new(config, listener, told).run(&woken, &receiver),
-            Ok(None) => {}
-            Err(errno) => tell(&told, format!("the supervisor cannot start: {errno}")),
-        }
+        supervise(config, socket, &woken, &receiver, told);
     })?;
     Ok(Handle { commands, wake, thread: Some(thread), trouble })
+}
+
+/// As [`start`], on the calling thread and in its process, until the sandbox ends.
+///
+/// # Errors
+/// No descriptors; or why the sandbox was kept from starting.
+pub fn run(config: Config, socket: OwnedFd) -> std::io::Result<()> {
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let (_commands, receiver) = channel();
+    let trouble: Arc<Mutex<Option<String>>> = Arc::default();
+    supervise(config, socket, &wake, &receiver, Arc::clone(&trouble));
+    match trouble.lock().ok().and_then(|mut trouble| trouble.take()) {
+        Some(text) => Err(std::io::Error::other(text)),
+        None => Ok(()),
+    }
+}
+
+fn supervise(
+    config: Config,
+    socket: OwnedFd,
+    wake: &OwnedFd,
+    commands: &Receiver<Command>,
+    trouble: Arc<Mutex<Option<String>>>,
+) {
+    // Without what separates it from other threads, it would act with too many rights.
+    let started = confine().and_then(|()| receive_listener(&socket, wake));
+    drop(socket);
+    match started {
+        Ok(Some(listener)) => Supervisor::new(config, listener, trouble).run(wake, commands),
+        Ok(None) => {}
+        Err(errno) => tell(&trouble, format!("the supervisor cannot start: {errno}")),
+    }
 }
 
 /// The rights that this thread has no need for: it acts for a process that does not have them. Its
