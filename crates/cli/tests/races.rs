@@ -1,0 +1,90 @@
+//! A hostile thread changes paths and descriptors while the supervisor decides about them.
+//!
+//! `SWATHE_RACES` is the number of rounds of each race; the default keeps a test run short.
+
+mod common;
+
+use common::{Place, installed};
+
+/// Kind, whether a file of the victim's directory can win it without a level.
+const RACES: &[&str] = &[
+    "memory-write",
+    "link-write",
+    "memory-truncate",
+    "link-truncate",
+    "memory-unlink",
+    "memory-move",
+    "memory-replace",
+    "fd-cut",
+    "fd-flags",
+];
+
+fn rounds() -> String {
+    std::env::var("SWATHE_RACES").unwrap_or_else(|_| "3000".to_owned())
+}
+
+fn race(place: &Place) -> Option<()> {
+    if !installed("cc") {
+        return None;
+    }
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/race.c");
+    let text = std::fs::read_to_string(source).expect("the program's text");
+    place.dir.file("project/race.c", text);
+    place.host("cc -O2 -pthread -w -o race race.c");
+    Some(())
+}
+
+/// Runs all races; which of them changed the victim.
+fn lost(place: &Place, options: &str, kinds: &[&str]) -> Vec<String> {
+    let mut lost = Vec::new();
+    for kind in kinds {
+        place.host("rm -rf in; mkdir in; echo old >in/victim");
+        let text = format!(
+            "echo own >~/own; ./race {kind} $PWD/in/victim ~/own {}; echo more >>in/victim",
+            rounds()
+        );
+        let ran = place.inside(options, &text).go();
+        assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+        // Otherwise nothing was raced for.
+        assert_ne!(ran.text().trim(), "0", "{kind}: nothing got through to its own file: {ran}");
+        let now = place.host("head -c 9 in/victim 2>&1 || :; ls in | tr -d '\\n'");
+        if now != "old\nmore\nvictim" {
+            lost.push(format!("{kind}: {now}"));
+        }
+    }
+    lost
+}
+
+fn append(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    let options = format!("--allow files.dir={}:append", place.project("in"));
+    place.host("mkdir in");
+    assert_eq!(lost(place, &options, RACES), Vec::<String>::new());
+}
+
+fn no_delete(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    let options = format!("--allow files.dir={}:no-delete", place.project("in"));
+    place.host("mkdir in");
+    let kinds: Vec<&str> =
+        RACES.iter().copied().filter(|k| !k.ends_with("-write") && *k != "fd-flags").collect();
+    assert_eq!(lost(place, &options, &kinds), Vec::<String>::new());
+}
+
+/// The races are ones: without a level each of them is lost at once.
+fn control(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    place.host("mkdir in");
+    let options = format!("--allow files.dir={}:rw", place.project("in"));
+    let kinds = ["memory-write", "link-write", "memory-truncate", "memory-unlink", "fd-cut"];
+    let found = lost(place, &options, &kinds);
+    assert_eq!(found.len(), kinds.len(), "{found:?}");
+}
+
+both!(append, no_delete, control);
