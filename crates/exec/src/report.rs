@@ -70,6 +70,7 @@ const TEXTS: &[(Errno, &str)] = &[
     (Errno::DQUOT, "Disk quota exceeded"),
     (Errno::CONNREFUSED, "Connection refused"),
     (Errno::AFNOSUPPORT, "Address family not supported by protocol"),
+    (Errno::NOTCONN, "Transport endpoint is not connected"),
     (Errno::NOTSOCK, "Socket operation on non-socket"),
 ];
 
