@@ -13,9 +13,11 @@ use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
 use swathe_policy::resolve::{Placed, Sandbox};
 use swathe_record::bytes::Bytes;
+use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
 use swathe_supervise::trap::{self, Wanted};
+use swathe_trash::{Keeper, Store};
 
 /// Numbers of the two descriptors in the engine; no plan of ours has others above 1000.
 const FILTER: FdNumber = 998;
@@ -41,7 +43,12 @@ struct Description {
     writes: bool,
     append: bool,
     places: Vec<Described>,
+    trash: Option<Trashed>,
 }
+
+/// The trash: where it is, the run's name, and the trees that the program sees.
+#[derive(Debug, Serialize, Deserialize)]
+struct Trashed(Bytes, String, Vec<Bytes>);
 
 /// A place: its path, its level, whether it is ruled, the path on the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,7 +56,7 @@ struct Described(Bytes, Access, bool);
 
 impl Edge {
     /// None where mounts and Landlock are enough. Otherwise the plan asks for it.
-    pub fn new(sandbox: &mut Sandbox) -> Result<Option<Self>, Failure> {
+    pub fn new(sandbox: &mut Sandbox, run: &str) -> Result<Option<Self>, Failure> {
         if sandbox.levels.is_empty() {
             return Ok(None);
         }
@@ -57,7 +64,10 @@ impl Edge {
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
-        let description = Description { writes, append, places };
+        let trash = has(Access::Trash).then(|| Trashed::new(sandbox, run));
+        let description = Description { writes, append, places, trash };
+        // What cannot be kept is said before the run, not by each call that fails then.
+        description.trash.as_ref().map(Trashed::keeper).transpose()?;
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
@@ -113,7 +123,26 @@ impl Description {
     fn config(self) -> Result<Config, Failure> {
         let wanted = self.wanted();
         let places = self.places.iter().map(Described::place).collect();
-        Ok(Config { wanted, places, ..Config::default() })
+        let trash = match &self.trash {
+            Some(trash) => Some(Box::new(trash.keeper()?) as Box<dyn Trash>),
+            None => None,
+        };
+        Ok(Config { wanted, places, trash, ..Config::default() })
+    }
+}
+
+impl Trashed {
+    fn new(sandbox: &Sandbox, run: &str) -> Self {
+        let seen = sandbox.shown.iter().map(|path| Bytes::from(path.as_path())).collect();
+        Self(crate::trash::base(&sandbox.home).into(), run.to_owned(), seen)
+    }
+
+    fn keeper(&self) -> Result<Keeper, Failure> {
+        let Self(base, run, seen) = self;
+        let seen = seen.iter().map(|path| path.as_path().to_owned()).collect();
+        Store::open(base.as_path())
+            .and_then(|store| Keeper::new(store, run.as_str(), seen))
+            .map_err(|e| Failure::new(e.to_string()))
     }
 }
 

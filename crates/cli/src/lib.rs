@@ -21,6 +21,7 @@ mod session;
 mod store;
 mod streams;
 mod terminal;
+mod trash;
 mod wanted;
 
 use clap::Parser;
@@ -57,6 +58,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
     Profile(profile::Arguments),
+    /// What programs removed that ran with access `trash`
+    Trash(trash::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
 }
@@ -91,6 +94,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Session(arguments) => session::session(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Trash(arguments) => trash::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
     }
 }

@@ -68,7 +68,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
             return degraded::run(&wanted, &layers);
         }
     }
-    let edge = Edge::new(&mut wanted.sandbox)?;
+    let edge = Edge::new(&mut wanted.sandbox, record.id())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
