@@ -71,7 +71,8 @@ impl Meta {
     /// Writes itself into an entry.
     pub fn describe(&self, entry: &mut Entry) {
         entry.kind = self.kind;
-        entry.size = self.size;
+        // That of a directory says nothing.
+        entry.size = if self.kind == Kind::Directory { 0 } else { self.size };
         entry.mode = self.mode;
         (entry.uid, entry.gid) = (self.uid, self.gid);
         entry.modified = self.modified;
