@@ -8,6 +8,7 @@ mod degraded;
 mod doctor;
 mod edge;
 mod explain;
+mod history;
 mod host;
 mod limits;
 mod out;
