@@ -48,6 +48,8 @@ pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     /// Where the supervisor works; empty: none is needed.
     pub levels: Vec<Placed>,
+    /// Globs of what is hidden, also what is made later.
+    pub hidden: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -68,6 +70,7 @@ pub(super) struct Build<'a> {
     /// Levels that were asked for, before they are worked out.
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
+    pub hidden: Vec<PathBuf>,
 }
 
 impl<'a> Build<'a> {
@@ -92,6 +95,7 @@ impl<'a> Build<'a> {
             masked: Vec::new(),
             asked_levels: Vec::new(),
             levels: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -189,6 +193,7 @@ impl<'a> Build<'a> {
             shown: self.shown,
             writable: self.writable,
             levels: self.levels,
+            hidden: self.hidden,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The user's files: the working directory, and what was asked for by name.
 
 use super::build::Build;
-use super::{Kind, Refusal, levels, protect, writes};
+use super::{Kind, Refusal, globs, levels, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
 use crate::paths::{Asker, Verdict, judge};
 use std::path::{Path, PathBuf};
@@ -208,14 +208,19 @@ fn deciding(build: &mut Build<'_>) {
 }
 
 /// Paths that were asked to be hidden; after everything that could show them.
-pub(super) fn hidden(build: &mut Build<'_>) {
+pub(super) fn hidden(build: &mut Build<'_>) -> Result<(), Refusal> {
     let policy = build.policy;
     for declared in &policy.intents {
         let path = match &declared.intent {
             Intent::FilesHide(path) | Intent::FilesDir { path, access: Access::Hide } => path,
+            Intent::FilesHideGlob(glob) => {
+                globs::hide(build, glob, &declared.source)?;
+                continue;
+            }
             _ => continue,
         };
         let op = FileOp::Mask { dest: super::boxed(path), stand_in: StandIn::Unreadable };
         build.step(op, Opt::Mask, &declared.source);
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod devices;
 mod environ;
 mod etc;
 mod files;
+pub mod globs;
 mod home;
 mod levels;
 mod limits;
@@ -191,7 +192,7 @@ pub fn resolve(
     files::add(&mut build)?;
     home::add(&mut build);
     let program = needs::add(&mut build)?;
-    files::hidden(&mut build);
+    files::hidden(&mut build)?;
     levels::add(&mut build)?;
     limits::add(&mut build)?;
     environ::add(&mut build);
