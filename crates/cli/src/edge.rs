@@ -19,7 +19,7 @@ use swathe_policy::Access;
 use swathe_policy::resolve::Placed;
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
-use swathe_record::event::Outcome;
+use swathe_record::event::{Layer, Outcome};
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
 use swathe_supervise::trap;
@@ -53,6 +53,8 @@ struct Description {
     observe: bool,
     bits32: bool,
     places: Vec<Described>,
+    /// Whether there is no network but the loopback interface.
+    offline: bool,
     /// Files that events are written to, and their limits.
     files: Vec<(Bytes, u64)>,
 }
@@ -81,13 +83,14 @@ impl Edge {
             files.push((Bytes::from(path), MAX_AUDIT));
         }
         let bits32 = wanted.bits32;
+        let offline = wanted.network != "all";
         let sandbox = &mut wanted.sandbox;
         let has = |access| sandbox.levels.iter().any(|placed| placed.access == Some(access));
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
         let observe = options.record || audit.is_some();
-        let description = Description { writes, append, observe, bits32, places, files };
+        let description = Description { writes, append, observe, bits32, places, offline, files };
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
@@ -147,7 +150,8 @@ impl Description {
         let places = self.places.iter().map(Described::place).collect();
         let denials = Arc::new(AtomicU64::new(0));
         let sink = sink(&self.files, Arc::clone(&denials))?;
-        Ok((Config { wanted, places, sink: Some(sink), ..Config::default() }, denials))
+        let offline = self.offline;
+        Ok((Config { wanted, places, sink: Some(sink), offline, ..Config::default() }, denials))
     }
 }
 
@@ -159,7 +163,8 @@ fn sink(files: &[(Bytes, u64)], denials: Arc<AtomicU64>) -> Result<serve::Sink, 
     };
     let writers: Vec<Writer> = files.iter().map(open).collect::<Result<_, _>>()?;
     Ok(Box::new(move |event| {
-        if matches!(event.outcome, Outcome::Denied(_)) {
+        // What is nowhere, and what the file's own mode forbids, is none of the sandbox's.
+        if matches!(event.outcome, Outcome::Denied(_)) && event.layer != Layer::Other {
             denials.fetch_add(1, Ordering::Relaxed);
         }
         writers.iter().for_each(|writer| writer.event(event.clone()));
@@ -180,7 +185,7 @@ impl Watched {
     }
 
     /// The run has ended: the rest is written, and where it failed, a line says what tells why.
-    pub fn finish(mut self, status: u8) -> Result<(), Failure> {
+    pub fn finish(mut self, status: u8) -> Result<History, Failure> {
         self.handle = None;
         self.history.run.status = Some(status);
         self.history.write()?;
@@ -188,7 +193,7 @@ impl Watched {
         if status != 0 && denials > 0 {
             note(&format!("it was denied {denials} things: swathe why says what and why"));
         }
-        Ok(())
+        Ok(self.history)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::degraded;
 use crate::edge::{Edge, Watched};
+use crate::history::History;
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
@@ -56,6 +57,11 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 }
 
 fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
+    go(options, words).map(|(status, _)| status)
+}
+
+/// Runs a program; its status and what was recorded of it, if anything was.
+pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>), Failure> {
     streams::check()?;
     let record = Record::new(words)?;
     let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes)?;
@@ -65,7 +71,7 @@ fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
     if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
-            return degraded::run(&wanted, &layers);
+            return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }
     let edge = Edge::new(&mut wanted, options, record.id(), words)?;
@@ -128,11 +134,9 @@ fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
 }
 
 /// The program ran: its status, and what was seen of it.
-fn ended(status: u8, edge: Option<Watched>) -> Result<u8, Failure> {
-    if let Some(edge) = edge {
-        edge.finish(status)?;
-    }
-    Ok(status)
+fn ended(status: u8, edge: Option<Watched>) -> Result<(u8, Option<History>), Failure> {
+    let history = edge.map(|edge| edge.finish(status)).transpose()?;
+    Ok((status, history))
 }
 
 /// A command with the descriptors that its plan names.

@@ -42,6 +42,9 @@ pub struct Options {
     /// Append every decision about the program to this file, as lines of JSON
     #[arg(long, value_name = "FILE")]
     pub audit: Option<OsString>,
+    /// Whether writes are gone with the run: for learning.
+    #[arg(skip)]
+    pub throwaway: bool,
     /// Use the caller's terminal as plain standard streams, without one of its own
     #[arg(long)]
     pub no_pty: bool,
@@ -51,8 +54,19 @@ impl Options {
     /// The same as words of a command line.
     pub fn words(&self) -> Vec<OsString> {
         // Each field is named: a new one is not to be forgotten here.
-        let Self { write, profile, app, allow, unprotect, allow_degraded, record, audit, no_pty } =
-            self;
+        let Self {
+            write,
+            profile,
+            app,
+            allow,
+            unprotect,
+            allow_degraded,
+            record,
+            audit,
+            // No word: it is only ever set from inside.
+            throwaway: _,
+            no_pty,
+        } = self;
         let mut words: Vec<OsString> = Vec::new();
         words.extend(write.then(|| "--write".into()));
         words.extend(no_pty.then(|| "--no-pty".into()));
@@ -167,8 +181,13 @@ pub fn resolve(
     }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let request =
-        Request { command, terminal, degraded: options.allow_degraded.clone(), id: id.to_owned() };
+    let request = Request {
+        command,
+        terminal,
+        degraded: options.allow_degraded.clone(),
+        id: id.to_owned(),
+        throwaway: options.throwaway,
+    };
     let sandbox =
         resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
             let failure = Failure::new(shown(&refusal.to_string()));

@@ -37,7 +37,7 @@ const MAX_ADDRESS: usize = 128;
 
 /// Looks at a call. None: it is about no path and no address, or they cannot be read.
 #[must_use]
-pub fn look(caller: &Caller, call: Call) -> Option<Seen> {
+pub fn look(caller: &Caller, call: Call, offline: bool) -> Option<Seen> {
     match call {
         Call::Open(at, flags, _) => opened(caller, at, flags),
         Call::Open2(at, how, size) if size >= 24 => {
@@ -59,8 +59,10 @@ pub fn look(caller: &Caller, call: Call) -> Option<Seen> {
         Call::Metadata(at) => path(caller, at, Action::Metadata),
         Call::Make(at) => path(caller, at, Action::Create),
         Call::Execute(at) => path(caller, at, Action::Execute),
-        Call::Connect(_, address, length) => socket(caller, address, length, Action::Connect),
-        Call::Bind(_, address, length) => socket(caller, address, length, Action::Bind),
+        Call::Connect(_, address, length) => {
+            socket(caller, address, length, Action::Connect, offline)
+        }
+        Call::Bind(_, address, length) => socket(caller, address, length, Action::Bind, false),
         _ => None,
     }
 }
@@ -169,15 +171,24 @@ fn judge(found: &Found, action: Action) -> Result<(), Errno> {
 }
 
 /// An address, and whether it can be reached as far as the file system tells.
-fn socket(caller: &Caller, address: u64, length: u32, action: Action) -> Option<Seen> {
+fn socket(
+    caller: &Caller,
+    address: u64,
+    length: u32,
+    action: Action,
+    offline: bool,
+) -> Option<Seen> {
     let length = usize::try_from(length).ok()?.min(MAX_ADDRESS);
     let mut bytes = [0; MAX_ADDRESS];
     let bytes = bytes.get_mut(..length)?;
     caller.bytes(address, bytes).ok()?;
     let (family, rest) = bytes.split_first_chunk::<2>()?;
     let family = i32::from(u16::from_ne_bytes(*family));
-    let plain = |object: String| {
-        let (outcome, layer) = (Outcome::Allowed, Layer::Network);
+    let plain = |object: String, loopback: bool| {
+        let unreachable = offline && !loopback;
+        let denied = Outcome::Denied(Errno::NETUNREACH.raw_os_error());
+        let outcome = if unreachable { denied } else { Outcome::Allowed };
+        let layer = Layer::Network;
         let object = Bytes(object.into_bytes());
         Some(Seen { action, object, to: None, outcome, layer, directory: false })
     };
@@ -187,13 +198,15 @@ fn socket(caller: &Caller, address: u64, length: u32, action: Action) -> Option<
             let (port, rest) = rest.split_first_chunk::<2>()?;
             let address: [u8; 4] = *rest.first_chunk()?;
             let address = std::net::Ipv4Addr::from(address);
-            plain(format!("tcp:{address}:{}", u16::from_be_bytes(*port)))
+            let object = format!("tcp:{address}:{}", u16::from_be_bytes(*port));
+            plain(object, address.is_loopback() || address.is_unspecified())
         }
         INET6 => {
             let (port, rest) = rest.split_first_chunk::<2>()?;
             let address: [u8; 16] = *rest.get(4..)?.first_chunk()?;
             let address = std::net::Ipv6Addr::from(address);
-            plain(format!("tcp:[{address}]:{}", u16::from_be_bytes(*port)))
+            let object = format!("tcp:[{address}]:{}", u16::from_be_bytes(*port));
+            plain(object, address.is_loopback() || address.is_unspecified())
         }
         _ => None,
     }

@@ -49,6 +49,8 @@ pub struct Config {
     pub places: Vec<Place>,
     /// The trash behind [`Level::Trash`].
     pub trash: Option<Box<dyn Trash>>,
+    /// Whether there is no network but the loopback interface.
+    pub offline: bool,
     /// Where events go.
     pub sink: Option<Sink>,
     /// Who is asked about what is not mounted.
@@ -330,7 +332,7 @@ impl Supervisor {
             }
         }
         if self.config.wanted.observe
-            && let Some(seen) = observe::look(caller, call)
+            && let Some(seen) = observe::look(caller, call, self.config.offline)
             && notify::is_waiting(&self.listener, id)
             && self.observe(caller, &seen, id)
         {

@@ -6,7 +6,9 @@ use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use swathe_plan::Plan;
-use swathe_plan::model::{Access, BindSource, FdNumber, FileOp, HostPath, Origin, Step};
+use swathe_plan::model::{
+    Access, BindSource, FdNumber, FileOp, HostPath, Origin, OverlayUpper, Step,
+};
 use swathe_plan::options::Opt;
 
 /// Descriptors of made files start here.
@@ -136,6 +138,13 @@ impl<'a> Build<'a> {
         let path = HostPath(from.as_os_str().as_bytes().to_vec());
         let from = BindSource::Path { path, optional: false };
         self.step(FileOp::Bind { source: from, dest: boxed(to), access }, opt, source);
+    }
+
+    /// A directory of the host whose changes are gone with the run.
+    pub fn overlay(&mut self, path: &Path, source: &Source) {
+        let layers = vec![HostPath(path.as_os_str().as_bytes().to_vec())];
+        let op = FileOp::Overlay { layers, upper: OverlayUpper::Tmp, dest: boxed(path) };
+        self.step(op, Opt::TmpOverlay, source);
     }
 
     pub fn symlink(&mut self, target: &Path, dest: &Path) {

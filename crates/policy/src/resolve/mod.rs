@@ -132,6 +132,9 @@ pub struct Request {
     pub degraded: Vec<String>,
     /// The run's id, which the program sees as `SWATHE_RUN`.
     pub id: String,
+    /// Whether the program sees the user's home and working directory as they are, but for
+    /// credentials, and what it writes there is gone with the run.
+    pub throwaway: bool,
 }
 
 /// Why no plan can be made.
