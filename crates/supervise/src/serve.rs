@@ -316,7 +316,7 @@ impl Supervisor {
             self.performer = Some(Performer::new(places, listed, self.config.trash.take()));
         }
         self.ready = true;
-        Verdict::Done(notify::PROBE_ANSWER)
+        Verdict::Done(swathe_sys::seccomp::PROBE_ANSWER)
     }
 
     /// What becomes of a call; none: it waits for an answer.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use swathe_plan::filter::{Action, Arch, Case, FilterError, Table, Test, assemble};
-use swathe_sys::notify::{Notification, PROBE};
+use swathe_sys::notify::Notification;
+use swathe_sys::seccomp::PROBE;
 
 /// What the trapped calls are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
