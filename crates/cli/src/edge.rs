@@ -141,7 +141,8 @@ impl Edge {
 impl Description {
     fn wanted(&self) -> trap::Wanted {
         let &Self { writes, append, observe, bits32, .. } = self;
-        trap::Wanted { removes: !self.places.is_empty(), writes, append, observe, bits32 }
+        let removes = !self.places.is_empty();
+        trap::Wanted { removes, writes, append, observe, below: false, bits32 }
     }
 
     /// The supervisor's own words for it, and a count of denials that grows.
