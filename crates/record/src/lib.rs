@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod bytes;
 pub mod event;
 pub mod question;
