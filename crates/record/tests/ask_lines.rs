@@ -28,7 +28,11 @@ impl Place {
         let (desk, counter) = Desk::new(Setup {
             bounds,
             rules: Rules::default(),
-            advise: Box::new(|_| Advice { directory: true, danger: Some("reads keys".into()) }),
+            advise: Box::new(|_| Advice {
+                never: false,
+                directory: true,
+                danger: Some("reads keys".into()),
+            }),
             keep: Box::new(move |rules| keep.send(rules.to_vec()).expect("a test")),
         })
         .expect("a desk");

@@ -33,7 +33,7 @@ fn table() -> Table {
 }
 
 fn ask(table: &mut Table, now: Duration, question: Question) -> Vec<String> {
-    words(table.ask(now, question, Advice { directory: true, danger: None }))
+    words(table.ask(now, question, Advice { directory: true, ..Advice::default() }))
 }
 
 fn answers(table: &mut Table, now: Duration, answer: Answer) -> Vec<String> {
@@ -248,7 +248,7 @@ fn gone() {
 fn misfits() {
     let mut table = table();
     let wide = |id| Answer { directory: true, ..answer(id, true, Term::Run) };
-    let offered = Advice { directory: false, danger: None };
+    let offered = Advice::default();
     table.ask(at(0), read(1, 7, "/home/u/.netrc"), offered);
     assert_eq!(table.answer(at(1), &wide(1)), Err(Wrong::NoDirectory), "not offered");
     ask(&mut table, at(0), question(2, 7, Action::Connect, "tcp:1.2.3.4:80"));
@@ -260,6 +260,8 @@ fn misfits() {
     // The same id again is refused, and the one that waits still waits.
     assert_eq!(ask(&mut table, at(2), read(3, 8, "/usr/x")), ["no 3 Unfit"]);
     assert_eq!(ask(&mut table, at(2), read(4, 8, "")), ["no 4 Unfit"]);
+    let never = Advice { never: true, ..Advice::default() };
+    assert_eq!(words(table.ask(at(2), read(4, 8, "/x"), never)), ["no 4 Never"]);
     let long = "/a".repeat(3000);
     assert_eq!(ask(&mut table, at(2), read(5, 8, &long)), ["no 5 Unfit"]);
     assert_eq!(answers(&mut table, at(3), answer(3, true, Term::Once)), ["yes 3"]);
@@ -378,7 +380,7 @@ proptest! {
                 Step::Ask { pid, action, object, offered } => {
                     let question = question(id, pid, action, OBJECTS[object]);
                     model.asked.insert(id, question.clone());
-                    let advice = Advice { directory: offered, danger: None };
+                    let advice = Advice { directory: offered, ..Advice::default() };
                     model.see(table.ask(now, question, advice));
                 }
                 Step::Answer { which, answer } => {

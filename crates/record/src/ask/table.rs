@@ -48,6 +48,8 @@ impl Default for Bounds {
 /// What is known of a question beside itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Advice {
+    /// Whether it is refused without being asked.
+    pub never: bool,
     /// Whether an answer may be widened to the directory.
     pub directory: bool,
     /// Why a yes would be dangerous.
@@ -102,6 +104,8 @@ pub enum Why {
     Gone,
     /// It is none that can be asked: an object too long or empty, or an id that is in use.
     Unfit,
+    /// Nobody may allow it.
+    Never,
 }
 
 /// Why an answer is none. The question waits on.
@@ -212,6 +216,9 @@ impl Table {
             || self.groups.iter().flat_map(Group::all).any(known)
         {
             return refuse(Why::Unfit);
+        }
+        if advice.never {
+            return refuse(Why::Never);
         }
         let want = Want::of(question.action);
         if let Some(allow) = self.rules.decide(want, &question.object) {
