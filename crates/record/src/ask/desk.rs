@@ -223,6 +223,11 @@ impl Desk {
         self.0.0.change(|table| (table.learn(rule), ()));
     }
 
+    /// Refuses everything from now on.
+    pub fn close(&self) {
+        self.0.0.close();
+    }
+
     /// Whether anybody answers still. Once nobody does all is refused.
     #[must_use]
     pub fn is_open(&self) -> bool {
