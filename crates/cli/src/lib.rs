@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod app;
+pub mod ask;
 mod check;
+pub mod control;
 mod degraded;
 mod doctor;
 mod edge;
 mod explain;
+mod grants;
 mod history;
 mod host;
 mod limits;
@@ -17,11 +20,11 @@ mod processes;
 mod profile;
 mod prompt;
 mod run;
-mod rundir;
+pub mod rundir;
 mod session;
 mod store;
-mod streams;
-mod terminal;
+pub mod streams;
+pub mod terminal;
 mod wanted;
 
 use clap::Parser;
@@ -60,6 +63,12 @@ enum Command {
     Profile(profile::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
+    /// Decisions that were made when runs asked, to hold from then on
+    Grants(grants::Arguments),
+    /// Allow a running sandbox one thing more
+    Grant(grants::Change),
+    /// Take from a running sandbox what it was allowed
+    Revoke(grants::Change),
 }
 
 /// The description of the command line.
@@ -93,5 +102,8 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
+        Command::Grants(arguments) => grants::run(&arguments),
+        Command::Grant(change) => grants::change(&change, true),
+        Command::Revoke(change) => grants::change(&change, false),
     }
 }

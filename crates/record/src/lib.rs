@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod audit;
 pub mod bytes;
 pub mod event;
