@@ -12,7 +12,7 @@ use swathe_host::view::{Seen, View};
 use swathe_host::{machine, needs};
 use swathe_plan::Plan;
 use swathe_plan::check::{environment, variable};
-use swathe_plan::model::{BindSource, Bytes, FileOp, Origin};
+use swathe_plan::model::{BindSource, Bytes, FileOp, FileRights, Origin};
 use swathe_plan::options;
 use swathe_sys::{Errno, entry};
 
@@ -345,6 +345,7 @@ pub fn rule(text: &str) -> Hint {
         }
         t if t.contains("not compatible") => "leave out one of the two",
         t if t.contains("--keep-fd requires") => "add --close-fds",
+        t if t.contains("--landlock-allow") => "name the right in --landlock-handle, too",
         t if t.contains("labeling") => {
             "this kernel does not run SELinux: leave out --exec-label and --file-label"
         }
@@ -394,6 +395,13 @@ fn exec(plan: &Plan, errno: Errno) -> Hint {
     let Some((path, file)) = inside else {
         return not_inside(&name, &all);
     };
+    let taken = FileRights::EXECUTE | FileRights::READ_FILE;
+    if errno == Errno::ACCESS && !(plan.handled_rights & taken).is_empty() {
+        return Hint::new(
+            format!("{} or its loader may lack a right that --landlock-handle takes", show(path)),
+            "add --landlock-allow execute,read-file for the program, its loader and libraries",
+        );
+    }
     if errno == Errno::ACCESS {
         return Hint::new(
             format!("{} is no executable file for this user, or its mount is noexec", show(path)),

@@ -1,22 +1,29 @@
 //! The supervisor of a run: what it is made from, and where its events go.
 
-use crate::out::Failure;
+use crate::history::{self, History};
+use crate::out::{Failure, note};
+use crate::wanted::{Options, Wanted};
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
 use swathe_policy::resolve::{Placed, Sandbox};
+use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
+use swathe_record::event::{Layer, Outcome};
 use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
-use swathe_supervise::trap::{self, Wanted};
+use swathe_supervise::trap;
 use swathe_trash::{Keeper, Store};
 
 /// Numbers of the two descriptors in the engine; no plan of ours has others above 1000.
@@ -28,6 +35,8 @@ const SUPERVISE: &str = "__supervise";
 /// Where the hidden command finds what to do, and its end of the socket.
 const DESCRIPTION: i32 = 100;
 const LISTENER: i32 = 101;
+/// The largest audit file, in bytes; it is kept twice.
+const MAX_AUDIT: u64 = 256 << 20;
 /// The most that a supervisor is described with.
 const MAX_TEXT: u64 = 16 << 20;
 
@@ -35,6 +44,7 @@ const MAX_TEXT: u64 = 16 << 20;
 pub struct Edge {
     description: Description,
     program: Vec<u8>,
+    history: History,
 }
 
 /// The same for a process of its own.
@@ -42,8 +52,14 @@ pub struct Edge {
 struct Description {
     writes: bool,
     append: bool,
+    observe: bool,
+    bits32: bool,
     places: Vec<Described>,
     trash: Option<Trashed>,
+    /// Whether there is no network but the loopback interface.
+    offline: bool,
+    /// Files that events are written to, and their limits.
+    files: Vec<(Bytes, u64)>,
 }
 
 /// The trash: where it is, the run's name, and the trees that the program sees.
@@ -56,22 +72,40 @@ struct Described(Bytes, Access, bool);
 
 impl Edge {
     /// None where mounts and Landlock are enough. Otherwise the plan asks for it.
-    pub fn new(sandbox: &mut Sandbox, run: &str) -> Result<Option<Self>, Failure> {
-        if sandbox.levels.is_empty() {
+    pub fn new(
+        wanted: &mut Wanted,
+        options: &Options,
+        id: &str,
+        command: &[OsString],
+    ) -> Result<Option<Self>, Failure> {
+        let audit = options.audit.as_ref();
+        if wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
             return Ok(None);
         }
+        let run = history::about(id, command, options.record, wanted.network);
+        let history = History::create(&wanted.places, run)?;
+        let mut files = vec![(Bytes::from(history.events()), history::MAX_EVENTS)];
+        if let Some(path) = audit {
+            let path = std::path::absolute(path).map_err(|e| failed(&e))?;
+            files.push((Bytes::from(path), MAX_AUDIT));
+        }
+        let bits32 = wanted.bits32;
+        let offline = wanted.network != "all";
+        let sandbox = &mut wanted.sandbox;
         let has = |access| sandbox.levels.iter().any(|placed| placed.access == Some(access));
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
-        let trash = has(Access::Trash).then(|| Trashed::new(sandbox, run));
-        let description = Description { writes, append, places, trash };
+        let observe = options.record || audit.is_some();
+        let trash = has(Access::Trash).then(|| Trashed::new(sandbox, id));
+        let description =
+            Description { writes, append, observe, bits32, places, trash, offline, files };
         // What cannot be kept is said before the run, not by each call that fails then.
         description.trash.as_ref().map(Trashed::keeper).transpose()?;
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
-        Ok(Some(Self { description, program }))
+        Ok(Some(Self { description, program, history }))
     }
 
     /// Makes the engine send its listener; the other end of the socket for who takes it.
@@ -85,10 +119,11 @@ impl Edge {
     }
 
     /// Starts a supervisor that ends with the handle.
-    pub fn start(self, command: Command) -> Result<(Command, Handle), Failure> {
+    pub fn start(self, command: Command) -> Result<(Command, Watched), Failure> {
         let (command, socket) = self.attach(command)?;
-        let handle = serve::start(self.description.config()?, socket).map_err(|e| failed(&e))?;
-        Ok((command, handle))
+        let (config, denials) = self.description.config()?;
+        let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
+        Ok((command, Watched { handle: Some(handle), history: self.history, denials }))
     }
 
     /// Starts a supervisor that ends with the sandbox, and outlives this process.
@@ -115,19 +150,25 @@ impl Edge {
 }
 
 impl Description {
-    fn wanted(&self) -> Wanted {
-        let (writes, append) = (self.writes, self.append);
-        Wanted { removes: true, writes, append, observe: false, bits32: false }
+    fn wanted(&self) -> trap::Wanted {
+        let &Self { writes, append, observe, bits32, .. } = self;
+        let removes = !self.places.is_empty();
+        trap::Wanted { removes, writes, append, observe, below: false, bits32 }
     }
 
-    fn config(self) -> Result<Config, Failure> {
+    /// The supervisor's own words for it, and a count of denials that grows.
+    fn config(self) -> Result<(Config, Arc<AtomicU64>), Failure> {
         let wanted = self.wanted();
         let places = self.places.iter().map(Described::place).collect();
         let trash = match &self.trash {
             Some(trash) => Some(Box::new(trash.keeper()?) as Box<dyn Trash>),
             None => None,
         };
-        Ok(Config { wanted, places, trash, ..Config::default() })
+        let denials = Arc::new(AtomicU64::new(0));
+        let sink = sink(&self.files, Arc::clone(&denials))?;
+        let offline = self.offline;
+        let sink = Some(sink);
+        Ok((Config { wanted, places, trash, sink, offline, ..Config::default() }, denials))
     }
 }
 
@@ -143,6 +184,48 @@ impl Trashed {
         Store::open(base.as_path())
             .and_then(|store| Keeper::new(store, run.as_str(), seen))
             .map_err(|e| Failure::new(e.to_string()))
+    }
+}
+
+/// Where events go: every file gets all of them.
+fn sink(files: &[(Bytes, u64)], denials: Arc<AtomicU64>) -> Result<serve::Sink, Failure> {
+    let open = |(path, limit): &(Bytes, u64)| {
+        Writer::open(path.as_path(), *limit)
+            .map_err(|e| Failure::new(format!("cannot write events to {path}: {e}")))
+    };
+    let writers: Vec<Writer> = files.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Box::new(move |event| {
+        // What is nowhere, and what the file's own mode forbids, is none of the sandbox's.
+        if matches!(event.outcome, Outcome::Denied(_)) && event.layer != Layer::Other {
+            denials.fetch_add(1, Ordering::Relaxed);
+        }
+        writers.iter().for_each(|writer| writer.event(event.clone()));
+    }))
+}
+
+/// A supervised run.
+pub struct Watched {
+    handle: Option<Handle>,
+    history: History,
+    denials: Arc<AtomicU64>,
+}
+
+impl Watched {
+    /// Why the sandbox was kept from starting, where the supervisor did that.
+    pub fn trouble(&self) -> Option<String> {
+        self.handle.as_ref().and_then(Handle::trouble)
+    }
+
+    /// The run has ended: the rest is written, and where it failed, a line says what tells why.
+    pub fn finish(mut self, status: u8) -> Result<History, Failure> {
+        self.handle = None;
+        self.history.run.status = Some(status);
+        self.history.write()?;
+        let denials = self.denials.load(Ordering::Relaxed);
+        if status != 0 && denials > 0 {
+            note(&format!("it was denied {denials} things: swathe why says what and why"));
+        }
+        Ok(self.history)
     }
 }
 
@@ -180,6 +263,7 @@ fn supervise() -> Result<u8, Failure> {
     let (text, socket) = (adopt(DESCRIPTION)?, adopt(LISTENER)?);
     let text = File::from(text).take(MAX_TEXT);
     let description: Description = serde_json::from_reader(text).map_err(|e| failed(&e))?;
-    serve::run(description.config()?, socket).map_err(|e| failed(&e))?;
+    let (config, _) = description.config()?;
+    serve::run(config, socket).map_err(|e| failed(&e))?;
     Ok(0)
 }

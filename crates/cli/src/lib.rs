@@ -3,11 +3,15 @@
 #![forbid(unsafe_code)]
 
 mod app;
+pub mod ask;
 mod check;
+pub mod control;
 mod degraded;
 mod doctor;
 mod edge;
 mod explain;
+mod grants;
+mod history;
 mod host;
 mod limits;
 mod out;
@@ -16,11 +20,11 @@ mod processes;
 mod profile;
 mod prompt;
 mod run;
-mod rundir;
+pub mod rundir;
 mod session;
 mod store;
-mod streams;
-mod terminal;
+pub mod streams;
+pub mod terminal;
 mod trash;
 mod wanted;
 
@@ -62,6 +66,12 @@ enum Command {
     Trash(trash::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
+    /// Decisions that were made when runs asked, to hold from then on
+    Grants(grants::Arguments),
+    /// Allow a running sandbox one thing more
+    Grant(grants::Change),
+    /// Take from a running sandbox what it was allowed
+    Revoke(grants::Change),
 }
 
 /// The description of the command line.
@@ -96,5 +106,8 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Trash(arguments) => trash::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
+        Command::Grants(arguments) => grants::run(&arguments),
+        Command::Grant(change) => grants::change(&change, true),
+        Command::Revoke(change) => grants::change(&change, false),
     }
 }

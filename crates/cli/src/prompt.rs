@@ -103,7 +103,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A paragraph. A word longer than the line is broken, so that it cannot pass for the next line.
-fn wrapped(text: &mut String, indent: usize, words: &str, width: usize) {
+pub fn wrapped(text: &mut String, indent: usize, words: &str, width: usize) {
     let room = width.saturating_sub(indent).max(20);
     let mut line = String::new();
     let mut end = |line: &mut String| {

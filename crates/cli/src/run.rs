@@ -1,7 +1,8 @@
 //! `swathe run` and `swathe shell`.
 
 use crate::degraded;
-use crate::edge::Edge;
+use crate::edge::{Edge, Watched};
+use crate::history::History;
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
@@ -55,20 +56,25 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
     start(&arguments.options, &[shell.unwrap_or_else(|| OsString::from("/bin/sh"))])
 }
 
-fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
+fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
+    go(options, words).map(|(status, _)| status)
+}
+
+/// Runs a program; its status and what was recorded of it, if anything was.
+pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>), Failure> {
     streams::check()?;
-    let record = Record::new(command)?;
-    let mut wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
+    let record = Record::new(words)?;
+    let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
     if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
-            return degraded::run(&wanted, &layers);
+            return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }
-    let edge = Edge::new(&mut wanted.sandbox, record.id())?;
+    let edge = Edge::new(&mut wanted, options, record.id(), words)?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -101,8 +107,7 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
         app.record_use()?;
     }
     let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
-    let trouble = edge.as_ref().and_then(swathe_supervise::serve::Handle::trouble);
-    drop(edge);
+    let trouble = edge.as_ref().and_then(Watched::trouble);
     drop(settings);
     drop(record);
     let failed = child.events().find_map(|event| match event {
@@ -118,12 +123,20 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
             }
             Err(set_up_failure(&wanted.sandbox, &error))
         }
-        (ExitStatus::Exited(code), None) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
-        (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        (ExitStatus::Exited(code), None) => ended(u8::try_from(code).unwrap_or(u8::MAX), edge),
+        (ExitStatus::Killed(signal), None) => {
+            ended(u8::try_from(128 + signal).unwrap_or(u8::MAX), edge)
+        }
         (ExitStatus::NotStarted, None) => {
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
         }
     }
+}
+
+/// The program ran: its status, and what was seen of it.
+fn ended(status: u8, edge: Option<Watched>) -> Result<(u8, Option<History>), Failure> {
+    let history = edge.map(|edge| edge.finish(status)).transpose()?;
+    Ok((status, history))
 }
 
 /// A command with the descriptors that its plan names.

@@ -19,6 +19,9 @@ use swathe_policy::resolve::Sandbox;
 /// The largest record that is read.
 const MAX_RECORD: u64 = 1 << 20;
 
+/// How the file of a control socket ends.
+const CONTROL: &str = "control";
+
 /// How often, and how far apart, a record is tried to be locked.
 const CLAIMS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -148,13 +151,18 @@ impl Record {
         };
         let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         // Left by one that died with its lock.
-        drop(std::fs::remove_file(path.with_extension("sock")));
+        remove_sockets(&path);
         Ok(Self { file, path, id, session, command, keep: false })
     }
 
     /// Where the sandbox takes further commands.
     pub fn socket(&self) -> PathBuf {
         self.path.with_extension("sock")
+    }
+
+    /// Where changes of what it may reach are taken: see [`control`].
+    pub fn control(&self) -> PathBuf {
+        self.path.with_extension(CONTROL)
     }
 
     /// A descriptor that keeps the record locked as long as it is open anywhere.
@@ -202,11 +210,16 @@ impl Drop for Record {
     }
 }
 
-/// Removes a record and its socket. They may be gone already, with the runtime directory. The caller
+/// Removes a record and its sockets. They may be gone already, with the runtime directory. The caller
 /// has the record's lock: as long as the record is there, the names are nobody else's.
 fn remove(path: &Path) {
-    drop(std::fs::remove_file(path.with_extension("sock")));
+    remove_sockets(path);
     drop(std::fs::remove_file(path));
+}
+
+fn remove_sockets(path: &Path) {
+    drop(std::fs::remove_file(path.with_extension("sock")));
+    drop(std::fs::remove_file(path.with_extension(CONTROL)));
 }
 
 /// The record of a sandbox by its id; `None` when it says nothing.
@@ -222,6 +235,12 @@ pub fn read(id: &str) -> Result<Option<State>, Failure> {
 /// The socket of a running sandbox.
 pub fn socket(id: &str) -> Result<PathBuf, Failure> {
     Ok(directory()?.join(format!("{id}.sock")))
+}
+
+/// The socket over which what a running sandbox may reach is changed. None is there where a sandbox
+/// has nobody who could.
+pub fn control(id: &str) -> Result<PathBuf, Failure> {
+    Ok(directory()?.join(format!("{id}.{CONTROL}")))
 }
 
 /// All sandboxes of this user that run, the oldest first.

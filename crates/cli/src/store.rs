@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use swathe_policy::profile::LONGEST_FILE;
-use swathe_policy::{Environment, Grants, Loader, Manifest, SourceText};
+use swathe_policy::{Environment, Grants, Loader, Manifest, SourceText, Standing};
 
 /// Directories of profiles that come with the system, first match wins.
 const SYSTEM: [&str; 3] =
@@ -213,15 +213,7 @@ impl Apps {
     /// The files cannot be read or written.
     pub fn change(&self, id: &str, change: impl FnOnce(&mut Grants)) -> Result<Grants, Failure> {
         private_directory(&self.grants)?;
-        let lock = self.grants.join(".lock");
-        let failed = |e: std::io::Error| {
-            Failure::new(format!("cannot lock {}: {e}", shown(&lock.to_string_lossy())))
-        };
-        let mut options = OpenOptions::new();
-        let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let held: File = options.open(&lock).map_err(failed)?;
-        rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive)
-            .map_err(|e| failed(e.into()))?;
+        let _held = locked(&self.grants.join(".lock"))?;
         let mut grants = self.grants(id)?;
         change(&mut grants);
         let text = grants.text().map_err(|e| Failure::new(format!("cannot keep grants: {e}")))?;
@@ -259,6 +251,63 @@ impl Apps {
         }
         Ok(found)
     }
+}
+
+/// Decisions that were made when a run asked, to hold from then on.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    directory: PathBuf,
+}
+
+impl Asked {
+    /// Those of this user.
+    pub fn new(env: &Environment) -> Self {
+        Self { directory: env.data.join("swathe") }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("asked.toml")
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read(&self) -> Result<Standing, Failure> {
+        match optional(&self.path())? {
+            None => Ok(Standing::default()),
+            Some(source) => Standing::read(&Arc::new(source)).map_err(|d| refused(&d)),
+        }
+    }
+
+    /// Changes them. Others who change them wait.
+    ///
+    /// # Errors
+    /// The files cannot be read or written.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Standing) -> T) -> Result<T, Failure> {
+        private_directory(&self.directory)?;
+        let _held = locked(&self.directory.join(".asked.lock"))?;
+        let mut standing = self.read()?;
+        let result = change(&mut standing);
+        let text = standing
+            .text()
+            .map_err(|e| Failure::new(format!("cannot keep what was decided: {e}")))?;
+        replace(&self.path(), &text)?;
+        Ok(result)
+    }
+}
+
+/// A lock that is held as long as its file is open.
+fn locked(path: &Path) -> Result<File, Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(format!("cannot lock {}: {e}", shown(&path.to_string_lossy())))
+    };
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true).mode(0o600);
+    let held: File = options.open(path).map_err(failed)?;
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive)
+        .map_err(|e| failed(e.into()))?;
+    Ok(held)
 }
 
 fn optional(path: &Path) -> Result<Option<SourceText>, Failure> {

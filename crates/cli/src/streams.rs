@@ -1,5 +1,6 @@
 //! What a run gets as its standard streams, and the signals that are meant for it.
 
+use crate::ask::pause::Pause;
 use crate::out::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
@@ -7,6 +8,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use swathe::Child;
 use swathe_sys::signal::{self, SignalSet};
@@ -87,7 +89,11 @@ impl Relay {
 
 /// Stops when the engine has stopped, as it does with its program: a shell waits for this process.
 /// Who continues the job continues the engine, which is of the same process group.
-fn stop_with(child: &Child) {
+fn stop_with(child: &Child, pause: &Pause) {
+    pause.unless_held(|| stop_if_stopped(child));
+}
+
+fn stop_if_stopped(child: &Child) {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
     if matches!(waitid(WaitId::Pid(pid), options), Ok(Some(status)) if status.stopped()) {
@@ -98,7 +104,10 @@ fn stop_with(child: &Child) {
 
 /// Signals that are held for the program.
 #[derive(Debug)]
-pub struct Signals(Option<OwnedFd>);
+pub struct Signals {
+    held: Option<OwnedFd>,
+    pause: Arc<Pause>,
+}
 
 impl Signals {
     /// From here on they no longer end this process, nor reach threads that are made later. The
@@ -108,13 +117,18 @@ impl Signals {
         let set = SignalSet::new(&held);
         // Without a descriptor they keep their effect, which ends the sandbox, too.
         let descriptor = set.descriptor().ok();
-        Self(descriptor.filter(|_| set.block().is_ok()))
+        Self { held: descriptor.filter(|_| set.block().is_ok()), pause: Arc::default() }
+    }
+
+    /// By which the engine can be stopped without this process stopping with it.
+    pub fn pause(&self) -> Arc<Pause> {
+        Arc::clone(&self.pause)
     }
 
     /// Passes them on until the sandbox ends; false when it has not ended in this time.
     pub fn pass_on(&self, child: &Child, time: Option<Duration>) -> bool {
         let start = Instant::now();
-        let (Some(signals), Some(end)) = (&self.0, child.pidfd()) else { return true };
+        let (Some(signals), Some(end)) = (&self.held, child.pidfd()) else { return true };
         loop {
             let rest = time.map(|time| time.saturating_sub(start.elapsed()));
             let timeout = rest.map(|rest| Timespec {
@@ -129,7 +143,7 @@ impl Signals {
             }
             let ended = !fds[1].revents().is_empty();
             if !ended {
-                stop_with(child);
+                stop_with(child, &self.pause);
             }
             while let Some(received) = signal::receive(signals) {
                 // The kernel sends the terminal's to the whole group, in which the engine is.

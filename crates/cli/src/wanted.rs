@@ -36,6 +36,15 @@ pub struct Options {
     /// Run although this layer cannot be enforced here: landlock, namespaces
     #[arg(long, value_name = "LAYER")]
     pub allow_degraded: Vec<String>,
+    /// Watch what the program touches, for swathe why
+    #[arg(long)]
+    pub record: bool,
+    /// Append every decision about the program to this file, as lines of JSON
+    #[arg(long, value_name = "FILE")]
+    pub audit: Option<OsString>,
+    /// Whether writes are gone with the run: for learning.
+    #[arg(skip)]
+    pub throwaway: bool,
     /// Use the caller's terminal as plain standard streams, without one of its own
     #[arg(long)]
     pub no_pty: bool,
@@ -45,10 +54,24 @@ impl Options {
     /// The same as words of a command line.
     pub fn words(&self) -> Vec<OsString> {
         // Each field is named: a new one is not to be forgotten here.
-        let Self { write, profile, app, allow, unprotect, allow_degraded, no_pty } = self;
+        let Self {
+            write,
+            profile,
+            app,
+            allow,
+            unprotect,
+            allow_degraded,
+            record,
+            audit,
+            // No word: it is only ever set from inside.
+            throwaway: _,
+            no_pty,
+        } = self;
         let mut words: Vec<OsString> = Vec::new();
         words.extend(write.then(|| "--write".into()));
         words.extend(no_pty.then(|| "--no-pty".into()));
+        words.extend(record.then(|| "--record".into()));
+        let audit: Vec<OsString> = audit.iter().cloned().collect();
         let app: Vec<OsString> = app.iter().map(OsString::from).collect();
         let unprotect: Vec<OsString> = unprotect.iter().map(OsString::from).collect();
         let degraded: Vec<OsString> = allow_degraded.iter().map(OsString::from).collect();
@@ -58,6 +81,7 @@ impl Options {
             ("--allow", allow),
             ("--unprotect", &unprotect),
             ("--allow-degraded", &degraded),
+            ("--audit", &audit),
         ] {
             for value in values {
                 // As one word: a value may begin with a dash.
@@ -80,6 +104,12 @@ pub struct Wanted {
     pub group: Option<(Delegation, u64)>,
     /// The app whose intents are in force.
     pub app: Option<App>,
+    /// Where the user's files are.
+    pub places: Environment,
+    /// The network: `none`, `loopback` or `all`.
+    pub network: &'static str,
+    /// Whether 32-bit programs run.
+    pub bits32: bool,
 }
 
 /// An app that is run.
@@ -151,8 +181,13 @@ pub fn resolve(
     }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let request =
-        Request { command, terminal, degraded: options.allow_degraded.clone(), id: id.to_owned() };
+    let request = Request {
+        command,
+        terminal,
+        degraded: options.allow_degraded.clone(),
+        id: id.to_owned(),
+        throwaway: options.throwaway,
+    };
     let sandbox = resolved(&policy, &request, &host)?;
     let sandbox = match trash_seen(&sandbox)? {
         seen if seen.is_empty() => sandbox,
@@ -163,13 +198,21 @@ pub fn resolve(
     };
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
+    let places = env.clone();
+    let wants = |intent: &Intent| policy.intents.iter().any(|declared| declared.intent == *intent);
+    let network = match (wants(&Intent::NetAll), wants(&Intent::NetNone)) {
+        (true, _) => "all",
+        (_, true) => "none",
+        _ => "loopback",
+    };
+    let bits32 = wants(&Intent::Bits32);
     let app = options.app.clone().zip(app).map(|(id, policy)| App {
         id,
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
         env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app })
+    Ok(Wanted { sandbox, group, app, places, network, bits32 })
 }
 
 fn resolved(policy: &Policy, request: &Request, host: &resolve::Host) -> Result<Sandbox, Failure> {

@@ -249,4 +249,32 @@ fn refused(place: &Place) {
     }
 }
 
-both!(append, no_delete, nested, ways_around_append, protected, refused);
+/// Globs hide what matches, at any depth, and what they do not match stays visible.
+fn hidden(place: &Place) {
+    place.host(
+        "mkdir -p a/b; for d in . a a/b; do echo key >$d/.env; echo key >$d/x.pem; echo n >$d/x.pub; done; \
+         ln -s .env alias; echo odd >'a/[x].pem'; mkdir a/k.pem; echo in >a/k.pem/f",
+    );
+    let glob = |glob: &str| format!("--allow files.hide={}/{glob} ", place.project(""));
+    let options = glob("**/.env") + &glob("a/**/*.pem");
+    tried(
+        place,
+        &options,
+        &[
+            ("cat .env", false),
+            ("cat a/.env", false),
+            ("cat a/b/.env", false),
+            ("cat alias", false),
+            ("cat x.pem", true),
+            ("cat a/x.pem", false),
+            ("cat a/b/x.pem", false),
+            ("cat a/\\[x\\].pem", false),
+            ("cat a/k.pem/f", false),
+            ("cat x.pub a/x.pub a/b/x.pub", true),
+        ],
+    );
+    let ran = place.inside("--allow files.hide=**", "echo ran").go();
+    assert!(ran.errors().contains("matches too much"), "{ran}");
+}
+
+both!(hidden, append, no_delete, nested, ways_around_append, protected, refused);

@@ -24,6 +24,7 @@ pub mod prepare;
 mod privileges;
 mod relay;
 pub mod report;
+mod restrictions;
 mod serve;
 mod terminal;
 mod wait;

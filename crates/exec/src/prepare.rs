@@ -3,6 +3,7 @@
 use crate::failure::{At, Failure, Result, Stage};
 use crate::janitor::Janitor;
 use crate::layout::{self, Target};
+use crate::restrictions::{self, Listener};
 use crate::terminal::Pty;
 use alloc::borrow::Cow;
 use alloc::ffi::CString;
@@ -13,18 +14,17 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use swathe_plan::check::{self, Caller};
 use swathe_plan::model::{
-    Access, BindSource, CgroupNamespace, FdNumber, FileOp, FileRights, KernelVersion, OverlayUpper,
-    Plan, Step, UserLimit,
+    Access, BindSource, CgroupNamespace, FileOp, FileRights, KernelVersion, OverlayUpper, Plan,
+    Step, UserLimit,
 };
 use swathe_plan::tables;
 use swathe_sys::rustix::fd::AsFd;
 use swathe_sys::rustix::fs::{self, CWD};
 use swathe_sys::rustix::io::{FdFlags, fcntl_setfd};
-use swathe_sys::rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use swathe_sys::rustix::process::Rlimit;
 use swathe_sys::rustix::termios::isatty;
-use swathe_sys::seccomp::{self, Instruction};
-use swathe_sys::{Errno, landlock, process, signal};
+use swathe_sys::seccomp::Instruction;
+use swathe_sys::{Errno, process, signal};
 
 /// More operations than this may need more descriptors than a process can have.
 const MANY: usize = 200;
@@ -145,15 +145,6 @@ impl Prepared<'_> {
     }
 }
 
-/// A filter that asks somebody outside.
-#[derive(Debug)]
-pub struct Listener {
-    /// Its program.
-    pub program: Vec<Instruction>,
-    /// The connected socket over which the listener is sent.
-    pub socket: FdNumber,
-}
-
 /// The command as execve(2) takes it.
 #[derive(Debug)]
 pub struct Command {
@@ -238,7 +229,7 @@ pub fn prepare<'p>(
     let env = check::environment(plan, env);
     let pty = if plan.lifecycle.pty { Some(Pty::open()?) } else { None };
     let shape = shape(plan, base);
-    let landlock_abi = landlock_abi(plan)?;
+    let landlock_abi = restrictions::landlock_abi(plan)?;
     Ok(Prepared {
         plan,
         caller,
@@ -258,10 +249,10 @@ pub fn prepare<'p>(
         // Root's sandbox without a word on capabilities keeps what root has.
         caps: (caller.uid != 0 || !(plan.caps.is_empty() || untouched)).then_some(caps),
         bounding: in_user_ns.then_some(caps),
-        filters: filters(plan)?,
-        listener: listener(plan)?,
+        filters: restrictions::filters(plan)?,
+        listener: restrictions::listener(plan)?,
         landlock_abi,
-        allowances: allowances(plan),
+        allowances: restrictions::allowances(plan),
         shape,
         limit: Cell::new(None),
         janitor: if has_masks(plan) { Some(Janitor::start()?) } else { None },
@@ -420,73 +411,6 @@ pub fn take_descriptors(plan: &Plan) -> Result<()> {
         open.map_err(|f| f.about(number.cast_unsigned()))?;
     }
     Ok(())
-}
-
-fn filters(plan: &Plan) -> Result<Vec<Vec<Instruction>>> {
-    let each = plan.filters.iter().enumerate();
-    each.map(|(i, filter)| program(filter.value).map_err(|f| f.about(i as u32))).collect()
-}
-
-/// The program that a descriptor yields.
-fn program(number: FdNumber) -> Result<Vec<Instruction>> {
-    let blob = read_filter(number).at(Stage::SeccompData)?;
-    seccomp::parse(&blob).ok_or(Failure::found(Stage::SeccompBlob))
-}
-
-/// Makes sure that the socket is one that a listener can be sent over.
-fn listener(plan: &Plan) -> Result<Option<Listener>> {
-    let Some(given) = plan.listener else { return Ok(None) };
-    let socket = process::borrow_fd(given.socket).at(Stage::ListenerSocket)?;
-    let kind = sockopt::socket_type(socket).at(Stage::ListenerSocket)?;
-    let right = sockopt::socket_domain(socket).at(Stage::ListenerSocket)? == AddressFamily::UNIX
-        && (kind == SocketType::STREAM || kind == SocketType::SEQPACKET);
-    if !right {
-        return Err(Failure::found(Stage::ListenerSocket));
-    }
-    getpeername(socket).at(Stage::ListenerSocket)?;
-    Ok(Some(Listener { program: program(given.filter)?, socket: given.socket }))
-}
-
-/// The Landlock ABI, which has to have the rights on files that are asked for.
-fn landlock_abi(plan: &Plan) -> Result<u32> {
-    let known = if wants_landlock(plan) { landlock::abi() } else { 0 };
-    let abi = plan.assume_kernel.map_or(known, |version| known.min(tables::landlock_abi(version)));
-    match plan.handled_rights.beyond(abi) {
-        // Position and ABI are small numbers.
-        Some(right) => Err(Failure::found(Stage::LandlockKernel).about((right as u32) << 8 | abi)),
-        None => Ok(abi),
-    }
-}
-
-fn wants_landlock(plan: &Plan) -> bool {
-    plan.scope_signals || plan.scope_abstract_sockets || !plan.handled_rights.is_empty()
-}
-
-fn allowances(plan: &Plan) -> Vec<(FileRights, CString)> {
-    let path = |path: &[u8]| match path {
-        [b'/', ..] => c_string(path),
-        // Whatever the working directory is by then.
-        _ => c_string(&[b"/", path].concat()),
-    };
-    plan.allowances.iter().map(|a| (a.rights, path(&a.path.0))).collect()
-}
-
-/// Reads a blob, one byte more at most than the largest that can be loaded.
-fn read_filter(number: i32) -> core::result::Result<Vec<u8>, Errno> {
-    let fd = process::borrow_fd(number)?;
-    let most = seccomp::MAX_INSTRUCTIONS * seccomp::INSTRUCTION_SIZE + 1;
-    let mut blob = vec![0; most];
-    let mut len = 0;
-    while len < most {
-        match swathe_sys::rustix::io::read(fd, &mut blob[len..]) {
-            Ok(0) => break,
-            Ok(n) => len += n,
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    blob.truncate(len);
-    Ok(blob)
 }
 
 /// The terminal behind standard output, if it is one whose name leads back to it.

@@ -1,7 +1,8 @@
 //! Capabilities, limits, the Landlock domain, filters: what is taken away last.
 
 use crate::failure::{At, Failure, Result, Stage};
-use crate::prepare::{Listener, Prepared, Shape};
+use crate::prepare::{Prepared, Shape};
+use crate::restrictions::Listener;
 use core::ffi::CStr;
 use swathe_plan::model::FileRights;
 use swathe_sys::landlock::Ruleset;

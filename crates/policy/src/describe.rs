@@ -11,7 +11,7 @@ pub fn name(intent: &Intent) -> &'static str {
         Intent::FilesCwd(_) => "files.cwd",
         Intent::FilesArgs(_) => "files.args",
         Intent::FilesDir { .. } => "files.dir",
-        Intent::FilesHide(_) => "files.hide",
+        Intent::FilesHide(_) | Intent::FilesHideGlob(_) => "files.hide",
         Intent::State(_) => "state",
         Intent::NetNone => "net.none",
         Intent::NetLoopback => "net.loopback",
@@ -77,6 +77,7 @@ pub fn describe(intent: &Intent) -> String {
         }
         Intent::FilesDir { path, access } => format!("{} {}", doing(*access), path.display()),
         Intent::FilesHide(path) => format!("hide {}", path.display()),
+        Intent::FilesHideGlob(path) => format!("hide all that match {}", path.display()),
         Intent::State(State::Persist) => "keep files of its own from run to run".to_owned(),
         Intent::State(State::Ephemeral) => "files of its own, gone with the run".to_owned(),
         Intent::State(State::Overlay) => "changes that are gone with the run".to_owned(),

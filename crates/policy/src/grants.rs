@@ -63,6 +63,7 @@ fn free(intent: &Intent) -> bool {
         Intent::NetNone
             | Intent::NetLoopback
             | Intent::FilesHide(_)
+            | Intent::FilesHideGlob(_)
             | Intent::State(State::Ephemeral)
             | Intent::EnvSet(..)
     )

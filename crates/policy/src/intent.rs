@@ -163,15 +163,20 @@ pub fn directory(
 /// A path that is hidden.
 ///
 /// # Errors
-/// The path is none, is everything, or is a glob.
+/// The path is none or everything, or a glob that cannot be understood.
 pub fn hidden(path: &OsStr, context: Context<'_>) -> Result<Intent, Complaint> {
     if let Some(base) = glob(path, b"*?[") {
         let everything = [&b""[..], b"/", b"~", b"~/", b"$HOME", b"$HOME/"];
-        if everything.contains(&base.as_bytes()) {
+        let last = path.as_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
+        if everything.contains(&base.as_bytes()) && last.iter().all(|b| *b == b'*') {
             let message = format!("the glob {} matches too much", quoted(&path.to_string_lossy()));
             return Err(Complaint::new(message, "nothing would be left"));
         }
-        return Err(not_yet("a glob in files.hide", SUPERVISOR));
+        let path = expand(path, context.env, context.relative)?;
+        return match crate::resolve::globs::compile(&path) {
+            Ok(_) => Ok(Intent::FilesHideGlob(path)),
+            Err(why) => Err(Complaint::new(format!("not a glob: {why}"), "not a glob")),
+        };
     }
     let path = expand(path, context.env, context.relative)?;
     if path == Path::new("/") {

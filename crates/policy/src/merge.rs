@@ -39,7 +39,9 @@ fn subject(intent: &Intent) -> Subject {
     match intent {
         Intent::FilesCwd(_) => Subject::Cwd,
         Intent::FilesArgs(_) => Subject::Args,
-        Intent::FilesDir { path, .. } | Intent::FilesHide(path) => Subject::Path(path.clone()),
+        Intent::FilesDir { path, .. } | Intent::FilesHide(path) | Intent::FilesHideGlob(path) => {
+            Subject::Path(path.clone())
+        }
         Intent::State(_) => Subject::State,
         Intent::NetNone | Intent::NetLoopback | Intent::NetAll => Subject::Net,
         Intent::EnvPass(name) | Intent::EnvSet(name, _) => Subject::Variable(name.clone()),

@@ -68,6 +68,9 @@ pub enum Intent {
     },
     /// A path that is not visible, whether it exists or not.
     FilesHide(PathBuf),
+    /// All paths that match this, whenever they are made: `*`, `?` and `[…]` within a name, `**` for
+    /// any number of directories.
+    FilesHideGlob(PathBuf),
     /// The app's own files.
     State(State),
     /// No network at all.

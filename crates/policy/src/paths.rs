@@ -314,8 +314,17 @@ fn own_files(path: &Path, write: bool, asker: Asker, env: &Environment) -> Optio
     None
 }
 
-fn credentials(path: &Path, env: &Environment) -> Option<String> {
-    let home = CREDENTIALS.iter().map(|name| env.home.join(name));
+/// What holds keys, tokens or passwords in the home directory, and profiles and grants.
+pub fn secrets(env: &Environment) -> Vec<PathBuf> {
+    let own = [env.config.join("swathe"), env.data.join("swathe"), env.state.join("swathe")];
+    let mut all: Vec<PathBuf> = users_credentials(env).chain(own).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn users_credentials(env: &Environment) -> impl Iterator<Item = PathBuf> + use<> {
+    let home = env.home.clone();
     let moved = [
         env.config.join("gcloud"),
         env.config.join("gh"),
@@ -323,7 +332,11 @@ fn credentials(path: &Path, env: &Environment) -> Option<String> {
         env.data.join("keyrings"),
         env.data.join("kwalletd"),
     ];
-    let all = home.chain(moved).chain(SYSTEM_CREDENTIALS.map(PathBuf::from));
+    CREDENTIALS.iter().map(move |name| home.join(name)).chain(moved)
+}
+
+fn credentials(path: &Path, env: &Environment) -> Option<String> {
+    let all = users_credentials(env).chain(SYSTEM_CREDENTIALS.map(PathBuf::from));
     for secret in all {
         if within(path, &secret) {
             return Some("it holds keys, tokens or passwords".to_owned());

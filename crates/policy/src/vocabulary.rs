@@ -98,7 +98,8 @@ const ACCESS_KEY: Key =
     Key { name: "access", kind: Kind::Access, required: false, about: "`ro` (default) or `rw`" };
 const PATH_KEY: Key =
     Key { name: "path", kind: Kind::Path, required: true, about: "the directory or file" };
-const HIDE_KEY: Key = Key { about: "the path, whether it exists or not", ..PATH_KEY };
+const HIDE_KEY: Key =
+    Key { about: "the path, whether it exists or not; a glob hides all that match", ..PATH_KEY };
 const MODE_KEY: Key =
     Key { name: "mode", kind: Kind::State, required: true, about: "`persist` or `ephemeral`" };
 const PASS_KEY: Key =

@@ -62,7 +62,7 @@ pub fn written(intent: &Intent) -> String {
         Intent::FilesDir { path: at, access } => {
             format!("{word}={}:{}", path(at), access_name(*access))
         }
-        Intent::FilesHide(at) => format!("{word}={}", path(at)),
+        Intent::FilesHide(at) | Intent::FilesHideGlob(at) => format!("{word}={}", path(at)),
         Intent::State(state) => format!("{word}={}", state_name(*state)),
         Intent::EnvPass(name) => format!("{word}={name}"),
         Intent::EnvSet(name, value) => format!("{word}={name}={value}"),

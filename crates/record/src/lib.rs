@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
+pub mod audit;
 pub mod bytes;
 pub mod event;
 pub mod question;

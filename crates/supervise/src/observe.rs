@@ -2,18 +2,27 @@
 //! goes on, and what is mounted decides.
 
 use crate::process::{Caller, path_of};
-use crate::trap::{At, Call, open_how, writes};
-use crate::walk::{Found, Walk};
+use crate::trap::{At, CWD, Call, open_how, writes};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Layer, Outcome};
 use swathe_sys::Errno;
-use swathe_sys::rustix::fd::AsRawFd as _;
+use swathe_sys::rustix::fd::{AsRawFd as _, OwnedFd};
 use swathe_sys::rustix::fs::{
-    Access, AtFlags, CWD, FileType, StatVfsMountFlags, accessat, fstatvfs,
+    Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, accessat, fstat,
+    fstatvfs, openat2,
 };
+
+/// What an observer remembers to have said already, and of how many processes it knows the program.
+const MAX_REMEMBERED: usize = 1 << 20;
+const MAX_PROGRAMS: usize = 1 << 14;
+/// Longest address that a socket can have.
+const MAX_ADDRESS: usize = 128;
 
 /// What was seen of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,98 +41,247 @@ pub struct Seen {
     pub directory: bool,
 }
 
-/// Longest address that a socket can have.
-const MAX_ADDRESS: usize = 128;
+/// Looks at the calls of one sandbox.
+#[derive(Debug)]
+pub struct Observer {
+    /// Its root directory: without privileges no process gets another.
+    root: OwnedFd,
+    /// Whether there is no network but the loopback interface.
+    offline: bool,
+    /// Whether a call is looked at each time, not only when it is new.
+    always: bool,
+    said: HashSet<u64>,
+    programs: HashMap<u32, Bytes>,
+}
 
-/// Looks at a call. None: it is about no path and no address, or they cannot be read.
-#[must_use]
-pub fn look(caller: &Caller, call: Call) -> Option<Seen> {
-    match call {
-        Call::Open(at, flags, _) => opened(caller, at, flags),
-        Call::Open2(at, how, size) if size >= 24 => {
-            let mut bytes = [0; 24];
-            caller.bytes(how, &mut bytes).ok()?;
-            let (flags, _, _) = open_how(&bytes)?;
-            opened(caller, at, flags)
+/// A path of a call, in bytes of ours.
+struct Named {
+    whole: PathBuf,
+    follow: bool,
+}
+
+impl Observer {
+    /// For a sandbox with this root.
+    #[must_use]
+    pub fn new(root: OwnedFd, offline: bool, always: bool) -> Self {
+        Self { root, offline, always, said: HashSet::new(), programs: HashMap::new() }
+    }
+
+    /// The program that a process runs, as the sandbox names it.
+    pub fn program(&mut self, pid: u32) -> Bytes {
+        if let Some(program) = self.programs.get(&pid) {
+            return program.clone();
         }
-        Call::Unlink(at, _) => path(caller, At { follow: false, ..at }, Action::Remove),
-        Call::Rename(from, to, _) | Call::Link(from, to) => {
-            let to = path(caller, to, Action::Create)?;
-            let seen = path(caller, from, Action::Rename)?;
-            let worse = if seen.outcome == Outcome::Allowed { to.clone() } else { seen.clone() };
-            let (outcome, layer) = (worse.outcome, worse.layer);
-            Some(Seen { to: Some(to.object), outcome, layer, ..seen })
+        let program = Caller::new(pid).program();
+        if self.programs.len() >= MAX_PROGRAMS {
+            self.programs.clear();
         }
-        Call::Truncate(at, _) => path(caller, at, Action::Truncate),
-        Call::Stat(at) => path(caller, at, Action::Stat),
-        Call::Metadata(at) => path(caller, at, Action::Metadata),
-        Call::Make(at) => path(caller, at, Action::Create),
-        Call::Execute(at) => path(caller, at, Action::Execute),
-        Call::Connect(_, address, length) => socket(caller, address, length, Action::Connect),
-        Call::Bind(_, address, length) => socket(caller, address, length, Action::Bind),
+        self.programs.insert(pid, program.clone());
+        program
+    }
+
+    /// The process is about to run another program.
+    pub fn forget(&mut self, pid: u32) {
+        self.programs.remove(&pid);
+    }
+
+    /// Looks at a call. None: it is about no path and no address, they cannot be read, or the same
+    /// was seen before.
+    pub fn look(&mut self, caller: &Caller, call: Call) -> Option<Seen> {
+        let (action, names) = named(caller, call)?;
+        let program = self.program(caller.pid);
+        let mut hasher = DefaultHasher::new();
+        let address = match call {
+            Call::Connect(_, address, length) | Call::Bind(_, address, length) => {
+                Some(bytes_of(caller, address, length)?)
+            }
+            _ => None,
+        };
+        (&program, action, &address).hash(&mut hasher);
+        names.iter().for_each(|name| (&name.whole, name.follow).hash(&mut hasher));
+        if self.said.len() >= MAX_REMEMBERED {
+            self.said.clear();
+        }
+        if !self.said.insert(hasher.finish()) && !self.always {
+            return None;
+        }
+        if let Some(address) = address {
+            return self.socket(caller, &address, action);
+        }
+        let mut names = names.into_iter();
+        let first = names.next()?;
+        let seen = match action {
+            // There is nothing of that name: it will be made, if its directory can be written to.
+            Action::Write if is_create(caller, call) => {
+                let missing = Outcome::Denied(Errno::NOENT.raw_os_error());
+                let seen = self.seen(&first, Action::Write);
+                if seen.outcome == missing { self.seen(&first, Action::Create) } else { seen }
+            }
+            action => self.seen(&first, action),
+        };
+        let Some(second) = names.next() else { return Some(seen) };
+        let to = self.seen(&second, Action::Create);
+        let worse = if seen.outcome == Outcome::Allowed { &to } else { &seen };
+        let (outcome, layer) = (worse.outcome, worse.layer);
+        Some(Seen { to: Some(to.object), outcome, layer, ..seen })
+    }
+
+    /// A path, as the sandbox shows it. The object is opened in the sandbox's root; that is to be
+    /// told, not to be decided on.
+    fn seen(&self, Named { whole, follow }: &Named, action: Action) -> Seen {
+        // What a process sees of itself there, nobody else does.
+        let (object, outcome, directory) = if whole.starts_with("/proc") {
+            (whole.clone(), Ok(()), false)
+        } else {
+            self.outcome(whole, *follow, action)
+        };
+        let host = matches!(outcome, Err(Errno::NOENT | Errno::NOTDIR))
+            .then(|| std::fs::symlink_metadata(&object).ok())
+            .flatten();
+        let mount = outcome == Err(Errno::ROFS) || host.is_some();
+        let layer = if mount { Layer::Mount } else { Layer::Other };
+        let outcome = match outcome {
+            Ok(()) => Outcome::Allowed,
+            Err(errno) => Outcome::Denied(errno.raw_os_error()),
+        };
+        let directory = directory || host.is_some_and(|found| found.is_dir());
+        Seen { action, object: object.into(), to: None, outcome, layer, directory }
+    }
+
+    /// The path with its links followed, what the call will come to, whether it is a directory.
+    fn outcome(&self, whole: &Path, follow: bool, action: Action) -> (PathBuf, Judged, bool) {
+        let name = matches!(action, Action::Create | Action::Remove | Action::Rename);
+        let parent = || whole.parent().unwrap_or(whole);
+        let directory = || {
+            let (fd, kind) = self.find(parent(), true)?;
+            judge(&fd, kind, action)
+        };
+        match self.find(whole, follow) {
+            Ok((fd, kind)) => {
+                let object = path_of(&fd).map(|path| PathBuf::from(OsStr::from_bytes(&path)));
+                let outcome = if name { directory() } else { judge(&fd, kind, action) };
+                let object = object.unwrap_or_else(|_| whole.to_owned());
+                (object, outcome, kind == FileType::Directory)
+            }
+            Err(Errno::NOENT) if action == Action::Create => (whole.to_owned(), directory(), false),
+            Err(errno) => (whole.to_owned(), Err(errno), false),
+        }
+    }
+
+    fn find(&self, whole: &Path, follow: bool) -> Result<(OwnedFd, FileType), Errno> {
+        let way = OFlags::PATH | OFlags::CLOEXEC;
+        let way = if follow { way } else { way | OFlags::NOFOLLOW };
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let fd = openat2(&self.root, whole.as_os_str().as_bytes(), way, Mode::empty(), inside)?;
+        let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
+        Ok((fd, kind))
+    }
+
+    /// An address, and whether it can be reached as far as the file system and the interfaces tell.
+    fn socket(&self, caller: &Caller, bytes: &[u8], action: Action) -> Option<Seen> {
+        let (family, rest) = bytes.split_first_chunk::<2>()?;
+        let ip = |address: std::net::IpAddr, port: [u8; 2]| {
+            let port = u16::from_be_bytes(port);
+            let object = format!("tcp:{}", std::net::SocketAddr::new(address, port));
+            let local = address.is_loopback() || address.is_unspecified();
+            let unreachable = self.offline && !local && action == Action::Connect;
+            let denied = Outcome::Denied(Errno::NETUNREACH.raw_os_error());
+            let outcome = if unreachable { denied } else { Outcome::Allowed };
+            let (object, layer) = (Bytes(object.into_bytes()), Layer::Network);
+            Some(Seen { action, object, to: None, outcome, layer, directory: false })
+        };
+        match i32::from(u16::from_ne_bytes(*family)) {
+            UNIX => self.unix(caller, rest, action),
+            INET => {
+                let (port, rest) = rest.split_first_chunk::<2>()?;
+                ip(std::net::Ipv4Addr::from(*rest.first_chunk::<4>()?).into(), *port)
+            }
+            INET6 => {
+                let (port, rest) = rest.split_first_chunk::<2>()?;
+                let address = rest.get(4..)?.first_chunk::<16>()?;
+                ip(std::net::Ipv6Addr::from(*address).into(), *port)
+            }
+            _ => None,
+        }
+    }
+
+    fn unix(&self, caller: &Caller, name: &[u8], action: Action) -> Option<Seen> {
+        let prefixed = |text: &[u8]| Bytes([b"unix:", text].concat());
+        if let Some(name) = name.strip_prefix(b"\0") {
+            let object = prefixed(&[b"@", name].concat());
+            let (outcome, layer) = (Outcome::Allowed, Layer::Other);
+            return Some(Seen { action, object, to: None, outcome, layer, directory: false });
+        }
+        let text = name.split(|&b| b == 0).next().filter(|text| !text.is_empty())?;
+        let whole = lexical(caller, CWD, text)?;
+        let wanted = if action == Action::Bind { Action::Create } else { Action::Stat };
+        let seen = self.seen(&Named { whole, follow: true }, wanted);
+        Some(Seen { action, object: prefixed(&seen.object.0), ..seen })
+    }
+}
+
+type Judged = Result<(), Errno>;
+
+const UNIX: i32 = 1;
+const INET: i32 = 2;
+const INET6: i32 = 10;
+const O_CREAT: u32 = 0o100;
+
+/// The paths of a call, whole by their text, and what it does to the first.
+fn named(caller: &Caller, call: Call) -> Option<(Action, Vec<Named>)> {
+    let (action, paths) = match call {
+        Call::Open(at, flags, _) => (opens(flags), vec![at]),
+        Call::Open2(at, how, size) => (opens(flags_of(caller, how, size)?), vec![at]),
+        Call::Unlink(at, _) => (Action::Remove, vec![At { follow: false, ..at }]),
+        Call::Rename(from, to, _) | Call::Link(from, to) => (Action::Rename, vec![from, to]),
+        Call::Truncate(at, _) => (Action::Truncate, vec![at]),
+        Call::Stat(at) => (Action::Stat, vec![at]),
+        Call::Metadata(at) => (Action::Metadata, vec![at]),
+        Call::Make(at) => (Action::Create, vec![at]),
+        Call::Execute(at) => (Action::Execute, vec![at]),
+        Call::Connect(..) => (Action::Connect, Vec::new()),
+        Call::Bind(..) => (Action::Bind, Vec::new()),
+        _ => return None,
+    };
+    let named = |at: At| {
+        let text = caller.path(at.path).ok().filter(|text| !text.is_empty())?;
+        Some(Named { whole: lexical(caller, at.dir, &text)?, follow: at.follow })
+    };
+    Some((action, paths.into_iter().map(named).collect::<Option<_>>()?))
+}
+
+fn opens(flags: u32) -> Action {
+    if writes(flags) { Action::Write } else { Action::Read }
+}
+
+fn flags_of(caller: &Caller, how: u64, size: u64) -> Option<u32> {
+    let mut bytes = [0; 24];
+    caller.bytes(how, &mut bytes).ok().filter(|()| size >= 24)?;
+    open_how(&bytes).map(|(flags, ..)| flags)
+}
+
+fn is_create(caller: &Caller, call: Call) -> bool {
+    let flags = match call {
+        Call::Open(_, flags, _) => Some(flags),
+        Call::Open2(_, how, size) => flags_of(caller, how, size),
         _ => None,
-    }
-}
-
-fn opened(caller: &Caller, at: At, flags: u32) -> Option<Seen> {
-    let action = if writes(flags) { Action::Write } else { Action::Read };
-    let mut seen = path(caller, at, action)?;
-    let create = flags & 0o100 != 0;
-    if create && seen.outcome == Outcome::Denied(Errno::NOENT.raw_os_error()) {
-        // There is nothing of that name: it will be made, if its directory can be written to.
-        seen = path(caller, at, Action::Create)?;
-    }
-    Some(seen)
-}
-
-/// A path, as the sandbox shows it.
-fn path(caller: &Caller, at: At, action: Action) -> Option<Seen> {
-    let text = caller.path(at.path).ok()?;
-    if text.is_empty() {
-        return None;
-    }
-    let found = Walk::new(caller).ok()?.find(at.dir, &text, at.follow);
-    let (object, outcome, directory) = match &found {
-        Ok(found) => {
-            let directory = found.object.as_ref().is_some_and(|o| o.kind == FileType::Directory);
-            (place(found), judge(found, action), directory)
-        }
-        Err(errno) => (lexical(caller, at.dir, &text)?, Err(*errno), false),
     };
-    let host = matches!(outcome, Err(Errno::NOENT | Errno::NOTDIR))
-        .then(|| std::fs::symlink_metadata(&object).ok())
-        .flatten();
-    let layer = match outcome {
-        Err(Errno::NOENT | Errno::NOTDIR) if host.is_some() => Layer::Mount,
-        Err(Errno::ROFS) => Layer::Mount,
-        _ => Layer::Other,
-    };
-    let outcome = match outcome {
-        Ok(()) => Outcome::Allowed,
-        Err(errno) => Outcome::Denied(errno.raw_os_error()),
-    };
-    let directory = directory || host.is_some_and(|found| found.is_dir());
-    Some(Seen { action, object: Bytes::from(object), to: None, outcome, layer, directory })
+    flags.is_some_and(|flags| flags & O_CREAT != 0)
 }
 
-/// Where a path has led.
-fn place(found: &Found) -> PathBuf {
-    let dir = path_of(&found.dir).unwrap_or_default();
-    let dir = PathBuf::from(OsStr::from_bytes(&dir));
-    match found.name.to_bytes() {
-        b"." => dir,
-        name => dir.join(OsStr::from_bytes(name)),
-    }
+fn bytes_of(caller: &Caller, address: u64, length: u32) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).ok()?.min(MAX_ADDRESS)];
+    caller.bytes(address, &mut bytes).ok()?;
+    Some(bytes)
 }
 
-/// Where a path would lead that cannot be followed: by its text.
+/// A path as a whole, by its text: `..` goes up by one name.
 fn lexical(caller: &Caller, dir: i32, text: &[u8]) -> Option<PathBuf> {
     let text = Path::new(OsStr::from_bytes(text));
     let mut whole = if text.is_absolute() {
         PathBuf::from("/")
     } else {
-        let start = path_of(&caller.start(dir).ok()?).ok()?;
-        PathBuf::from(OsStr::from_bytes(&start))
+        PathBuf::from(OsStr::from_bytes(&caller.place(dir)?))
     };
     for component in text.components() {
         match component {
@@ -138,93 +296,25 @@ fn lexical(caller: &Caller, dir: i32, text: &[u8]) -> Option<PathBuf> {
 }
 
 /// What the kernel will say, by the mount and the mode.
-fn judge(found: &Found, action: Action) -> Result<(), Errno> {
-    let changes_directory = matches!(action, Action::Create | Action::Remove | Action::Rename);
-    let object = match (&found.object, action) {
-        (Some(_), Action::Create) => None,
-        (None, Action::Create) => None,
-        (None, _) => return Err(Errno::NOENT),
-        (Some(object), _) => Some(object),
-    };
-    let (fd, wanted) = match (object, action) {
-        _ if changes_directory => (&found.dir, Access::WRITE_OK),
-        (Some(object), Action::Write | Action::Truncate) => (&object.fd, Access::WRITE_OK),
-        (Some(object), Action::Read) => (&object.fd, Access::READ_OK),
-        (Some(object), Action::Execute) => (&object.fd, Access::EXEC_OK),
+fn judge(fd: &OwnedFd, kind: FileType, action: Action) -> Judged {
+    let wanted = match action {
+        Action::Create | Action::Remove | Action::Rename | Action::Write | Action::Truncate => {
+            Access::WRITE_OK
+        }
+        Action::Read => Access::READ_OK,
+        Action::Execute => Access::EXEC_OK,
         _ => return Ok(()),
     };
-    let special =
-        object.is_some_and(|o| !matches!(o.kind, FileType::RegularFile | FileType::Directory));
+    let special = !matches!(kind, FileType::RegularFile | FileType::Directory);
     if wanted == Access::WRITE_OK
         && !special
         && fstatvfs(fd).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
     {
         return Err(Errno::ROFS);
     }
-    if object.is_some_and(|object| object.kind == FileType::Symlink) {
+    if kind == FileType::Symlink {
         return Ok(());
     }
     let own = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    accessat(CWD, own, wanted, AtFlags::EACCESS)
-}
-
-/// An address, and whether it can be reached as far as the file system tells.
-fn socket(caller: &Caller, address: u64, length: u32, action: Action) -> Option<Seen> {
-    let length = usize::try_from(length).ok()?.min(MAX_ADDRESS);
-    let mut bytes = [0; MAX_ADDRESS];
-    let bytes = bytes.get_mut(..length)?;
-    caller.bytes(address, bytes).ok()?;
-    let (family, rest) = bytes.split_first_chunk::<2>()?;
-    let family = i32::from(u16::from_ne_bytes(*family));
-    let plain = |object: String| {
-        let (outcome, layer) = (Outcome::Allowed, Layer::Network);
-        let object = Bytes(object.into_bytes());
-        Some(Seen { action, object, to: None, outcome, layer, directory: false })
-    };
-    match family {
-        UNIX => unix(caller, rest, action),
-        INET => {
-            let (port, rest) = rest.split_first_chunk::<2>()?;
-            let address: [u8; 4] = *rest.first_chunk()?;
-            let address = std::net::Ipv4Addr::from(address);
-            plain(format!("tcp:{address}:{}", u16::from_be_bytes(*port)))
-        }
-        INET6 => {
-            let (port, rest) = rest.split_first_chunk::<2>()?;
-            let address: [u8; 16] = *rest.get(4..)?.first_chunk()?;
-            let address = std::net::Ipv6Addr::from(address);
-            plain(format!("tcp:[{address}]:{}", u16::from_be_bytes(*port)))
-        }
-        _ => None,
-    }
-}
-
-const UNIX: i32 = 1;
-const INET: i32 = 2;
-const INET6: i32 = 10;
-
-fn unix(caller: &Caller, name: &[u8], action: Action) -> Option<Seen> {
-    let prefixed = |text: &[u8]| {
-        let mut object = b"unix:".to_vec();
-        object.extend_from_slice(text);
-        Bytes(object)
-    };
-    if let Some(name) = name.strip_prefix(b"\0") {
-        let object = prefixed(&[b"@", name].concat());
-        let (outcome, layer) = (Outcome::Allowed, Layer::Other);
-        return Some(Seen { action, object, to: None, outcome, layer, directory: false });
-    }
-    let text = name.split(|&b| b == 0).next().filter(|text| !text.is_empty())?;
-    let found = Walk::new(caller).ok()?.find(crate::trap::CWD, text, true);
-    let missing = Err(Errno::NOENT);
-    let (path, outcome) = match &found {
-        Ok(found) if found.object.is_some() || action == Action::Bind => (place(found), Ok(())),
-        Ok(found) => (place(found), missing),
-        Err(errno) => (lexical(caller, crate::trap::CWD, text)?, Err(*errno)),
-    };
-    let hidden = outcome == missing && std::fs::symlink_metadata(&path).is_ok();
-    let layer = if hidden { Layer::Mount } else { Layer::Other };
-    let outcome = outcome.map_or_else(|e| Outcome::Denied(e.raw_os_error()), |()| Outcome::Allowed);
-    let object = prefixed(path.as_os_str().as_bytes());
-    Some(Seen { action, object, to: None, outcome, layer, directory: false })
+    accessat(swathe_sys::rustix::fs::CWD, own, wanted, AtFlags::EACCESS)
 }

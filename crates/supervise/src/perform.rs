@@ -178,6 +178,7 @@ impl Performer {
         }
         let flags = OFlags::from_bits_retain(flags);
         let done = match &found.object {
+            Some(_) if !still() => Err(Errno::SRCH),
             Some(object) => open_existing(&found, object, flags, level),
             None => create(caller, &found, flags, mode, still),
         };

@@ -1,5 +1,6 @@
 //! The process whose call waits: its memory, and how it sees the file system.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -24,7 +25,7 @@ pub struct Caller {
     /// Its id in the supervisor's pid namespace.
     pub pid: u32,
     /// Its directory in procfs. It stays the thread's: of one that has ended everything in it fails.
-    proc: OwnedFd,
+    proc: OnceCell<OwnedFd>,
 }
 
 /// What `/proc/PID/status` says.
@@ -41,15 +42,25 @@ pub struct Status {
 const WAY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 impl Caller {
-    /// # Errors
-    /// It has ended, or is not to be seen.
-    pub fn open(pid: u32) -> Result<Self> {
-        let proc = openat(CWD, format!("/proc/{pid}"), WAY | OFlags::DIRECTORY, Mode::empty())?;
-        Ok(Self { pid, proc })
+    /// Who looks at it has to ask afterwards whether its call still waits: before, the number can
+    /// have become that of another.
+    #[must_use]
+    pub const fn new(pid: u32) -> Self {
+        Self { pid, proc: OnceCell::new() }
+    }
+
+    /// Its directory in procfs, opened when it is needed first.
+    fn proc(&self) -> Result<&OwnedFd> {
+        if let Some(proc) = self.proc.get() {
+            return Ok(proc);
+        }
+        let path = format!("/proc/{}", self.pid);
+        let proc = openat(CWD, path, WAY | OFlags::DIRECTORY, Mode::empty())?;
+        Ok(self.proc.get_or_init(|| proc))
     }
 
     fn entry(&self, name: &str, flags: OFlags) -> Result<OwnedFd> {
-        openat(&self.proc, name, flags | WAY, Mode::empty())
+        openat(self.proc()?, name, flags | WAY, Mode::empty())
     }
 
     /// Its root directory.
@@ -73,6 +84,16 @@ impl Caller {
             Errno::NOENT => Errno::BADF,
             other => other,
         })
+    }
+
+    /// The path, as the sandbox names it, of where a path of it starts.
+    #[must_use]
+    pub fn place(&self, dir: i32) -> Option<Vec<u8>> {
+        let name = match dir {
+            crate::trap::CWD => "cwd".to_owned(),
+            dir => format!("fd/{}", u32::try_from(dir).ok()?),
+        };
+        readlinkat(self.proc().ok()?, name, Vec::new()).ok().map(CString::into_bytes)
     }
 
     /// Copies a path out of its memory. The bytes are the supervisor's own from then on.
@@ -149,9 +170,8 @@ impl Caller {
     /// The file that it runs, as the sandbox names it; empty where it cannot be read.
     #[must_use]
     pub fn program(&self) -> Bytes {
-        readlinkat(&self.proc, "exe", Vec::new())
-            .map(|link: CString| Bytes(link.into_bytes()))
-            .unwrap_or_default()
+        let link = || readlinkat(self.proc()?, "exe", Vec::new());
+        link().map(|link: CString| Bytes(link.into_bytes())).unwrap_or_default()
     }
 
     /// Its command line, as much as is of interest.
@@ -163,7 +183,7 @@ impl Caller {
     }
 
     fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
-        let fd = openat(&self.proc, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let fd = openat(self.proc()?, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let mut text = Vec::new();
         std::fs::File::from(fd).take(most).read_to_end(&mut text).map_err(|_| Errno::IO)?;
         Ok(text)

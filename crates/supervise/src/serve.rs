@@ -1,13 +1,11 @@
 //! The supervisor: a thread that answers the calls of one sandbox until it ends.
 
-use crate::observe::{self, Seen};
+use crate::observe::{Observer, Seen};
 use crate::perform::{Noted, Performer, Trash, Verdict};
 use crate::place::{Level, Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Wanted, decode};
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash as _, Hasher as _};
+use std::collections::HashMap;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,8 +26,6 @@ use swathe_sys::{Errno, Result};
 
 const SIGXFSZ: i32 = 25;
 
-/// What an observer remembers to have said already.
-const MAX_REMEMBERED: usize = 1 << 20;
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
 /// Threads that wait for the other end of a pipe at the same time.
@@ -49,6 +45,8 @@ pub struct Config {
     pub places: Vec<Place>,
     /// The trash behind [`Level::Trash`].
     pub trash: Option<Box<dyn Trash>>,
+    /// Whether there is no network but the loopback interface.
+    pub offline: bool,
     /// Where events go.
     pub sink: Option<Sink>,
     /// Who is asked about what is not mounted.
@@ -203,7 +201,7 @@ struct Supervisor {
     performer: Option<Performer>,
     /// Whether the engine's test was answered.
     ready: bool,
-    seen: HashSet<u64>,
+    observer: Option<Observer>,
     parked: HashMap<u64, Parked>,
     questions: u64,
     slow: Arc<AtomicUsize>,
@@ -219,7 +217,7 @@ impl Supervisor {
             config,
             performer: None,
             ready: false,
-            seen: HashSet::new(),
+            observer: None,
             parked: HashMap::new(),
             questions: 0,
             slow: Arc::default(),
@@ -278,7 +276,7 @@ impl Supervisor {
         let known = Arch::ALL.into_iter().find(|arch| arch.audit() == notification.arch);
         let call = known.map_or(Call::Other, |arch| decode(arch, notification));
         // In another pid namespace than ours: nothing of it can be looked at.
-        let caller = Caller::open(notification.pid).ok().filter(|_| notification.pid != 0);
+        let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
         let verdict = match (call, &caller) {
             (Call::Probe, caller) => self.probe(caller.as_ref()),
             (_, None) => Verdict::Continue,
@@ -313,8 +311,13 @@ impl Supervisor {
             let listed = self.config.places.clone();
             self.performer = Some(Performer::new(places, listed, self.config.trash.take()));
         }
+        if self.config.wanted.observe {
+            let Ok(root) = caller.root() else { return refuse };
+            let always = self.config.ask.is_some();
+            self.observer = Some(Observer::new(root, self.config.offline, always));
+        }
         self.ready = true;
-        Verdict::Done(notify::PROBE_ANSWER)
+        Verdict::Done(swathe_sys::seccomp::PROBE_ANSWER)
     }
 
     /// What becomes of a call; none: it waits for an answer.
@@ -329,11 +332,14 @@ impl Supervisor {
                 return Some(verdict);
             }
         }
-        if self.config.wanted.observe
-            && let Some(seen) = observe::look(caller, call)
-            && notify::is_waiting(&self.listener, id)
-            && self.observe(caller, &seen, id)
-        {
+        let seen = self.observer.as_mut().and_then(|observer| observer.look(caller, call));
+        let waits = seen.is_some_and(|seen| {
+            notify::is_waiting(&self.listener, id) && self.observe(caller, &seen, id)
+        });
+        if let (Some(observer), Call::Execute(_)) = (&mut self.observer, call) {
+            observer.forget(caller.pid);
+        }
+        if waits {
             return None;
         }
         Some(Verdict::Continue)
@@ -342,18 +348,14 @@ impl Supervisor {
     /// Writes down what was seen, and asks about it; whether the call has to wait.
     fn observe(&mut self, caller: &Caller, seen: &Seen, id: u64) -> bool {
         let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
-        if self.is_new(caller, seen) {
-            self.event(
-                caller,
-                Said {
-                    action: seen.action,
-                    object: seen.object.clone(),
-                    to: seen.to.clone(),
-                    outcome: seen.outcome,
-                    layer: seen.layer,
-                },
-            );
-        }
+        let said = Said {
+            action: seen.action,
+            object: seen.object.clone(),
+            to: seen.to.clone(),
+            outcome: seen.outcome,
+            layer: seen.layer,
+        };
+        self.event(caller, said);
         if !hidden || self.parked.len() >= MAX_PARKED {
             return false;
         }
@@ -372,19 +374,6 @@ impl Supervisor {
             self.parked.insert(self.questions, Parked { notification: id });
         }
         asked
-    }
-
-    /// Whether this was not said before of this program.
-    fn is_new(&mut self, caller: &Caller, seen: &Seen) -> bool {
-        if self.config.sink.is_none() {
-            return false;
-        }
-        let mut hasher = DefaultHasher::new();
-        (caller.program(), seen.action, &seen.object, &seen.to, seen.outcome).hash(&mut hasher);
-        if self.seen.len() >= MAX_REMEMBERED {
-            self.seen.clear();
-        }
-        self.seen.insert(hasher.finish())
     }
 
     fn note(&mut self, caller: &Caller, call: Call, noted: Noted) {
@@ -413,12 +402,16 @@ impl Supervisor {
     }
 
     fn event(&mut self, caller: &Caller, said: Said) {
+        let program = match &mut self.observer {
+            Some(observer) => observer.program(caller.pid),
+            None => caller.program(),
+        };
         let Some(sink) = &mut self.config.sink else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         sink(Event {
             time: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
             pid: caller.pid,
-            program: caller.program(),
+            program,
             action: said.action,
             object: said.object,
             to: said.to,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use swathe_plan::filter::{Action, Arch, Case, FilterError, Table, Test, assemble};
-use swathe_sys::notify::{Notification, PROBE};
+use swathe_sys::notify::Notification;
+use swathe_sys::seccomp::PROBE;
 
 /// What the trapped calls are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,8 +14,11 @@ pub struct Wanted {
     pub writes: bool,
     /// Files are opened to append: what gets around that on an open file is refused.
     pub append: bool,
-    /// Everything that touches a path or an address is looked at and goes on.
+    /// What touches a path or an address is looked at and goes on. What is read below a directory
+    /// that was opened before is not: it is where the directory is, and trees are walked so.
     pub observe: bool,
+    /// That, too.
+    pub below: bool,
     /// 32-bit programs run.
     pub bits32: bool,
 }
@@ -77,24 +81,27 @@ const APPENDING: &[(&str, &[Case<'static>])] = &[
     ),
 ];
 
+/// What only looks, and can start at a descriptor.
+const LOOKS: &[&str] =
+    &["newfstatat", "fstatat64", "statx", "faccessat", "faccessat2", "readlinkat"];
+
+/// From the working directory, or to write.
+const FROM_CWD: &[Case<'static>] =
+    &[Case { tests: &[Test::int(0, CWD as u32)], action: Action::Notify }];
+const TO_WRITE: &[Case<'static>] =
+    &[Case { tests: &[Test::any(2, WRITING)], action: Action::Notify }];
+
 /// What else is looked at.
 const OBSERVED: &[&str] = &[
     "open",
-    "openat",
     "openat2",
     "creat",
     "stat",
     "stat64",
     "lstat",
     "lstat64",
-    "newfstatat",
-    "fstatat64",
-    "statx",
     "access",
-    "faccessat",
-    "faccessat2",
     "readlink",
-    "readlinkat",
     "execve",
     "execveat",
     "chdir",
@@ -156,6 +163,10 @@ fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
     }
     if wanted.observe {
         OBSERVED.iter().for_each(|name| add(name, NOTIFY));
+        let looks = if wanted.below { NOTIFY } else { FROM_CWD };
+        LOOKS.iter().for_each(|name| add(name, looks));
+        add("openat", looks);
+        add("openat", TO_WRITE);
         add("sendto", ADDRESSED);
     }
     Table { arch, calls, others: Action::Allow }
@@ -373,7 +384,14 @@ mod tests {
     /// serves commands afterwards: it would wait for itself.
     #[test]
     fn the_engine_goes_on() {
-        let all = Wanted { removes: true, writes: true, append: true, observe: true, bits32: true };
+        let all = Wanted {
+            removes: true,
+            writes: true,
+            append: true,
+            observe: true,
+            below: true,
+            bits32: true,
+        };
         for call in ["sendmsg", "recvmsg", "close", "clone", "wait4", "ppoll", "exit_group"] {
             assert_eq!(answer(all, call, [0; 6]), ALLOW, "{call}");
         }

@@ -12,9 +12,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 pub use std::process::Stdio;
+pub use swathe_plan::model::FileRights;
 use swathe_plan::model::{
-    Access, BindSource, BoxPath, CgroupNamespace, EnvOp, FdNumber, FileOp, HostPath, Origin, Plan,
-    Step, UserNamespace,
+    Access, Allowance, BindSource, BoxPath, CgroupNamespace, EnvOp, FdNumber, FileOp, HostPath,
+    Listener, Origin, Plan, Step, UserNamespace,
 };
 use swathe_plan::options::Opt;
 use swathe_plan::render;
@@ -212,6 +213,36 @@ impl Command {
         let number = self.free_number();
         self.plan.namespaces.start_cgroup = Some(number);
         self.fd(number, directory)
+    }
+
+    /// Loads a seccomp program, after all others, and sends its listener over this connected UNIX
+    /// socket (stream or seqpacket). Whoever receives it has to answer a test call before the
+    /// program is started: see bwrap(1).
+    ///
+    /// # Errors
+    /// No memory file can be made.
+    pub fn seccomp_listener(mut self, filter: &[u8], socket: OwnedFd) -> Result<Self, Error> {
+        let filter = self.data_fd(filter)?;
+        let number = self.free_number();
+        self.plan.listener = Some(Listener { filter, socket: number });
+        Ok(self.fd(number, socket))
+    }
+
+    /// Takes rights on files away by Landlock, but where [`Self::landlock_allow`] gives them. Several
+    /// calls add up. Where one of them cannot be enforced, the sandbox does not start.
+    #[must_use]
+    pub fn landlock_handle(mut self, rights: FileRights) -> Self {
+        self.plan.handled_rights |= rights;
+        self
+    }
+
+    /// Gives rights that were taken away on a file, or on a directory and all below. The path is
+    /// looked up inside the sandbox, and must be there.
+    #[must_use]
+    pub fn landlock_allow(mut self, rights: FileRights, path: impl AsRef<Path>) -> Self {
+        let path = self.path(path.as_ref());
+        self.plan.allowances.push(Allowance { rights, path });
+        self
     }
 
     /// Keeps a descriptor open as long as the sandbox runs, out of its reach.

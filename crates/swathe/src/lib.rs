@@ -32,7 +32,7 @@ mod error;
 pub mod serve;
 
 pub use child::{Child, Event, ExitStatus};
-pub use command::{Command, Stdio};
+pub use command::{Command, FileRights, Stdio};
 pub use engine::Engine;
 pub use error::{Error, SetupError};
 pub use swathe_plan as plan;

@@ -6,12 +6,6 @@ use core::ffi::c_ulong;
 use core::mem::zeroed;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// The `prctl` operation that the engine calls to test a listener before the command starts
-/// (`--seccomp-listener`): "SWAT". The supervisor answers it with [`PROBE_ANSWER`].
-pub const PROBE: u32 = 0x5357_4154;
-/// What the supervisor answers to [`PROBE`].
-pub const PROBE_ANSWER: i64 = 1;
-
 /// A trapped system call (`struct seccomp_notif`). Its process waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notification {

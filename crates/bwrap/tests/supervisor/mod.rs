@@ -15,7 +15,7 @@ const ALLOW: u32 = 0x7fff_0000;
 /// How long is waited for what never comes, in milliseconds.
 const PATIENCE: i32 = 15_000;
 
-/// Whether the listening ends when it is dropped.
+/// What is done about a trapped call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The call returns this.

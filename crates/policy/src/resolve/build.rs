@@ -6,7 +6,9 @@ use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use swathe_plan::Plan;
-use swathe_plan::model::{Access, BindSource, FdNumber, FileOp, HostPath, Origin, Step};
+use swathe_plan::model::{
+    Access, BindSource, FdNumber, FileOp, HostPath, Origin, OverlayUpper, Step,
+};
 use swathe_plan::options::Opt;
 
 /// Descriptors of made files start here.
@@ -48,6 +50,8 @@ pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     /// Where the supervisor works; empty: none is needed.
     pub levels: Vec<Placed>,
+    /// Globs of what is hidden, also what is made later.
+    pub hidden: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -68,6 +72,7 @@ pub(super) struct Build<'a> {
     /// Levels that were asked for, before they are worked out.
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
+    pub hidden: Vec<PathBuf>,
 }
 
 impl<'a> Build<'a> {
@@ -92,6 +97,7 @@ impl<'a> Build<'a> {
             masked: Vec::new(),
             asked_levels: Vec::new(),
             levels: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -132,6 +138,13 @@ impl<'a> Build<'a> {
         let path = HostPath(from.as_os_str().as_bytes().to_vec());
         let from = BindSource::Path { path, optional: false };
         self.step(FileOp::Bind { source: from, dest: boxed(to), access }, opt, source);
+    }
+
+    /// A directory of the host whose changes are gone with the run.
+    pub fn overlay(&mut self, path: &Path, source: &Source) {
+        let layers = vec![HostPath(path.as_os_str().as_bytes().to_vec())];
+        let op = FileOp::Overlay { layers, upper: OverlayUpper::Tmp, dest: boxed(path) };
+        self.step(op, Opt::TmpOverlay, source);
     }
 
     pub fn symlink(&mut self, target: &Path, dest: &Path) {
@@ -189,6 +202,7 @@ impl<'a> Build<'a> {
             shown: self.shown,
             writable: self.writable,
             levels: self.levels,
+            hidden: self.hidden,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The user's files: the working directory, and what was asked for by name.
 
 use super::build::Build;
-use super::{Kind, Refusal, levels, protect, writes};
+use super::{Kind, Refusal, globs, levels, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
 use crate::paths::{Asker, Verdict, judge};
 use std::path::{Path, PathBuf};
@@ -99,6 +99,13 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
     shown.dedup_by(|later, first| later.path == first.path);
     for entry in &shown {
+        let directory = build.files.kind(&entry.path) == Some(Kind::Directory);
+        if build.request.throwaway && directory && entry.access != Access::Hide {
+            build.overlay(&entry.path, &entry.source);
+            build.visible.push(entry.path.clone());
+            build.shown.push(entry.path.clone());
+            continue;
+        }
         let access = match entry.access {
             Access::Hide => continue,
             Access::ReadOnly => plan::Access::ReadOnly,
@@ -120,7 +127,8 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
             build.writable.push(entry.path.clone());
         }
     }
-    for entry in shown.iter().filter(|entry| writes(entry.access)) {
+    let kept = !build.request.throwaway;
+    for entry in shown.iter().filter(|entry| kept && writes(entry.access)) {
         protect::add(build, &entry.path, &shown_below(&shown, &entry.path), &entry.source)?;
     }
     deciding(build);
@@ -208,14 +216,28 @@ fn deciding(build: &mut Build<'_>) {
 }
 
 /// Paths that were asked to be hidden; after everything that could show them.
-pub(super) fn hidden(build: &mut Build<'_>) {
+pub(super) fn hidden(build: &mut Build<'_>) -> Result<(), Refusal> {
+    if build.request.throwaway {
+        for path in crate::paths::secrets(&build.host.places) {
+            // What is not there would be made on the host.
+            if build.files.kind(&path).is_some() {
+                let op = FileOp::Mask { dest: super::boxed(&path), stand_in: StandIn::Unreadable };
+                build.step(op, Opt::Mask, &Source::Default);
+            }
+        }
+    }
     let policy = build.policy;
     for declared in &policy.intents {
         let path = match &declared.intent {
             Intent::FilesHide(path) | Intent::FilesDir { path, access: Access::Hide } => path,
+            Intent::FilesHideGlob(glob) => {
+                globs::hide(build, glob, &declared.source)?;
+                continue;
+            }
             _ => continue,
         };
         let op = FileOp::Mask { dest: super::boxed(path), stand_in: StandIn::Unreadable };
         build.step(op, Opt::Mask, &declared.source);
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod devices;
 mod environ;
 mod etc;
 mod files;
+pub mod globs;
 mod home;
 mod levels;
 mod limits;
@@ -131,6 +132,9 @@ pub struct Request {
     pub degraded: Vec<String>,
     /// The run's id, which the program sees as `SWATHE_RUN`.
     pub id: String,
+    /// Whether the program sees the user's home and working directory as they are, but for
+    /// credentials, and what it writes there is gone with the run.
+    pub throwaway: bool,
 }
 
 /// Why no plan can be made.
@@ -191,7 +195,7 @@ pub fn resolve(
     files::add(&mut build)?;
     home::add(&mut build);
     let program = needs::add(&mut build)?;
-    files::hidden(&mut build);
+    files::hidden(&mut build)?;
     levels::add(&mut build)?;
     limits::add(&mut build)?;
     environ::add(&mut build);

@@ -119,6 +119,10 @@ pub(super) fn home(build: &mut Build<'_>) -> Result<(), Refusal> {
     let home = build.host.home.clone();
     match kept(build)? {
         Some((state, source)) => build.bind(&state, &home, Access::ReadWrite, &source),
+        None if build.request.throwaway && build.files.kind(&home) == Some(Kind::Directory) => {
+            build.overlay(&home, &Source::Default);
+            build.visible.push(home.clone());
+        }
         None => build.tmpfs(&home, 0o700),
     }
     let runtime = format!("/run/user/{}", build.host.uid);

@@ -1,0 +1,109 @@
+//! What is recorded of a run: what it touched, what it was denied, and by which layer.
+
+mod common;
+
+use common::{Place, installed};
+
+/// The events of an audit file, as the lines that hold all of these texts.
+fn lines(place: &Place, texts: &[&str]) -> usize {
+    let found = place.host("cat ../audit");
+    found.lines().filter(|line| texts.iter().all(|text| line.contains(text))).count()
+}
+
+/// Denials by mounts, with the program, and what it may do.
+fn denials(place: &Place) {
+    place.host("echo secret >../home/notes; echo one >file");
+    let audit = place.dir.at("audit");
+    let text = "cat ~/notes; echo x >file; cat file /etc/passwd >/dev/null; cat /nowhere; \
+                mkdir new; rm file; exit 0";
+    place.inside(&format!("--audit {audit}"), text).exits(0);
+    let home = place.home("");
+    let project = place.project("");
+    let object = |path: String| format!("\"object\":\"{path}\"");
+    for (what, texts) in [
+        (
+            "hidden",
+            vec![object(format!("{home}/notes")), "\"denied\":2".into(), "\"mount\"".into()],
+        ),
+        ("read-only", vec![object(format!("{project}/file")), "\"denied\":30".into()]),
+        ("read", vec![object(format!("{project}/file")), "\"read\"".into(), "\"allowed\"".into()]),
+        (
+            "made",
+            vec![object(format!("{project}/new")), "\"create\"".into(), "\"denied\":30".into()],
+        ),
+        ("removed", vec![object(format!("{project}/file")), "\"remove\"".into()]),
+        ("nowhere", vec![object("/nowhere".into()), "\"denied\":2".into(), "\"other\"".into()]),
+        ("run", vec!["\"execute\"".into(), "/bin/cat\"".into(), "\"allowed\"".into()]),
+    ] {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert!(lines(place, &texts) > 0, "{what}: {texts:?}:\n{}", place.host("cat ../audit"));
+    }
+    assert!(lines(place, &["/cat\"", "notes"]) > 0, "who did it is said");
+}
+
+/// Each decision of a level is one line, also where nothing else is recorded.
+fn levels(place: &Place) {
+    place.host("echo one >file");
+    let ran = place.inside("--allow files.cwd=append", "echo x >>file; echo x >file").go();
+    assert_ne!(ran.ended.shell(), 0);
+    assert!(ran.errors().contains("swathe why"), "{ran}");
+    let kept = place.host("cat ../home/.local/state/swathe/runs/*/events.jsonl");
+    assert!(kept.contains("\"outcome\":\"allowed\",\"layer\":\"level\""), "{kept}");
+    assert!(kept.contains("\"outcome\":{\"denied\":13},\"layer\":\"level\""), "{kept}");
+}
+
+/// Addresses, with what stands in the way.
+fn addresses(place: &Place) {
+    if !installed("python3") {
+        return;
+    }
+    let audit = place.dir.at("audit");
+    place.dir.file(
+        "project/net.py",
+        "import socket\n\
+         for f, a in [(socket.AF_INET, ('192.0.2.1', 80)), (socket.AF_INET, ('127.0.0.1', 9)),\n\
+                      (socket.AF_UNIX, '/run/nothing.sock'), (socket.AF_UNIX, '\\0abstract')]:\n\
+         \x20   try: socket.socket(f).connect(a)\n\
+         \x20   except OSError as e: print(a, e)\n",
+    );
+    place.inside(&format!("--audit {audit}"), "python3 net.py").exits(0);
+    assert_eq!(lines(place, &["tcp:192.0.2.1:80", "\"denied\":101", "\"network\""]), 1);
+    assert_eq!(lines(place, &["tcp:127.0.0.1:9", "\"allowed\""]), 1);
+    assert_eq!(lines(place, &["unix:/run/nothing.sock", "\"denied\":2"]), 1);
+    assert_eq!(lines(place, &["unix:@abstract"]), 1);
+}
+
+/// Only the newest runs are kept, and none is readable by others.
+fn kept(place: &Place) {
+    for _ in 0..23 {
+        place.inside("--record", ":").exits(0);
+    }
+    let runs = place.host("ls ../home/.local/state/swathe/runs | wc -l");
+    assert_eq!(runs.trim(), "20");
+    assert_eq!(place.host("find ../home/.local/state/swathe -perm /077"), "");
+}
+
+/// Names with every byte stay one line, and no byte of them steers a terminal.
+fn names(place: &Place) {
+    let audit = place.dir.at("audit");
+    let text = "for i in 1 2 10 27 31 127 133 233 255; do \
+                cat \"$(printf \"/x\\\\$(printf %o $i)y\")\" 2>/dev/null; done; :";
+    place.inside(&format!("--audit {audit}"), text).exits(0);
+    let bytes = std::fs::read(&audit).expect("an audit file");
+    assert!(bytes.iter().all(|&b| b == b'\n' || (b >= b' ' && b != 127)));
+    for name in ["/x\\\\x01y", "/x\\\\x0ay", "/x\\\\x1by", "/x\\\\x7fy", "/x\\\\xffy"] {
+        assert!(lines(place, &[name]) > 0, "{name}");
+    }
+}
+
+/// What is watched fails and succeeds as before.
+fn unchanged(place: &Place) {
+    place.repository();
+    let text = "cat file; cat missing; echo x >file; ls -la . >/dev/null; git status --porcelain; \
+                (cd / && ls | sort | head -3); cat ~/none; test -e /etc/shadow; echo $?; sh -c 'exit 3'";
+    let [plain, watched] = ["", "--record"].map(|options| place.inside(options, text).go());
+    assert_eq!(plain.text(), watched.text());
+    assert_eq!(plain.ended.shell(), watched.ended.shell());
+}
+
+both!(denials, levels, addresses, kept, names, unchanged);
