@@ -31,6 +31,12 @@ _swathe() {
             swathe,explain)
                 cmd="swathe__subcmd__explain"
                 ;;
+            swathe,grant)
+                cmd="swathe__subcmd__grant"
+                ;;
+            swathe,grants)
+                cmd="swathe__subcmd__grants"
+                ;;
             swathe,help)
                 cmd="swathe__subcmd__help"
                 ;;
@@ -42,6 +48,9 @@ _swathe() {
                 ;;
             swathe,ps)
                 cmd="swathe__subcmd__ps"
+                ;;
+            swathe,revoke)
+                cmd="swathe__subcmd__revoke"
                 ;;
             swathe,run)
                 cmd="swathe__subcmd__run"
@@ -94,6 +103,18 @@ _swathe() {
             swathe__subcmd__app__subcmd__help,show)
                 cmd="swathe__subcmd__app__subcmd__help__subcmd__show"
                 ;;
+            swathe__subcmd__grants,forget)
+                cmd="swathe__subcmd__grants__subcmd__forget"
+                ;;
+            swathe__subcmd__grants,help)
+                cmd="swathe__subcmd__grants__subcmd__help"
+                ;;
+            swathe__subcmd__grants__subcmd__help,forget)
+                cmd="swathe__subcmd__grants__subcmd__help__subcmd__forget"
+                ;;
+            swathe__subcmd__grants__subcmd__help,help)
+                cmd="swathe__subcmd__grants__subcmd__help__subcmd__help"
+                ;;
             swathe__subcmd__help,app)
                 cmd="swathe__subcmd__help__subcmd__app"
                 ;;
@@ -109,6 +130,12 @@ _swathe() {
             swathe__subcmd__help,explain)
                 cmd="swathe__subcmd__help__subcmd__explain"
                 ;;
+            swathe__subcmd__help,grant)
+                cmd="swathe__subcmd__help__subcmd__grant"
+                ;;
+            swathe__subcmd__help,grants)
+                cmd="swathe__subcmd__help__subcmd__grants"
+                ;;
             swathe__subcmd__help,help)
                 cmd="swathe__subcmd__help__subcmd__help"
                 ;;
@@ -120,6 +147,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help,ps)
                 cmd="swathe__subcmd__help__subcmd__ps"
+                ;;
+            swathe__subcmd__help,revoke)
+                cmd="swathe__subcmd__help__subcmd__revoke"
                 ;;
             swathe__subcmd__help,run)
                 cmd="swathe__subcmd__help__subcmd__run"
@@ -147,6 +177,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help__subcmd__app,show)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__show"
+                ;;
+            swathe__subcmd__help__subcmd__grants,forget)
+                cmd="swathe__subcmd__help__subcmd__grants__subcmd__forget"
                 ;;
             swathe__subcmd__help__subcmd__profile,check)
                 cmd="swathe__subcmd__help__subcmd__profile__subcmd__check"
@@ -203,7 +236,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app help"
+            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -546,8 +579,92 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__grant)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants)
+            opts="-h --json --help forget help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__forget)
+            opts="-h --all --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help)
+            opts="forget help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help__subcmd__forget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help)
-            opts="run shell explain check ps kill enter session doctor profile app help"
+            opts="run shell explain check ps kill enter session doctor profile app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,6 +831,48 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__grant)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__grants)
+            opts="forget"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__grants__subcmd__forget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -785,6 +944,20 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help__subcmd__ps)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__revoke)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -982,6 +1155,20 @@ _swathe() {
             ;;
         swathe__subcmd__ps)
             opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__revoke)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
