@@ -14,6 +14,7 @@ mod grants;
 mod history;
 mod host;
 mod limits;
+mod live;
 mod out;
 mod pinned;
 mod processes;
