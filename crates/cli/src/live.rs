@@ -31,6 +31,8 @@ pub struct Live {
 #[derive(Debug)]
 struct State {
     engine: u32,
+    /// Directories that the plan shows at their own place.
+    planned: Vec<PathBuf>,
     mounter: Option<Mounter>,
     changes: Vec<Change>,
 }
@@ -45,8 +47,9 @@ struct Change {
 
 impl Live {
     /// Of the sandbox of this engine. Nothing is started before something is to be changed.
-    pub fn new(engine: u32, env: Environment) -> Arc<Self> {
-        let state = Mutex::new(State { engine, mounter: None, changes: Vec::new() });
+    pub fn new(engine: u32, planned: Vec<PathBuf>, env: Environment) -> Arc<Self> {
+        let state = State { engine, planned, mounter: None, changes: Vec::new() };
+        let state = Mutex::new(state);
         Arc::new(Self { state, env })
     }
 
@@ -137,6 +140,9 @@ impl Live {
         if let Verdict::Refuse(why) = judge(&real, write, Asker::User, &self.env) {
             return Err(Failure::new(format!("{} cannot be shown: {why}", real.display())));
         }
+        if write && real.is_dir() {
+            return self.open(&real, path);
+        }
         let mut state = self.lock();
         let mut mounts = Vec::new();
         let how = if write { Shown::ReadWrite } else { Shown::ReadOnly };
@@ -146,26 +152,25 @@ impl Live {
             other => other,
         };
         mounts.push(first.map_err(|e| changing(&e))?);
-        let mut note = None;
-        if write && real.is_dir() {
-            for name in protected(&real, &self.env) {
-                let inside = path.join(name.strip_prefix(&real).unwrap_or(&name));
-                let kept = state.mounter()?.show(&name, &inside, Shown::ReadOnly);
-                if let Err(error) = kept {
-                    // Half of it is not what was granted.
-                    for id in mounts.into_iter().rev() {
-                        let _ = state.mounter()?.undo(id);
-                    }
-                    return Err(changing(&error));
-                }
-                mounts.extend(kept);
-            }
-            let text =
-                "protected names that do not exist yet, such as .git/hooks, can be made there";
-            note = Some(text.to_owned());
-        }
         state.keep(Change { path: path.to_owned(), access, mounts })?;
-        Ok(note)
+        Ok(None)
+    }
+
+    /// Makes a directory writable: what is protected in it is read-only before that.
+    fn open(&self, real: &Path, path: &Path) -> Result<Option<String>, Failure> {
+        let mut state = self.lock();
+        let mut mounts = Vec::new();
+        let done = state.opened(real, path, &self.env, &mut mounts);
+        if let Err(failure) = done {
+            // Half of it is not what was granted.
+            for id in mounts.into_iter().rev() {
+                let _ = state.mounter()?.undo(id);
+            }
+            return Err(failure);
+        }
+        state.keep(Change { path: path.to_owned(), access: Access::ReadWrite, mounts })?;
+        let text = "protected names that do not exist yet, such as .git/hooks, can be made there";
+        Ok(Some(text.to_owned()))
     }
 
     fn hide(&self, path: &Path) -> Result<Option<String>, Failure> {
@@ -209,6 +214,29 @@ impl State {
             self.mounter = Some(start(self.engine)?);
         }
         self.mounter.as_mut().ok_or_else(|| Failure::new("no helper for mounts"))
+    }
+
+    fn opened(
+        &mut self,
+        real: &Path,
+        path: &Path,
+        env: &Environment,
+        mounts: &mut Vec<Id>,
+    ) -> Result<(), Failure> {
+        // A mount of the plan begins there; otherwise one is made.
+        let planned = self.planned.iter().any(|planned| planned == real) && path == real;
+        if !planned {
+            let shown = self.mounter()?.show(real, path, Shown::ReadOnly);
+            mounts.push(shown.map_err(|e| changing(&e))?);
+        }
+        for name in protected(real, env) {
+            let inside = path.join(name.strip_prefix(real).unwrap_or(&name));
+            let kept = self.mounter()?.show(&name, &inside, Shown::ReadOnly);
+            mounts.push(kept.map_err(|e| changing(&e))?);
+        }
+        let thawed = self.mounter()?.thaw(real, path);
+        mounts.push(thawed.map_err(|e| changing(&e))?);
+        Ok(())
     }
 
     fn keep(&mut self, change: Change) -> Result<(), Failure> {

@@ -112,7 +112,7 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
-    let live = Live::new(child.id(), wanted.places.clone());
+    let live = Live::new(child.id(), wanted.sandbox.shown.clone(), wanted.places.clone());
     live.listen(crate::control::listen(&record.control())?)?;
     let asker = match (way, &mut edge) {
         (Some(way), Some(edge)) => {

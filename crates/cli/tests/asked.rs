@@ -52,7 +52,7 @@ fn reads(place: &Place) {
     });
     let notes = format!("read {}", place.home("notes"));
     assert!(asked.contains(&notes), "{asked:?}: {ran}");
-    assert_eq!(ran.text(), "hello\nnotes\n6\n", "{ran}");
+    assert_eq!(ran.text(), "hello\nnotes\n6", "{ran}");
 }
 
 /// A read-only file becomes writable, and the host's file is what is written to.
@@ -63,17 +63,17 @@ fn writes(place: &Place) {
         let fine = object.ends_with("/file") && action == "write";
         Some(if fine { YES } else { NO }.to_owned())
     });
-    assert_eq!(ran.text(), "one\ntwo\none\n", "{asked:?}: {ran}");
+    assert_eq!(ran.text(), "one\ntwo\none", "{asked:?}: {ran}");
     assert_eq!(place.host("cat file"), "one\ntwo");
 }
 
 /// Yes to reading, where writing was asked for.
 fn narrowed(place: &Place) {
-    place.host("echo one >../home/notes");
-    let text = "echo two >>~/notes; cat ~/notes";
+    place.host("mkdir ../elsewhere; echo one >../elsewhere/f");
+    let text = "cd /; echo two >>$OLDPWD/../elsewhere/f; cat $OLDPWD/../elsewhere/f";
     let (ran, asked) = ask(place, "", text, |_, _| Some(format!(r#"{YES},"read_only":true"#)));
-    assert_eq!(ran.text(), "one\n", "{asked:?}: {ran}");
-    assert_eq!(place.host("cat ../home/notes"), "one");
+    assert_eq!(ran.text(), "one", "{asked:?}: {ran}");
+    assert_eq!(place.host("cat ../elsewhere/f"), "one");
 }
 
 /// New names need their directory; what is protected in it stays so.
@@ -83,7 +83,7 @@ fn makes(place: &Place) {
     let (ran, asked) = ask(place, "", text, |object, _| {
         Some(if object.ends_with("/new") { YES } else { NO }.to_owned())
     });
-    assert_eq!(ran.text(), "new\n", "{asked:?}: {ran}");
+    assert_eq!(ran.text(), "new", "{asked:?}: {ran}");
     assert_eq!(place.host("cat new; ls .git/hooks | grep -c '^post-commit$' || :"), "new\n0");
     assert!(!place.host("cat .git/config").contains("\nx"));
 }
@@ -94,20 +94,20 @@ fn refused(place: &Place) {
     place.host("echo secret >../home/notes");
     let text = "cat ~/notes; echo rc $?";
     let (ran, _) = ask(place, "", text, |_, _| Some(NO.to_owned()));
-    assert_eq!(ran.text(), "rc 1\n", "{ran}");
+    assert_eq!(ran.text(), "rc 1", "{ran}");
     let (ran, _) = ask(place, "--ask-timeout 1", text, |_, _| None);
-    assert_eq!(ran.text(), "rc 1\n", "{ran}");
+    assert_eq!(ran.text(), "rc 1", "{ran}");
     for lie in
         [r#""allow":"yes","term":"once""#, r#""allow":true"#, r#""allow":true,"term":"for ever""#]
     {
         let (ran, _) = ask(place, "--ask-timeout 1", text, |_, _| Some(lie.to_owned()));
-        assert_eq!(ran.text(), "rc 1\n", "{lie}: {ran}");
+        assert_eq!(ran.text(), "rc 1", "{lie}: {ran}");
     }
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     let running = place.inside("--ask-fd 7", text).fd(7, OwnedFd::from(theirs)).start();
     drop(ours);
     let ran = running.wait();
-    assert_eq!(ran.text(), "rc 1\n", "{ran}");
+    assert_eq!(ran.text(), "rc 1", "{ran}");
 }
 
 /// Nobody who could be asked: it does not start.
@@ -131,7 +131,7 @@ fn granted(place: &Place) {
         \"$SWATHE\" revoke $run files.dir=$HOME/notes; wait; tail -1 ../out; \
         \"$SWATHE\" grant $run files.dir=$HOME/notes || echo over";
     let ran = place.outside(text).go();
-    assert!(ran.text().ends_with("gone\nover\n"), "{ran}");
+    assert!(ran.text().ends_with("gone\nover"), "{ran}");
     assert_eq!(place.host("cat file; head -1 ../out"), "one\ntwo\nhello");
 }
 
@@ -144,7 +144,7 @@ fn not_granted(place: &Place) {
             \"$SWATHE\" grant $run $i 2>/dev/null && echo granted $i; done; \
         \"$SWATHE\" kill $run; wait $pid; echo done";
     let ran = place.outside(text).go();
-    assert_eq!(ran.text(), "done\n", "{ran}");
+    assert_eq!(ran.text(), "done", "{ran}");
 }
 
 both!(reads, writes, narrowed, makes, refused, nobody, granted, not_granted);
