@@ -103,7 +103,7 @@ fn masks_leave_nothing(b: &Bwrap) {
                 --mask /w/a/b {options} sh -c 'ls -A /w >&4; exec 4>&-; {command}; {wait}' \
                 3> /dev/null 4> $T/up & launcher=$!
             cat $T/up; {after} wait $launcher
-            n=0; while [ -n \"$(ls -A $T/w)\" ] && [ $n -lt 60 ]; do sleep 0.1; n=$((n+1)); done
+            n=0; while [ -n \"$(ls -A $T/w)\" ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done
             ls -A $T/w",
             usr = usr()
         );
