@@ -59,6 +59,7 @@ impl Builder<'_> {
         let Some(path) = self.without_links(&self.prepared.targets[index].path)? else {
             return Ok(false);
         };
+        let path = self.up_to_placeholder(path)?;
         self.pin(&path)?;
         let fd = match self.root.open(&path, PATH) {
             Ok(fd) => fd,
@@ -118,6 +119,27 @@ impl Builder<'_> {
             return joined.map(Some).map_err(|_| Failure::found(Stage::Mask));
         }
         Ok(Some(path.to_owned()))
+    }
+
+    /// A path, or what of it is the placeholder of another sandbox: what is missing below that one is
+    /// missing no longer than it is there.
+    fn up_to_placeholder(&self, path: CString) -> Result<CString> {
+        let bytes = path.to_bytes();
+        for (end, _) in bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'/') {
+            let above = CString::new(&bytes[..end]).unwrap_or_default();
+            let fd = match self.root.open(&above, PATH) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT | Errno::NOTDIR) => break,
+                Err(e) => return Err(e).at(Stage::Mask),
+            };
+            if janitor::is_placeholder(&fs::fstat(&fd).at(Stage::Mask)?) {
+                match self.root.open(&path, PATH) {
+                    Err(Errno::NOENT | Errno::NOTDIR) => return Ok(above),
+                    _ => break,
+                }
+            }
+        }
+        Ok(path)
     }
 
     /// Whether what is open is what a path leads to.
