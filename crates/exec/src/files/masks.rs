@@ -65,12 +65,13 @@ impl Builder<'_> {
             Ok(fd) => fd,
             Err(Errno::NOENT) => match self.placeholder(&path, stand_in)? {
                 Placeholder::Held(fd) => return self.cover(index, fd, stand_in).map(|()| true),
-                // It cannot be created here: the sandbox has no more rights than this process.
-                Placeholder::Impossible => return Ok(true),
+                // It cannot be created here: the sandbox has no more rights than this process. Below
+                // a placeholder that has come meanwhile that holds for a while only.
+                Placeholder::Impossible => return Ok(self.up_to_placeholder(path.clone())? == path),
                 Placeholder::Lost => return Ok(false),
             },
-            // Below a file there is nothing.
-            Err(Errno::NOTDIR) => return Ok(true),
+            // Below a file there is nothing, and below a new placeholder not for long.
+            Err(Errno::NOTDIR) => return Ok(self.up_to_placeholder(path.clone())? == path),
             Err(e) => return Err(e).at(Stage::Mask),
         };
         let stat = fs::fstat(&fd).at(Stage::Mask)?;
