@@ -31,12 +31,6 @@ _swathe() {
             swathe,explain)
                 cmd="swathe__subcmd__explain"
                 ;;
-            swathe,grant)
-                cmd="swathe__subcmd__grant"
-                ;;
-            swathe,grants)
-                cmd="swathe__subcmd__grants"
-                ;;
             swathe,help)
                 cmd="swathe__subcmd__help"
                 ;;
@@ -49,9 +43,6 @@ _swathe() {
             swathe,ps)
                 cmd="swathe__subcmd__ps"
                 ;;
-            swathe,revoke)
-                cmd="swathe__subcmd__revoke"
-                ;;
             swathe,run)
                 cmd="swathe__subcmd__run"
                 ;;
@@ -60,6 +51,9 @@ _swathe() {
                 ;;
             swathe,shell)
                 cmd="swathe__subcmd__shell"
+                ;;
+            swathe,trash)
+                cmd="swathe__subcmd__trash"
                 ;;
             swathe__subcmd__app,add)
                 cmd="swathe__subcmd__app__subcmd__add"
@@ -103,18 +97,6 @@ _swathe() {
             swathe__subcmd__app__subcmd__help,show)
                 cmd="swathe__subcmd__app__subcmd__help__subcmd__show"
                 ;;
-            swathe__subcmd__grants,forget)
-                cmd="swathe__subcmd__grants__subcmd__forget"
-                ;;
-            swathe__subcmd__grants,help)
-                cmd="swathe__subcmd__grants__subcmd__help"
-                ;;
-            swathe__subcmd__grants__subcmd__help,forget)
-                cmd="swathe__subcmd__grants__subcmd__help__subcmd__forget"
-                ;;
-            swathe__subcmd__grants__subcmd__help,help)
-                cmd="swathe__subcmd__grants__subcmd__help__subcmd__help"
-                ;;
             swathe__subcmd__help,app)
                 cmd="swathe__subcmd__help__subcmd__app"
                 ;;
@@ -130,12 +112,6 @@ _swathe() {
             swathe__subcmd__help,explain)
                 cmd="swathe__subcmd__help__subcmd__explain"
                 ;;
-            swathe__subcmd__help,grant)
-                cmd="swathe__subcmd__help__subcmd__grant"
-                ;;
-            swathe__subcmd__help,grants)
-                cmd="swathe__subcmd__help__subcmd__grants"
-                ;;
             swathe__subcmd__help,help)
                 cmd="swathe__subcmd__help__subcmd__help"
                 ;;
@@ -148,9 +124,6 @@ _swathe() {
             swathe__subcmd__help,ps)
                 cmd="swathe__subcmd__help__subcmd__ps"
                 ;;
-            swathe__subcmd__help,revoke)
-                cmd="swathe__subcmd__help__subcmd__revoke"
-                ;;
             swathe__subcmd__help,run)
                 cmd="swathe__subcmd__help__subcmd__run"
                 ;;
@@ -159,6 +132,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help,shell)
                 cmd="swathe__subcmd__help__subcmd__shell"
+                ;;
+            swathe__subcmd__help,trash)
+                cmd="swathe__subcmd__help__subcmd__trash"
                 ;;
             swathe__subcmd__help__subcmd__app,add)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__add"
@@ -178,9 +154,6 @@ _swathe() {
             swathe__subcmd__help__subcmd__app,show)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__show"
                 ;;
-            swathe__subcmd__help__subcmd__grants,forget)
-                cmd="swathe__subcmd__help__subcmd__grants__subcmd__forget"
-                ;;
             swathe__subcmd__help__subcmd__profile,check)
                 cmd="swathe__subcmd__help__subcmd__profile__subcmd__check"
                 ;;
@@ -192,6 +165,18 @@ _swathe() {
                 ;;
             swathe__subcmd__help__subcmd__session,stop)
                 cmd="swathe__subcmd__help__subcmd__session__subcmd__stop"
+                ;;
+            swathe__subcmd__help__subcmd__trash,empty)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__empty"
+                ;;
+            swathe__subcmd__help__subcmd__trash,limits)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__limits"
+                ;;
+            swathe__subcmd__help__subcmd__trash,list)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__list"
+                ;;
+            swathe__subcmd__help__subcmd__trash,restore)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__restore"
                 ;;
             swathe__subcmd__profile,check)
                 cmd="swathe__subcmd__profile__subcmd__check"
@@ -229,6 +214,36 @@ _swathe() {
             swathe__subcmd__session__subcmd__help,stop)
                 cmd="swathe__subcmd__session__subcmd__help__subcmd__stop"
                 ;;
+            swathe__subcmd__trash,empty)
+                cmd="swathe__subcmd__trash__subcmd__empty"
+                ;;
+            swathe__subcmd__trash,help)
+                cmd="swathe__subcmd__trash__subcmd__help"
+                ;;
+            swathe__subcmd__trash,limits)
+                cmd="swathe__subcmd__trash__subcmd__limits"
+                ;;
+            swathe__subcmd__trash,list)
+                cmd="swathe__subcmd__trash__subcmd__list"
+                ;;
+            swathe__subcmd__trash,restore)
+                cmd="swathe__subcmd__trash__subcmd__restore"
+                ;;
+            swathe__subcmd__trash__subcmd__help,empty)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__empty"
+                ;;
+            swathe__subcmd__trash__subcmd__help,help)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__help"
+                ;;
+            swathe__subcmd__trash__subcmd__help,limits)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__limits"
+                ;;
+            swathe__subcmd__trash__subcmd__help,list)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__list"
+                ;;
+            swathe__subcmd__trash__subcmd__help,restore)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__restore"
+                ;;
             *)
                 ;;
         esac
@@ -236,7 +251,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app grants grant revoke help"
+            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile trash app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -579,92 +594,8 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        swathe__subcmd__grant)
-            opts="-h --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__grants)
-            opts="-h --json --help forget help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__grants__subcmd__forget)
-            opts="-h --all --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__grants__subcmd__help)
-            opts="forget help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__grants__subcmd__help__subcmd__forget)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__grants__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         swathe__subcmd__help)
-            opts="run shell explain check ps kill enter session doctor profile app grants grant revoke help"
+            opts="run shell explain check ps kill enter session doctor profile trash app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -831,48 +762,6 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        swathe__subcmd__help__subcmd__grant)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__help__subcmd__grants)
-            opts="forget"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__help__subcmd__grants__subcmd__forget)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         swathe__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -957,20 +846,6 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        swathe__subcmd__help__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         swathe__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1030,6 +905,76 @@ _swathe() {
         swathe__subcmd__help__subcmd__shell)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash)
+            opts="list restore empty limits"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__empty)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__limits)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1155,20 +1100,6 @@ _swathe() {
             ;;
         swathe__subcmd__ps)
             opts="-h --json --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        swathe__subcmd__revoke)
-            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1385,6 +1316,188 @@ _swathe() {
                     return 0
                     ;;
                 --allow-degraded)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash)
+            opts="-h --help list restore empty limits help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__empty)
+            opts="-y -h --all --older-than --run --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help)
+            opts="list restore empty limits help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__empty)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__limits)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__limits)
+            opts="-h --size --entries --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --entries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__list)
+            opts="-h --run --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__restore)
+            opts="-h --to --parents --run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -18,15 +18,17 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
-use swathe_policy::resolve::Placed;
+use swathe_policy::resolve::{Placed, Sandbox};
 use swathe_record::ask::{Desk, Reply};
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Layer, Outcome};
 use swathe_record::question::Question;
+use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
 use swathe_supervise::trap;
+use swathe_trash::{Keeper, Store};
 
 /// Numbers of the two descriptors in the engine; no plan of ours has others above 1000.
 const FILTER: FdNumber = 998;
@@ -66,11 +68,16 @@ struct Description {
     below: bool,
     bits32: bool,
     places: Vec<Described>,
+    trash: Option<Trashed>,
     /// Whether there is no network but the loopback interface.
     offline: bool,
     /// Files that events are written to, and their limits.
     files: Vec<(Bytes, u64)>,
 }
+
+/// The trash: where it is, the run's name, and the trees that the program sees.
+#[derive(Debug, Serialize, Deserialize)]
+struct Trashed(Bytes, String, Vec<Bytes>);
 
 /// A place: its path, its level, whether it is ruled, the path on the host.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,8 +111,20 @@ impl Edge {
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
         let observe = asks || options.record || audit.is_some();
-        let description =
-            Description { writes, append, observe, below: asks, bits32, places, offline, files };
+        let trash = has(Access::Trash).then(|| Trashed::new(sandbox, id));
+        let description = Description {
+            writes,
+            append,
+            observe,
+            below: asks,
+            bits32,
+            places,
+            trash,
+            offline,
+            files,
+        };
+        // What cannot be kept is said before the run, not by each call that fails then.
+        description.trash.as_ref().map(Trashed::keeper).transpose()?;
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
@@ -181,10 +200,30 @@ impl Description {
     fn config(self) -> Result<(Config, Arc<AtomicU64>), Failure> {
         let wanted = self.wanted();
         let places = self.places.iter().map(Described::place).collect();
+        let trash = match &self.trash {
+            Some(trash) => Some(Box::new(trash.keeper()?) as Box<dyn Trash>),
+            None => None,
+        };
         let denials = Arc::new(AtomicU64::new(0));
         let sink = sink(&self.files, Arc::clone(&denials))?;
         let offline = self.offline;
-        Ok((Config { wanted, places, sink: Some(sink), offline, ..Config::default() }, denials))
+        let sink = Some(sink);
+        Ok((Config { wanted, places, trash, sink, offline, ..Config::default() }, denials))
+    }
+}
+
+impl Trashed {
+    fn new(sandbox: &Sandbox, run: &str) -> Self {
+        let seen = sandbox.shown.iter().map(|path| Bytes::from(path.as_path())).collect();
+        Self(crate::trash::base(&sandbox.home).into(), run.to_owned(), seen)
+    }
+
+    fn keeper(&self) -> Result<Keeper, Failure> {
+        let Self(base, run, seen) = self;
+        let seen = seen.iter().map(|path| path.as_path().to_owned()).collect();
+        Store::open(base.as_path())
+            .and_then(|store| Keeper::new(store, run.as_str(), seen))
+            .map_err(|e| Failure::new(e.to_string()))
     }
 }
 

@@ -26,6 +26,7 @@ mod session;
 mod store;
 pub mod streams;
 pub mod terminal;
+mod trash;
 mod wanted;
 
 use clap::Parser;
@@ -62,6 +63,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
     Profile(profile::Arguments),
+    /// What programs removed that ran with access `trash`
+    Trash(trash::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
     /// Decisions that were made when runs asked, to hold from then on
@@ -105,6 +108,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Session(arguments) => session::session(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Trash(arguments) => trash::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
         Command::Grants(arguments) => grants::run(&arguments),
         Command::Grant(change) => grants::change(&change, true),

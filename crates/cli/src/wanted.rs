@@ -164,7 +164,7 @@ pub fn resolve(
     }
     // Those that come with the program have no file.
     host.deciding = loaded.files.into_iter().filter(|path| path.is_file()).collect();
-    let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
+    let mut policy = policy(options, loaded.policy, app.clone(), host.memory)?;
     let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
         let path = Apps::new(&env).state(id)?;
@@ -193,11 +193,14 @@ pub fn resolve(
         id: id.to_owned(),
         throwaway: options.throwaway,
     };
-    let sandbox =
-        resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
-            let failure = Failure::new(shown(&refusal.to_string()));
-            refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
-        })?;
+    let sandbox = resolved(&policy, &request, &host)?;
+    let sandbox = match trash_seen(&sandbox)? {
+        seen if seen.is_empty() => sandbox,
+        seen => {
+            policy.intents.extend(seen);
+            resolved(&policy, &request, &host)?
+        }
+    };
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
     let places = env.clone();
@@ -215,6 +218,28 @@ pub fn resolve(
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
     Ok(Wanted { sandbox, group, app, places, network, bits32 })
+}
+
+fn resolved(policy: &Policy, request: &Request, host: &resolve::Host) -> Result<Sandbox, Failure> {
+    resolve::resolve(policy, request, host, &HostFiles::default()).map_err(|refusal| {
+        let failure = Failure::new(shown(&refusal.to_string()));
+        refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
+    })
+}
+
+/// What was removed by earlier runs is not visible in this one, also where it is kept below a
+/// directory that is shown.
+fn trash_seen(sandbox: &Sandbox) -> Result<Vec<Declared>, Failure> {
+    let places = crate::trash::places(&sandbox.home)?;
+    let is_seen = |place: &PathBuf| {
+        place.is_dir() && sandbox.shown.iter().any(|shown| place.starts_with(shown))
+    };
+    let hidden = places.into_iter().filter(is_seen).map(|place| Declared {
+        intent: Intent::FilesHide(place),
+        reason: None,
+        source: Source::Default,
+    });
+    Ok(hidden.collect())
 }
 
 /// Who can write to the records of running sandboxes has others killed, and who sees their sockets

@@ -11,6 +11,7 @@ use crate::walk::{Found, Object, Walk, identity};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use swathe_record::bytes::Bytes;
 use swathe_record::event::Outcome;
 use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{
@@ -64,6 +65,8 @@ pub struct Removal<'a> {
     pub path: &'a Path,
     /// Whether it has to be an (empty) directory; otherwise it must not be one.
     pub directory: bool,
+    /// The program that removes it, as the sandbox names its file.
+    pub program: &'a Bytes,
 }
 
 /// The place behind the level [`Level::Trash`].
@@ -205,7 +208,7 @@ impl Performer {
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 unlinkat(&found.dir, &found.name, flags)
             }
-            Level::Trash => self.keep(&found, number, directory),
+            Level::Trash => self.keep(caller, &found, number, directory),
         });
         Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
     }
@@ -228,7 +231,7 @@ impl Performer {
             return Ok(Some(GO_ON));
         };
         let level = placed.level;
-        let done = self.renamed(&old, &new, placed, flags, still);
+        let done = self.renamed(caller, (&old, &new), placed, flags, still);
         Ok(match done {
             Err(Errno::EXIST) if flags == 0 => None,
             done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), level)),
@@ -237,8 +240,8 @@ impl Performer {
 
     fn renamed(
         &mut self,
-        old: &Found,
-        new: &Found,
+        caller: &Caller,
+        (old, new): (&Found, &Found),
         Placed { level, number, .. }: Placed,
         flags: u32,
         still: &dyn Fn() -> bool,
@@ -271,7 +274,7 @@ impl Performer {
             _ => false,
         };
         if replaced {
-            return self.replace(old, new, number, is_dir);
+            return self.replace(caller, (old, new), number, is_dir);
         }
         // What appears there meanwhile is not replaced unseen.
         let flags = if flags.is_empty() && level == Level::Trash && new.object.is_none() {
@@ -401,7 +404,13 @@ impl Performer {
         Ok(level.filter(|_| !own))
     }
 
-    fn keep(&mut self, found: &Found, place: usize, directory: bool) -> Result<()> {
+    fn keep(
+        &mut self,
+        caller: &Caller,
+        found: &Found,
+        place: usize,
+        directory: bool,
+    ) -> Result<()> {
         let dir = path_of(&found.dir)?;
         let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, found));
         let path =
@@ -409,17 +418,31 @@ impl Performer {
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
         let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
         let (dir, name) = (found.dir.as_fd(), found.name.as_c_str());
-        trash.keep(&Removal { dir, host_dir, name, path: &path, directory })
+        trash.keep(&Removal {
+            dir,
+            host_dir,
+            name,
+            path: &path,
+            directory,
+            program: &caller.program(),
+        })
     }
 
-    fn replace(&mut self, old: &Found, new: &Found, place: usize, directory: bool) -> Result<()> {
+    fn replace(
+        &mut self,
+        caller: &Caller,
+        (old, new): (&Found, &Found),
+        place: usize,
+        directory: bool,
+    ) -> Result<()> {
         let dir = path_of(&new.dir)?;
         let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, new));
         let path = Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(new.name.to_bytes()));
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
         let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
         let (dir, name) = (new.dir.as_fd(), new.name.as_c_str());
-        let replaced = Removal { dir, host_dir, name, path: &path, directory };
+        let program = caller.program();
+        let replaced = Removal { dir, host_dir, name, path: &path, directory, program: &program };
         trash.replace(old.dir.as_fd(), &old.name, &replaced)
     }
 
