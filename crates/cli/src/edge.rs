@@ -1,6 +1,7 @@
 //! The supervisor of a run: what it is made from, and where its events go.
 
 use crate::history::{self, History};
+use crate::live::Live;
 use crate::out::{Failure, note};
 use crate::wanted::{Options, Wanted};
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -13,13 +14,16 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
 use swathe_policy::resolve::{Placed, Sandbox};
+use swathe_record::ask::{Desk, Reply};
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Layer, Outcome};
+use swathe_record::question::Question;
 use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
@@ -45,6 +49,14 @@ pub struct Edge {
     description: Description,
     program: Vec<u8>,
     history: History,
+    questions: Option<Sender<Message>>,
+    asked: Option<Receiver<Message>>,
+}
+
+/// What the thread that answers a supervisor hears.
+enum Message {
+    Asked(Question),
+    Replied(Box<Question>, Reply),
 }
 
 /// The same for a process of its own.
@@ -53,6 +65,7 @@ struct Description {
     writes: bool,
     append: bool,
     observe: bool,
+    below: bool,
     bits32: bool,
     places: Vec<Described>,
     trash: Option<Trashed>,
@@ -79,7 +92,8 @@ impl Edge {
         command: &[OsString],
     ) -> Result<Option<Self>, Failure> {
         let audit = options.audit.as_ref();
-        if wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
+        let asks = options.ask.is_wanted();
+        if !asks && wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
             return Ok(None);
         }
         let run = history::about(id, command, options.record, wanted.network);
@@ -96,16 +110,31 @@ impl Edge {
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
-        let observe = options.record || audit.is_some();
+        let observe = asks || options.record || audit.is_some();
         let trash = has(Access::Trash).then(|| Trashed::new(sandbox, id));
-        let description =
-            Description { writes, append, observe, bits32, places, trash, offline, files };
+        let description = Description {
+            writes,
+            append,
+            observe,
+            below: asks,
+            bits32,
+            places,
+            trash,
+            offline,
+            files,
+        };
         // What cannot be kept is said before the run, not by each call that fails then.
         description.trash.as_ref().map(Trashed::keeper).transpose()?;
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
-        Ok(Some(Self { description, program, history }))
+        let (questions, asked) = if asks {
+            let (questions, asked) = channel();
+            (Some(questions), Some(asked))
+        } else {
+            (None, None)
+        };
+        Ok(Some(Self { description, program, history, questions, asked }))
     }
 
     /// Makes the engine send its listener; the other end of the socket for who takes it.
@@ -121,9 +150,20 @@ impl Edge {
     /// Starts a supervisor that ends with the handle.
     pub fn start(self, command: Command) -> Result<(Command, Watched), Failure> {
         let (command, socket) = self.attach(command)?;
-        let (config, denials) = self.description.config()?;
+        let (mut config, denials) = self.description.config()?;
+        if let Some(questions) = self.questions.clone() {
+            config.ask = Some(Box::new(move |q| questions.send(Message::Asked(q)).is_ok()));
+        }
         let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
-        Ok((command, Watched { handle: Some(handle), history: self.history, denials }))
+        Ok((
+            command,
+            Watched {
+                handle: Some(handle),
+                history: self.history,
+                denials,
+                questions: self.questions.zip(self.asked),
+            },
+        ))
     }
 
     /// Starts a supervisor that ends with the sandbox, and outlives this process.
@@ -151,9 +191,9 @@ impl Edge {
 
 impl Description {
     fn wanted(&self) -> trap::Wanted {
-        let &Self { writes, append, observe, bits32, .. } = self;
+        let &Self { writes, append, observe, below, bits32, .. } = self;
         let removes = !self.places.is_empty();
-        trap::Wanted { removes, writes, append, observe, below: false, bits32 }
+        trap::Wanted { removes, writes, append, observe, below, bits32 }
     }
 
     /// The supervisor's own words for it, and a count of denials that grows.
@@ -208,9 +248,40 @@ pub struct Watched {
     handle: Option<Handle>,
     history: History,
     denials: Arc<AtomicU64>,
+    questions: Option<(Sender<Message>, Receiver<Message>)>,
 }
 
 impl Watched {
+    /// Has what the program is not shown asked about at this desk, and shown where the answer is
+    /// yes. On a thread that ends with the supervisor.
+    pub fn ask(&mut self, desk: Desk, live: Arc<Live>) -> Result<(), Failure> {
+        let Some((replies, messages)) = self.questions.take() else { return Ok(()) };
+        let Some(answers) = self.handle.as_ref().map(Handle::answers) else { return Ok(()) };
+        let answer = move || {
+            while let Ok(message) = messages.recv() {
+                match message {
+                    Message::Asked(question) => {
+                        let (replies, about) = (replies.clone(), Box::new(question.clone()));
+                        desk.ask(question, move |reply| {
+                            let _ = replies.send(Message::Replied(about, reply));
+                        });
+                    }
+                    Message::Replied(question, reply) => {
+                        if (reply.allow || reply.read_only)
+                            && let Err(failure) = live.allow(&question, !reply.allow)
+                        {
+                            note(&failure.message);
+                        }
+                        // What was not shown fails as before.
+                        answers.go_on(question.id);
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("answers".into()).spawn(answer);
+        thread.map(drop).map_err(|e| failed(&e))
+    }
+
     /// Why the sandbox was kept from starting, where the supervisor did that.
     pub fn trouble(&self) -> Option<String> {
         self.handle.as_ref().and_then(Handle::trouble)

@@ -14,6 +14,7 @@ mod grants;
 mod history;
 mod host;
 mod limits;
+mod live;
 mod out;
 mod pinned;
 mod processes;
@@ -84,6 +85,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == swathe_mounter::COMMAND) {
+        return ExitCode::from(swathe_mounter::serve());
+    }
     let hidden = check::hidden().or_else(degraded::hidden).or_else(edge::hidden);
     let result = hidden.unwrap_or_else(|| run_command(Arguments::parse().command));
     match result {

@@ -1,13 +1,14 @@
 //! `swathe run` and `swathe shell`.
 
-use crate::degraded;
 use crate::edge::{Edge, Watched};
 use crate::history::History;
 use crate::limits::{self, Group};
+use crate::live::Live;
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
 use crate::wanted::{self, Ask, Options};
+use crate::{ask, degraded};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
@@ -62,6 +63,8 @@ fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
 
 /// Runs a program; its status and what was recorded of it, if anything was.
 pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>), Failure> {
+    // Before anything else is opened: it may be told a number.
+    let way = ask::way(&options.ask)?;
     streams::check()?;
     let record = Record::new(words)?;
     let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes)?;
@@ -73,6 +76,9 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         if degraded::needed(&layers, &options.allow_degraded)? {
             return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
+    }
+    if let Some(way) = &way {
+        ask::adapt(way, &mut wanted.sandbox.plan)?;
     }
     let edge = Edge::new(&mut wanted, options, record.id(), words)?;
     let mut command = with_data(&wanted.sandbox)?;
@@ -92,7 +98,7 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         Some(group) => group.start(command),
         None => command,
     };
-    let (command, edge) = match edge {
+    let (command, mut edge) = match edge {
         Some(edge) => edge.start(command).map(|(command, handle)| (command, Some(handle)))?,
         None => (command, None),
     };
@@ -106,10 +112,25 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
+    let live = Live::new(child.id(), wanted.sandbox.shown.clone(), wanted.places.clone());
+    live.listen(crate::control::listen(&record.control())?)?;
+    let asker = match (way, &mut edge) {
+        (Some(way), Some(edge)) => {
+            let app = options.app.as_deref();
+            let subject = ask::subject::of(app, &options.profile, words, &wanted.places);
+            let (id, env) = (record.id(), wanted.places.clone());
+            let run = ask::Run { id, subject, env, child: &child, signals: &signals };
+            let asker = ask::start(&options.ask, way, run)?;
+            edge.ask(asker.desk().clone(), live)?;
+            Some(asker)
+        }
+        _ => None,
+    };
     let (status, reached) =
         limits::wait(&mut child, &wanted.sandbox.limits, &signals, group.as_ref())?;
     let edge = edge.map(|edge| edge.reached(&reached));
     let trouble = edge.as_ref().and_then(Watched::trouble);
+    drop(asker);
     drop(settings);
     drop(record);
     let failed = child.events().find_map(|event| match event {

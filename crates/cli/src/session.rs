@@ -83,6 +83,10 @@ fn valid(name: &str) -> Result<(), Failure> {
 
 fn start(start: &Start) -> Result<u8, Failure> {
     valid(&start.name)?;
+    if start.options.ask.is_wanted() {
+        return Err(Failure::new("nobody can be asked by a session: this process ends")
+            .hint("swathe grant changes what it may reach while it runs"));
+    }
     let record = Record::session(&start.name, &[])?;
     let mut wanted = wanted::resolve(&start.options, &[], record.id(), Ask::Yes)?;
     for note in &wanted.sandbox.notes {

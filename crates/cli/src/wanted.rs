@@ -42,6 +42,9 @@ pub struct Options {
     /// Append every decision about the program to this file, as lines of JSON
     #[arg(long, value_name = "FILE")]
     pub audit: Option<OsString>,
+    /// Who is asked about what was not granted.
+    #[command(flatten)]
+    pub ask: crate::ask::Options,
     /// Whether writes are gone with the run: for learning.
     #[arg(skip)]
     pub throwaway: bool,
@@ -63,6 +66,8 @@ impl Options {
             allow_degraded,
             record,
             audit,
+            // The terminal or descriptor of this process is nobody else's.
+            ask: _,
             // No word: it is only ever set from inside.
             throwaway: _,
             no_pty,

@@ -33,7 +33,7 @@ const MAX_SLOW: usize = 64;
 
 /// Where what happens is written. Must not block.
 pub type Sink = Box<dyn FnMut(Event) + Send>;
-/// Takes a question; whether it will be answered by [`Handle::answer`]. Must not block.
+/// Takes a question; whether it will be answered by [`Answers::go_on`]. Must not block.
 pub type Ask = Box<dyn FnMut(Question) -> bool + Send>;
 
 /// What a supervisor does.
@@ -58,24 +58,17 @@ enum Command {
     Stop,
 }
 
-/// A running supervisor.
-pub struct Handle {
+/// Tells a supervisor that a question was answered.
+#[derive(Clone)]
+pub struct Answers {
     commands: Sender<Command>,
     wake: Arc<OwnedFd>,
-    thread: Option<std::thread::JoinHandle<()>>,
-    trouble: Arc<Mutex<Option<String>>>,
 }
 
-impl Handle {
+impl Answers {
     /// The question was answered, and what was granted is mounted: the call goes on.
-    pub fn answer(&self, question: u64) {
+    pub fn go_on(&self, question: u64) {
         self.tell(Command::Answered(question));
-    }
-
-    /// Why the sandbox was kept from starting, where the supervisor did that.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().ok()?.clone()
     }
 
     fn tell(&self, command: Command) {
@@ -86,10 +79,31 @@ impl Handle {
     }
 }
 
+/// A running supervisor.
+pub struct Handle {
+    answers: Answers,
+    thread: Option<std::thread::JoinHandle<()>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Handle {
+    /// Where answers to questions go.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
+    /// Why the sandbox was kept from starting, where the supervisor did that.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok()?.clone()
+    }
+}
+
 impl Drop for Handle {
     /// Ends the supervisor: what is trapped from then on fails with ENOSYS.
     fn drop(&mut self) {
-        self.tell(Command::Stop);
+        self.answers.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -111,7 +125,7 @@ pub fn start(config: Config, socket: OwnedFd) -> std::io::Result<Handle> {
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
         supervise(config, socket, &woken, &receiver, told);
     })?;
-    Ok(Handle { commands, wake, thread: Some(thread), trouble })
+    Ok(Handle { answers: Answers { commands, wake }, thread: Some(thread), trouble })
 }
 
 /// As [`start`], on the calling thread and in its process, until the sandbox ends.

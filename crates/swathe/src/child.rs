@@ -1,11 +1,15 @@
 //! A sandbox that was started.
 
 use crate::error::{Error, SetupError, io};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
-use std::io::{PipeReader, Read as _};
+use serde::Deserialize;
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::time::{Duration, Instant};
 use swathe_plan::Plan;
 
 /// The most that the engine may say about errors.
@@ -40,12 +44,36 @@ pub enum Event {
     Ended(ExitStatus),
 }
 
+/// The most that the engine may say about the sandbox's namespaces.
+const MAX_INFO: u64 = 4096;
+
+/// A sandbox whose program waits.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Where the engine tells of the namespaces.
+    pub(crate) info: PipeReader,
+    /// The program starts when a byte comes or this is closed. It holds one byte.
+    pub(crate) gate: PipeWriter,
+    /// Whether the byte was sent.
+    pub(crate) released: bool,
+}
+
+/// What the engine tells of them.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(rename = "child-pid")]
+    pid: i32,
+    #[serde(rename = "mnt-namespace")]
+    mounts: u64,
+}
+
 /// A running sandbox. Dropping it does not end it; the end of the calling process does.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
     pidfd: Option<OwnedFd>,
     errors: Option<PipeReader>,
+    held: Option<Held>,
     failed: Vec<SetupError>,
     status: Option<ExitStatus>,
     plan: Plan,
@@ -58,7 +86,12 @@ pub struct Child {
 }
 
 impl Child {
-    pub(crate) fn new(mut process: std::process::Child, errors: PipeReader, plan: Plan) -> Self {
+    pub(crate) fn new(
+        mut process: std::process::Child,
+        errors: PipeReader,
+        held: Option<Held>,
+        plan: Plan,
+    ) -> Self {
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         // Kernels before 5.3 have none.
         let pidfd = pid.and_then(|pid| {
@@ -71,6 +104,7 @@ impl Child {
             process,
             pidfd,
             errors: Some(errors),
+            held,
             failed: Vec::new(),
             status: None,
             plan,
@@ -94,6 +128,80 @@ impl Child {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The sandbox's mount namespace, while its program is held back
+    /// ([`Command::hold_start`](crate::Command::hold_start)). Its mounts are made only when
+    /// [`Self::is_set_up`] says so.
+    /// `None`: it is not held back, or has ended, of which [`Self::wait`] tells.
+    ///
+    /// # Errors
+    /// The engine says what cannot be understood, or the namespace cannot be opened.
+    pub fn mount_namespace(&mut self) -> Result<Option<OwnedFd>, Error> {
+        let what = "open the sandbox's mount namespace";
+        let Some(held) = self.held.as_ref().filter(|held| !held.released) else {
+            return Ok(None);
+        };
+        let mut text = Vec::new();
+        (&held.info).take(MAX_INFO).read_to_end(&mut text).map_err(io(what))?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let info: Info = serde_json::from_slice(&text).map_err(io(what))?;
+        let path = format!("/proc/{}/ns/mnt", info.pid);
+        let file = match std::fs::File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(io(what))?,
+        };
+        // The process may have ended, and its number be another's.
+        let found = std::os::unix::fs::MetadataExt::ino(&file.metadata().map_err(io(what))?);
+        Ok((found == info.mounts).then(|| file.into()))
+    }
+
+    /// Lets a program start that is held back, as soon as the sandbox is set up. Dropping the child
+    /// does so, too.
+    ///
+    /// # Errors
+    /// It cannot be told so. Then it is let go all the same, and [`Self::is_set_up`] does not know.
+    pub fn release(&mut self) -> Result<(), Error> {
+        let Some(held) = self.held.as_mut().filter(|held| !held.released) else { return Ok(()) };
+        held.released = true;
+        let sent = held.gate.write_all(&[1]);
+        if sent.is_err() {
+            self.held = None;
+        }
+        match sent {
+            // It has ended.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(io("let the program start")),
+        }
+    }
+
+    /// Waits, for so long at most, until a sandbox whose program was held back and is released has
+    /// all its mounts. False: it has ended or is not held back, or it takes longer.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn is_set_up(&self, patience: Duration) -> Result<bool, Error> {
+        let Some(held) = &self.held else { return Ok(false) };
+        let what = "wait until the sandbox is set up";
+        let end = Instant::now() + patience;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).unwrap_or_default();
+            // There is room in the pipe again once the byte was read, also when its other end is
+            // closed by now.
+            let mut fds = [PollFd::new(&held.gate, PollFlags::OUT)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => {
+                    let [gate] = fds.map(|fd| fd.revents());
+                    return Ok(held.released && gate.contains(PollFlags::OUT));
+                }
+                Err(e) => return Err(io(what)(e)),
+            }
+        }
     }
 
     /// Ends every process of the sandbox.
@@ -130,6 +238,7 @@ impl Child {
             return Ok(status);
         }
         drop(self.stdin.take());
+        self.release()?;
         let status = self.process.wait().map_err(io("wait for the sandbox"))?;
         self.read_errors();
         let status = match (status.code(), status.signal()) {

@@ -1,6 +1,6 @@
 //! The builder.
 
-use crate::child::Child;
+use crate::child::{Child, Held};
 use crate::engine::Engine;
 use crate::error::{Error, io};
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -35,6 +35,7 @@ pub struct Command {
     fds: Vec<(FdNumber, OwnedFd)>,
     stdio: [Option<Stdio>; 3],
     nul: Option<Vec<u8>>,
+    held: bool,
 }
 
 impl Command {
@@ -51,7 +52,14 @@ impl Command {
     /// A sandbox described by a plan. Its descriptors are those given to [`Self::fd`].
     #[must_use]
     pub fn from_plan(plan: Plan) -> Self {
-        Self { plan, engine: None, fds: Vec::new(), stdio: [None, None, None], nul: None }
+        Self {
+            plan,
+            engine: None,
+            fds: Vec::new(),
+            stdio: [None, None, None],
+            nul: None,
+            held: false,
+        }
     }
 
     /// The plan as it stands.
@@ -253,6 +261,14 @@ impl Command {
         self.fd(number, fd)
     }
 
+    /// Keeps the program from starting until [`Child::release`], so that the sandbox's namespaces
+    /// can be opened before ([`Child::mount_namespace`]).
+    #[must_use]
+    pub fn hold_start(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
     /// Standard input of the program; inherited by default.
     #[must_use]
     pub fn stdin(self, stdio: impl Into<Stdio>) -> Self {
@@ -307,6 +323,7 @@ impl Command {
         self.plan.json_errors_fd = Some(number);
         // Whoever uses this library says it in words of its own.
         self.plan.quiet_errors = true;
+        let held = if self.held { Some(self.hold_back()?) } else { None };
         let command = std::mem::take(&mut self.plan.command);
         let words = render::render(&self.plan);
         let mut args = words.join(&0);
@@ -343,7 +360,23 @@ impl Command {
         let child = process.spawn().map_err(io("start bwrap"))?;
         // It holds copies of what the child got, of which one is the pipe's other end.
         drop(process);
-        Ok(Child::new(child, errors, self.plan))
+        Ok(Child::new(child, errors, held, self.plan))
+    }
+
+    /// The pipes of [`Self::hold_start`].
+    fn hold_back(&mut self) -> Result<Held, Error> {
+        let (info, theirs) = std::io::pipe().map_err(io("make a pipe"))?;
+        let number = self.free_number();
+        self.plan.lifecycle.info_fd = Some(number);
+        self.fds.push((number, theirs.into()));
+        let (theirs, gate) = std::io::pipe().map_err(io("make a pipe"))?;
+        // The least that a pipe can have is a page, which one byte fills: so it shows whether the
+        // byte was read.
+        rustix::pipe::fcntl_setpipe_size(&gate, 1).map_err(io("make a small pipe"))?;
+        let number = self.free_number();
+        self.plan.lifecycle.block_fd = Some(number);
+        self.fds.push((number, theirs.into()));
+        Ok(Held { info, gate, released: false })
     }
 
     fn free_number(&self) -> FdNumber {

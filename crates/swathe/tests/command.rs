@@ -159,6 +159,100 @@ fn kill_ends_everything_as(b: &Bwrap) {
     assert_eq!(rustix::event::poll(&mut polled, Some(&now)), Ok(1));
 }
 
+/// A program that is held back does not run, and its sandbox's mount namespace is the one that it
+/// has when it is let go; served or not, and also when what holds it is dropped.
+#[test]
+fn held_back() {
+    as_each_user(held_back_as);
+}
+
+fn held_back_as(b: &Bwrap) {
+    let temp = b.temp();
+    for served in [false, true] {
+        let command = system(b, "/usr/bin/readlink").arg("/proc/self/ns/mnt").proc("/proc");
+        let command = command.hold_start().stdout(Stdio::piped());
+        let command = if served {
+            let path = temp.path().join("socket");
+            command.serve(swathe::serve::listen(&path).expect("listen"))
+        } else {
+            command
+        };
+        let mut child = command.spawn().expect("spawn");
+        let namespace = child.mount_namespace().expect("open").expect("it runs");
+        assert!(!child.is_set_up(Duration::from_millis(50)).expect("wait"));
+        let mut out = child.stdout.take().expect("piped");
+        let mut polled = [rustix::event::PollFd::new(&out, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        assert_eq!(rustix::event::poll(&mut polled, Some(&now)), Ok(0));
+        child.release().expect("release");
+        assert!(child.is_set_up(Duration::from_secs(20)).expect("wait"));
+        assert!(child.mount_namespace().expect("too late").is_none());
+        let mut text = String::new();
+        out.read_to_string(&mut text).expect("read");
+        let file = std::fs::File::from(namespace);
+        let inode = std::os::unix::fs::MetadataExt::ino(&file.metadata().expect("metadata"));
+        assert_eq!(text.trim(), format!("mnt:[{inode}]"));
+        assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
+        drop(std::fs::remove_file(temp.path().join("socket")));
+    }
+    let mut child = system(b, "true").hold_start().spawn().expect("spawn");
+    assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
+}
+
+/// Signals reach a program that was held back, served or not, however early they come.
+#[test]
+fn held_back_and_signalled() {
+    as_each_user(held_back_and_signalled_as);
+}
+
+fn held_back_and_signalled_as(b: &Bwrap) {
+    let temp = b.temp();
+    for round in 0..20 {
+        let script = "trap 'exit 40' TERM; echo up; while :; do sleep 0.01; done";
+        let command = system(b, "sh").args(["-c", script]).env("PATH", "/usr/bin:/bin");
+        let mut plan = command.plan().clone();
+        plan.lifecycle.forward_signals = true;
+        let command = Command::from_plan(plan).engine(Engine::at(&b.path).expect("our bwrap"));
+        let command = command.hold_start().stdout(Stdio::piped());
+        let command = if round % 2 == 0 {
+            let path = temp.path().join(format!("socket{round}"));
+            command.serve(swathe::serve::listen(&path).expect("listen"))
+        } else {
+            command
+        };
+        let mut child = command.spawn().expect("spawn");
+        child.mount_namespace().expect("open").expect("it runs");
+        child.release().expect("release");
+        let mut out = child.stdout.take().expect("piped");
+        out.read_exact(&mut [0; 3]).expect("it is up");
+        child.signal(rustix::process::Signal::TERM).expect("signal");
+        let end = Instant::now() + Duration::from_secs(20);
+        let pidfd = child.pidfd().expect("a pidfd");
+        let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+        let time = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+        let ended = rustix::event::poll(&mut polled, Some(&time));
+        assert!(ended == Ok(1) && Instant::now() < end, "round {round}: it got no signal");
+        assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(40), "round {round}");
+    }
+}
+
+/// Where the set-up fails there is nothing to open, and the end is told as ever.
+#[test]
+fn held_back_and_failed() {
+    as_each_user(held_back_and_failed_as);
+}
+
+fn held_back_and_failed_as(b: &Bwrap) {
+    let command = system(b, "true").ro_bind("/nonexistent/source", "/x").hold_start();
+    let mut child = command.spawn().expect("spawn");
+    // Whether it is there still depends on who is faster.
+    child.mount_namespace().expect("no error");
+    child.release().expect("release");
+    assert!(!child.is_set_up(Duration::from_secs(20)).expect("wait"));
+    assert_eq!(child.wait().expect("wait"), ExitStatus::NotStarted);
+    assert!(matches!(child.events().next(), Some(Event::Failed(_))));
+}
+
 /// Words with NUL, an engine that is none: errors before anything starts.
 #[test]
 fn bad_input() {

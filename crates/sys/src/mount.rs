@@ -39,6 +39,7 @@ impl Propagation {
 
 /// `struct mount_attr` of mount_setattr(2).
 #[repr(C)]
+#[derive(Default)]
 struct MountAttr {
     set: u64,
     clear: u64,
@@ -58,11 +59,30 @@ pub fn set_attr(
     propagation: Propagation,
     recursive: bool,
 ) -> Result<()> {
-    let attr = MountAttr { set, clear: 0, propagation: propagation.bits(), userns_fd: 0 };
+    let attr = MountAttr { set, propagation: propagation.bits(), ..MountAttr::default() };
     let mut flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     if recursive {
         flags |= libc::AT_RECURSIVE;
     }
+    change_attr(dir, path, flags, &attr)
+}
+
+/// Clears attributes of the one mount whose root `mount` is.
+///
+/// # Errors
+/// EPERM: an attribute is locked, since a more privileged namespace has set it. Others as in
+/// mount_setattr(2).
+pub fn clear_attr(mount: BorrowedFd<'_>, clear: u64) -> Result<()> {
+    let attr = MountAttr { clear, ..MountAttr::default() };
+    change_attr(mount, c"", libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW, &attr)
+}
+
+fn change_attr(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: libc::c_int,
+    attr: &MountAttr,
+) -> Result<()> {
     // SAFETY: the path is NUL-terminated and `attr` is of the size passed; both outlive the call.
     check(unsafe {
         libc::syscall(
@@ -70,7 +90,7 @@ pub fn set_attr(
             dir.as_raw_fd(),
             path.as_ptr(),
             flags,
-            &raw const attr,
+            core::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     })
@@ -90,7 +110,7 @@ pub fn clone_tree_with_attr(
 ) -> Result<OwnedFd> {
     const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
     const OPEN_TREE_CLONE: libc::c_int = 1;
-    let attr = MountAttr { set, clear: 0, propagation: propagation.bits(), userns_fd: 0 };
+    let attr = MountAttr { set, propagation: propagation.bits(), ..MountAttr::default() };
     let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | libc::AT_RECURSIVE | libc::AT_EMPTY_PATH;
     // SAFETY: as in `set_attr`.
     let fd = check(unsafe {

@@ -435,6 +435,18 @@ pub fn unshare_fs() -> Result<()> {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FS) }
 }
 
+/// The user namespace that owns the namespace behind `fd` (`NS_GET_USERNS`, ioctl_nsfs(2)).
+///
+/// # Errors
+/// EPERM: it is neither the caller's own nor one below it. ENOTTY: no namespace.
+pub fn owning_user_namespace(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    let found = check(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS as _) }.into())?;
+    // SAFETY: the kernel just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(found as i32) })
+}
+
 /// getsid(2): the session of a process, 0 for the caller's own pid; the result is 0 for a session
 /// that began outside this pid namespace.
 ///

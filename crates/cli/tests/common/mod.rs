@@ -162,7 +162,7 @@ pub fn no_secret(outcome: &Outcome) {
 
 /// The engine under test. Cargo builds it only when its own package is tested, so the first test
 /// that needs one that is not there has it built.
-fn engine() -> PathBuf {
+pub fn engine() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         if std::env::var_os("SWATHE_TEST_BWRAP").is_some() {
