@@ -287,6 +287,12 @@ impl Watched {
         self.handle.as_ref().and_then(Handle::trouble)
     }
 
+    /// Remembers the limits that the run ran into.
+    pub fn reached(mut self, limits: &[&str]) -> Self {
+        self.history.run.limits.extend(limits.iter().map(|name| (*name).to_owned()));
+        self
+    }
+
     /// The run has ended: the rest is written, and where it failed, a line says what tells why.
     pub fn finish(mut self, status: u8) -> Result<History, Failure> {
         self.handle = None;

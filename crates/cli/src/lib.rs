@@ -28,6 +28,7 @@ pub mod streams;
 pub mod terminal;
 mod trash;
 mod wanted;
+mod why;
 
 use clap::Parser;
 use out::Failure;
@@ -49,6 +50,8 @@ enum Command {
     Shell(run::ShellArguments),
     /// Say what a sandbox would see, and what enforces it; runs nothing
     Explain(explain::Arguments),
+    /// Say what a run was denied, by whom, and what would allow it
+    Why(why::Arguments),
     /// Prove it: probe a sandbox from inside, and the same without one
     Check(check::Arguments),
     /// List running sandboxes
@@ -101,6 +104,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shell(arguments) => run::shell(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),

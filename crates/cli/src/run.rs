@@ -126,7 +126,9 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         }
         _ => None,
     };
-    let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
+    let (status, reached) =
+        limits::wait(&mut child, &wanted.sandbox.limits, &signals, group.as_ref())?;
+    let edge = edge.map(|edge| edge.reached(&reached));
     let trouble = edge.as_ref().and_then(Watched::trouble);
     drop(asker);
     drop(settings);
