@@ -318,8 +318,8 @@ run_as() {
     mkdir "$T/bin" "$T/tmp" "$T/calls" "$T/tests"
     chmod 755 "$T"
     cp "$HERE"/* "$T/tests/" 2>/dev/null
-    if [ "${BWRAP_AT-}" ] && [ "$REAL_BWRAP" -ef "$BWRAP_AT" ]; then
-        # The recording bwrap will lie over the real one, which needs another name.
+    if [ "${OWN_TMP-}" = yes ] || { [ "${BWRAP_AT-}" ] && [ "$REAL_BWRAP" -ef "$BWRAP_AT" ]; }; then
+        # The recording bwrap will lie over the real one, or a /tmp over it: it needs another name.
         cp "$REAL_BWRAP" "$T/bin/bwrap-under-test"
         make_shim "$T/bin/bwrap-under-test" "$T/bin/bwrap"
     else

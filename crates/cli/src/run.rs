@@ -77,10 +77,11 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
             return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }
+    let way = way.or_else(|| asked_for(&wanted.sandbox));
     if let Some(way) = &way {
         ask::adapt(way, &mut wanted.sandbox.plan)?;
     }
-    let edge = Edge::new(&mut wanted, options, record.id(), words)?;
+    let edge = Edge::new(&mut wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -152,6 +153,20 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         }
         (ExitStatus::NotStarted, None) => {
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
+        }
+    }
+}
+
+/// The user's terminal, where the policy wants something asked about and no option says whom.
+fn asked_for(sandbox: &Sandbox) -> Option<ask::Way> {
+    let first = sandbox.asks.first()?;
+    let terminal = ask::Options { ask: true, ..ask::Options::default() };
+    match ask::way(&terminal) {
+        Ok(way) => way,
+        Err(_) => {
+            let text = format!("{} stays hidden: there is nobody to ask", first.display());
+            crate::out::note(&text);
+            None
         }
     }
 }

@@ -92,7 +92,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let edge = Edge::new(&mut wanted, &start.options, record.id(), &[])?;
+    let edge = Edge::new(&mut wanted, &start.options, record.id(), &[], false)?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;

@@ -13,8 +13,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use swathe_cli::ask::{self, Options, Run};
+use swathe_cli::control;
 use swathe_cli::streams::Signals;
 use swathe_policy::Environment;
+use swathe_record::ask::{Desk, Reply};
 use swathe_record::question::Question;
 use swathe_testkit::reachable;
 
@@ -30,6 +32,7 @@ both!(
     no_terminal,
     half_a_terminal,
     example_client,
+    live_changes,
 );
 
 /// After so long without a key the next one counts.
@@ -393,6 +396,52 @@ fn example_client(place: &Place) {
     assert!(outcome.errors().contains("refused: connect unix:/h/w/s"), "{outcome}");
 }
 
+/// Changes of a running sandbox reach who takes them, in full paths; others, wrong words and
+/// sandboxes that take none are refused.
+fn live_changes(place: &Place) {
+    let errors = place.swathe("grant nothing gpu").exits(1).errors();
+    assert!(errors.contains("no sandbox nothing is running"), "{errors}");
+    let running = place.inside("", "while [ ! -e stop ]; do sleep 0.01; done").start();
+    let id = place.host(
+        "for n in $(seq 600); do id=$($SWATHE ps --json | sed -n 's/.*\"id\": \"\\(.*\\)\".*/\\1/p'); \
+         [ -n \"$id\" ] && break; sleep 0.1; done; echo $id",
+    );
+    let errors = place.swathe(&format!("grant {id} gpu")).exits(1).errors();
+    assert!(errors.contains("only sandboxes that were started with --ask"), "{errors}");
+    let socket = place.dir.at(&format!("runtime/swathe/{id}.control"));
+    let listener = control::listen(Path::new(&socket)).expect("a socket");
+    place.dir.mode(&format!("runtime/swathe/{id}.control"), 0o777);
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (hears, served) = (heard.clone(), listener.try_clone().expect("a copy"));
+    let server = std::thread::spawn(move || {
+        control::serve(&served, |request| {
+            hears.lock().expect("a list").push(request);
+            control::Reply::Done(Some("as you say".to_owned()))
+        })
+    });
+    let errors = place.swathe(&format!("grant {id} gpu files.dir=/etc:rx")).exits(1).errors();
+    assert!(errors.contains("unknown access"), "{errors}");
+    let outcome = place.swathe(&format!("grant {id} files.dir=../a:rw")).go();
+    assert!(outcome.errors().contains("`..` in a path"), "{outcome}");
+    let outcome = place.swathe(&format!("revoke {id} files.dir=sub:rw gpu")).go();
+    let heard = std::mem::take(&mut *heard.lock().expect("a list"));
+    if place.swathe.is_root() {
+        assert!(outcome.errors().contains("note: as you say"), "{outcome}");
+        let path = format!("files.dir={}:rw", place.project("sub"));
+        let revoke = |text: &str| control::Request::Revoke(text.to_owned());
+        assert_eq!(heard, [revoke(&path), revoke("gpu")]);
+    } else {
+        // The one who serves is another user, namely root.
+        assert!(outcome.errors().contains("only the user of this sandbox may ask"), "{outcome}");
+        assert_eq!(heard, []);
+    }
+    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).expect("shut");
+    assert!(server.join().expect("an end").is_err());
+    place.dir.file("project/stop", "");
+    running.wait();
+    assert_eq!(place.host("ls ../runtime/swathe"), "", "the sockets go with the record");
+}
+
 /// The program that asks; no test.
 #[test]
 #[ignore = "started by the other tests"]
@@ -453,7 +502,7 @@ fn run(directory: &Path) -> i32 {
 }
 
 /// Does what files in the directory say.
-fn watch(directory: &Path, desk: &ask_desk::Desk, engine: u32) {
+fn watch(directory: &Path, desk: &Desk, engine: u32) {
     loop {
         std::thread::sleep(Duration::from_millis(2));
         let Ok(entries) = std::fs::read_dir(directory) else { return };
@@ -485,10 +534,8 @@ fn watch(directory: &Path, desk: &ask_desk::Desk, engine: u32) {
     }
 }
 
-use swathe_record::ask as ask_desk;
-
 /// Writes a reply down, whole or not at all.
-fn tell(path: &Path, reply: &ask_desk::Reply) {
+fn tell(path: &Path, reply: &Reply) {
     let said = match (reply.allow, reply.read_only) {
         (true, _) => "yes",
         (_, true) => "read",

@@ -85,6 +85,7 @@ pub fn access(text: &str) -> Result<Access, Complaint> {
         Access::NoDelete,
         Access::Trash,
         Access::CopyOnWrite,
+        Access::Ask,
     ];
     let index = choice(text, "access", &ACCESS)?;
     all.get(index).copied().ok_or_else(|| not_yet(text, SUPERVISOR))
@@ -133,7 +134,7 @@ pub fn directory(
     context: Context<'_>,
 ) -> Result<(Intent, Option<String>), Complaint> {
     let Context { env, asker, relative } = context;
-    let write = access != Access::ReadOnly;
+    let write = access > Access::ReadOnly;
     if let Some(base) = glob(path, b"*?") {
         let base = if base.is_empty() { OsStr::new(".") } else { base };
         if let Ok(base) = expand(base, env, true)

@@ -63,7 +63,7 @@ pub const ACCESS: [(&str, &str, Option<&str>); 7] = [
     ("no-delete", "write and create, but not remove, rename or shorten", None),
     ("trash", "write; what is removed or replaced is kept in the trash", None),
     ("cow", "write on a copy that is reviewed later", Some(WORKSPACES)),
-    ("ask", "decide at first touch", Some(SUPERVISOR)),
+    ("ask", "not visible until the answer to a question says so", None),
 ];
 
 /// Where an app's own files live: the word, what it means, what is missing for it.

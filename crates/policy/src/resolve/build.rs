@@ -52,6 +52,8 @@ pub struct Sandbox {
     pub levels: Vec<Placed>,
     /// Globs of what is hidden, also what is made later.
     pub hidden: Vec<PathBuf>,
+    /// What is asked about when it is first wanted.
+    pub asks: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -73,6 +75,7 @@ pub(super) struct Build<'a> {
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
     pub hidden: Vec<PathBuf>,
+    pub asks: Vec<PathBuf>,
 }
 
 impl<'a> Build<'a> {
@@ -98,6 +101,7 @@ impl<'a> Build<'a> {
             asked_levels: Vec::new(),
             levels: Vec::new(),
             hidden: Vec::new(),
+            asks: Vec::new(),
         }
     }
 
@@ -203,6 +207,7 @@ impl<'a> Build<'a> {
             writable: self.writable,
             levels: self.levels,
             hidden: self.hidden,
+            asks: self.asks,
         })
     }
 }

@@ -99,6 +99,10 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
     shown.dedup_by(|later, first| later.path == first.path);
     for entry in &shown {
+        if entry.access == Access::Ask {
+            build.asks.push(entry.path.clone());
+            continue;
+        }
         let directory = build.files.kind(&entry.path) == Some(Kind::Directory);
         if build.request.throwaway && directory && entry.access != Access::Hide {
             build.overlay(&entry.path, &entry.source);
@@ -107,7 +111,7 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
             continue;
         }
         let access = match entry.access {
-            Access::Hide => continue,
+            Access::Hide | Access::Ask => continue,
             Access::ReadOnly => plan::Access::ReadOnly,
             Access::ReadWrite => plan::Access::ReadWrite,
             access if levels::is_level(access) => {
