@@ -514,7 +514,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -549,6 +549,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -592,7 +600,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --format --json --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -627,6 +635,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1328,7 +1344,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --session --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1363,6 +1379,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1448,7 +1472,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1486,6 +1510,14 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1508,7 +1540,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1543,6 +1575,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -49,9 +49,12 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -s a -l allow -d 'All
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l session -d 'Run it in this session instead of a sandbox of its own' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l record -d 'Watch what the program touches, for swathe why'
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask -d 'Ask on the terminal about what was not granted when the program first wants it'
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
@@ -60,8 +63,11 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -s a -l allow -d 'A
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l record -d 'Watch what the program touches, for swathe why'
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask -d 'Ask on the terminal about what was not granted when the program first wants it'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
@@ -70,11 +76,14 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -s a -l allow -d 
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l format -d 'How it is shown' -r -f -a "tree\t'For people'
 bwrap\t'The words of a bwrap command'
 json\t'For programs'"
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l record -d 'Watch what the program touches, for swathe why'
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask -d 'Ask on the terminal about what was not granted when the program first wants it'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l json -d 'The same as --format json'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -88,8 +97,11 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -s a -l allow -d 'A
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l record -d 'Watch what the program touches, for swathe why'
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask -d 'Ask on the terminal about what was not granted when the program first wants it'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l json -d 'Print JSON'
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s v -l verbose -d 'Say what each probe tried and found'
@@ -109,8 +121,11 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s w -l write -d 'Make the current directory writable'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l record -d 'Watch what the program touches, for swathe why'
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask -d 'Ask on the terminal about what was not granted when the program first wants it'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
