@@ -65,7 +65,7 @@ fn killed(place: &Place) {
         $SWATHE trash restore t >/dev/null 2>&1; cat t/* n/* 2>/dev/null | grep -c new; \
         rm -rf t n; $SWATHE trash empty --all --yes >/dev/null"
     );
-    for delay in ["0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.6", "0.8"] {
+    for delay in ["0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.8", "1.6", "2.4"] {
         let ran = place.outside(&text).env("DELAY", delay).go();
         assert_eq!(ran.text().trim(), "600\n300", "{delay}: {ran}");
     }
