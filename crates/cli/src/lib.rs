@@ -4,6 +4,7 @@
 
 mod app;
 mod check;
+mod cow;
 mod degraded;
 mod doctor;
 mod explain;

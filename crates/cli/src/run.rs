@@ -1,11 +1,12 @@
 //! `swathe run` and `swathe shell`.
 
+use crate::cow::{self, Keep};
 use crate::degraded;
 use crate::limits::{self, Group};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
-use crate::wanted::{self, Ask, Options};
+use crate::wanted::{self, Ask, Options, Wanted};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
@@ -57,16 +58,32 @@ pub fn shell(arguments: &ShellArguments) -> Result<u8, Failure> {
 fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     streams::check()?;
     let record = Record::new(command)?;
-    let wanted = wanted::resolve(options, command, record.id(), Ask::Yes)?;
+    let mut wanted = wanted::resolve(options, command, record.id(), Ask::Yes, Keep::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
+    let workspace = wanted.workspace.take();
     if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
+            cow::none_degraded(workspace.as_ref())?;
             return degraded::run(&wanted, &layers);
         }
     }
+    // Also when the set-up fails: an empty workspace goes.
+    let result = in_sandbox(options, &record, &wanted, workspace.as_ref());
+    drop(record);
+    let kept = workspace.map_or(Ok(()), cow::Workspace::finish);
+    let status = result?;
+    kept.map(|()| status)
+}
+
+fn in_sandbox(
+    options: &Options,
+    record: &Record,
+    wanted: &Wanted,
+    workspace: Option<&cow::Workspace>,
+) -> Result<u8, Failure> {
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -76,7 +93,11 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     let signals = Signals::hold();
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
-    let command = command.serve(listener);
+    let mut command = command.serve(listener);
+    if let Some(lock) = workspace.map(cow::Workspace::lock).transpose()?.flatten() {
+        // As long as anything of the sandbox lives, whatever becomes of this process.
+        command = command.hold(lock);
+    }
     let group = wanted.group.as_ref().and_then(|(delegation, memory)| {
         Group::make(delegation, record.id(), &wanted.sandbox.limits, *memory)
     });
@@ -90,13 +111,19 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
     if let Some(relay) = relay {
         relay.start()?;
     }
-    record.started(child.id(), &wanted.sandbox)?;
+    record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
+    let watch =
+        workspace.map(|workspace| workspace.watch(&child, &wanted.env)).transpose()?.flatten();
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
     let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
     drop(settings);
-    drop(record);
+    if watch.is_some_and(|watch| watch.has_ended_it()) {
+        crate::out::note(
+            "ended: the changes are more than --cow-size or --cow-files allows; what was changed until then is kept",
+        );
+    }
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
         Event::Ended(_) => None,
@@ -107,7 +134,8 @@ fn start(options: &Options, command: &[OsString]) -> Result<u8, Failure> {
                 // Why, and what can be done: not asked before each run that goes well.
                 degraded::needed(&crate::host::layers(), &options.allow_degraded)?;
             }
-            Err(set_up_failure(&wanted.sandbox, &error))
+            let failure = set_up_failure(&wanted.sandbox, &error);
+            Err(if cow::is_overlay(&error) { cow::no_overlay(failure) } else { failure })
         }
         (ExitStatus::Exited(code), None) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (ExitStatus::Killed(signal), None) => Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),

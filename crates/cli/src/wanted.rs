@@ -1,5 +1,6 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
+use crate::cow;
 use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
 use crate::prompt;
@@ -21,6 +22,8 @@ pub struct Options {
     /// Make the current directory writable
     #[arg(short, long)]
     pub write: bool,
+    #[command(flatten)]
+    pub cow: cow::CowOptions,
     /// Use a profile, by its name or, with a slash, its path; can be repeated
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Vec<OsString>,
@@ -45,8 +48,8 @@ impl Options {
     /// The same as words of a command line.
     pub fn words(&self) -> Vec<OsString> {
         // Each field is named: a new one is not to be forgotten here.
-        let Self { write, profile, app, allow, unprotect, allow_degraded, no_pty } = self;
-        let mut words: Vec<OsString> = Vec::new();
+        let Self { write, cow, profile, app, allow, unprotect, allow_degraded, no_pty } = self;
+        let mut words: Vec<OsString> = cow.words();
         words.extend(write.then(|| "--write".into()));
         words.extend(no_pty.then(|| "--no-pty".into()));
         let app: Vec<OsString> = app.iter().map(OsString::from).collect();
@@ -80,6 +83,10 @@ pub struct Wanted {
     pub group: Option<(Delegation, u64)>,
     /// The app whose intents are in force.
     pub app: Option<App>,
+    /// What paths are made of.
+    pub env: Environment,
+    /// Where changes go that the host does not see.
+    pub workspace: Option<cow::Workspace>,
 }
 
 /// An app that is run.
@@ -114,6 +121,7 @@ pub fn resolve(
     command: &[OsString],
     id: &str,
     ask: Ask,
+    keep: cow::Keep,
 ) -> Result<Wanted, Failure> {
     let layers = Quick::probe();
     let mut host = crate::host::probe(&layers)?;
@@ -129,8 +137,10 @@ pub fn resolve(
     }
     // Those that come with the program have no file.
     host.deciding = loaded.files.into_iter().filter(|path| path.is_file()).collect();
-    let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
-    let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
+    let policy = policy(options, loaded.policy, app.clone(), &host)?;
+    let keeps = |declared: &Declared| {
+        matches!(declared.intent, Intent::State(State::Persist | State::Overlay))
+    };
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
         let path = Apps::new(&env).state(id)?;
         host.state = Some(path.canonicalize().unwrap_or(path));
@@ -151,22 +161,31 @@ pub fn resolve(
     }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let request =
-        Request { command, terminal, degraded: options.allow_degraded.clone(), id: id.to_owned() };
-    let sandbox =
-        resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
-            let failure = Failure::new(shown(&refusal.to_string()));
-            refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
-        })?;
+    let degraded = options.allow_degraded.clone();
+    let mut request =
+        Request { command, terminal, degraded, id: id.to_owned(), copies: Vec::new() };
+    let files = HostFiles::default();
+    let roots = resolve::copy_roots(&policy, &request, &host, &files).map_err(unresolved)?;
+    let workspace = cow::prepare(&options.cow, &roots, id, &env, keep)?;
+    host.stores = cow::stores(&env);
+    if let Some(workspace) = &workspace {
+        request.copies = workspace.copies();
+    }
+    let sandbox = resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?;
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
     let app = options.app.clone().zip(app).map(|(id, policy)| App {
         id,
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
-        env,
+        env: env.clone(),
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app })
+    Ok(Wanted { sandbox, group, app, env, workspace })
+}
+
+fn unresolved(refusal: resolve::Refusal) -> Failure {
+    let failure = Failure::new(shown(&refusal.to_string()));
+    refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
 }
 
 /// Who can write to the records of running sandboxes has others killed, and who sees their sockets
@@ -221,10 +240,10 @@ fn policy(
     options: &Options,
     user: Policy,
     app: Option<Policy>,
-    memory: u64,
+    host: &resolve::Host,
 ) -> Result<Policy, Failure> {
     // An app sees no more than it declared, not even the working directory.
-    let mut defaults = Policy { limits: resolve::default_limits(memory), ..Policy::default() };
+    let mut defaults = Policy { limits: resolve::default_limits(host.memory), ..Policy::default() };
     if app.is_none() {
         let intent = Intent::FilesCwd(Access::ReadOnly);
         defaults.intents.push(Declared { intent, reason: None, source: Source::Default });
@@ -235,6 +254,7 @@ fn policy(
         let intent = Intent::FilesCwd(Access::ReadWrite);
         words.intents.push(Declared { intent, reason: None, source });
     }
+    words.intents.extend(options.cow.intents(&host.places)?);
     for name in &options.unprotect {
         known_protection(name)?;
         words.unprotect.push(name.clone());

@@ -1,7 +1,7 @@
 //! One intent from the values of its keys, wherever they were written.
 
 use crate::model::{Access, Intent, State};
-use crate::paths::{Asker, Environment, Verdict, expand, judge};
+use crate::paths::{Asker, Environment, Verdict, expand, judge, judge_access};
 use crate::value::{Complaint, nearest};
 use crate::vocabulary::{ACCESS, STATES, SUPERVISOR, WORDS, Word, word};
 use std::ffi::OsStr;
@@ -146,7 +146,7 @@ pub fn directory(
             .help("name the directory that holds the files"));
     }
     let path = expand(path, env, relative)?;
-    match judge(&path, write, asker, env) {
+    match judge_access(&path, access, asker, env) {
         Verdict::Fine => Ok((Intent::FilesDir { path, access }, None)),
         Verdict::Warn(why) => {
             let warning = format!("{} is dangerous to show: {why}", name(&path));

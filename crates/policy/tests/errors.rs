@@ -94,7 +94,7 @@ fn words() {
         "files.dir=x:append",
         "files.hide=/",
         "state",
-        "state=overlay",
+        "files.cwd=ask",
         "env",
         "env=",
         "env==x",

@@ -45,6 +45,8 @@ pub struct Sandbox {
     pub shown: Vec<PathBuf>,
     /// Directories that the sandbox can write to and the host keeps.
     pub writable: Vec<PathBuf>,
+    /// Directories that the sandbox can write to, and whose changes a workspace keeps.
+    pub copied: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -60,6 +62,7 @@ pub(super) struct Build<'a> {
     pub visible: Vec<PathBuf>,
     pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
+    pub copied: Vec<PathBuf>,
     /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
 }
@@ -83,6 +86,7 @@ impl<'a> Build<'a> {
             visible: Vec::new(),
             shown: Vec::new(),
             writable: Vec::new(),
+            copied: Vec::new(),
             masked: Vec::new(),
         }
     }
@@ -180,6 +184,7 @@ impl<'a> Build<'a> {
             home: self.host.home.clone(),
             shown: self.shown,
             writable: self.writable,
+            copied: self.copied,
         })
     }
 }

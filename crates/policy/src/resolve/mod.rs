@@ -3,6 +3,7 @@
 //! Pure: the host is asked through [`Files`], and everything else about it is in [`Host`].
 
 mod build;
+mod copied;
 mod devices;
 mod environ;
 mod etc;
@@ -15,6 +16,7 @@ mod system;
 mod tools;
 
 pub use build::{Data, Note, Sandbox};
+pub use copied::{Copied, CopyRoot, Place, roots as copy_roots};
 pub use limits::defaults as default_limits;
 pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
 
@@ -95,6 +97,8 @@ pub struct Host {
     pub places: Environment,
     /// Files that decide what the next run may do: never writable in this one.
     pub deciding: Vec<PathBuf>,
+    /// Directories in which workspaces are kept: never visible, wherever they lie.
+    pub stores: Vec<PathBuf>,
     /// The directory of the app's own files; none where the run is not one of an app.
     pub state: Option<PathBuf>,
     /// What the kernel can enforce.
@@ -129,6 +133,9 @@ pub struct Request {
     pub degraded: Vec<String>,
     /// The run's id, which the program sees as `SWATHE_RUN`.
     pub id: String,
+    /// Where the changes below directories of access `cow` go: one for each that
+    /// [`copy_roots`] names.
+    pub copies: Vec<Copied>,
 }
 
 /// Why no plan can be made.
@@ -190,6 +197,7 @@ pub fn resolve(
     home::add(&mut build);
     let program = needs::add(&mut build)?;
     files::hidden(&mut build);
+    copied::stores(&mut build);
     limits::add(&mut build)?;
     environ::add(&mut build);
     layers(&mut build)?;
