@@ -22,6 +22,15 @@ _swathe() {
             swathe,check)
                 cmd="swathe__subcmd__check"
                 ;;
+            swathe,commit)
+                cmd="swathe__subcmd__commit"
+                ;;
+            swathe,diff)
+                cmd="swathe__subcmd__diff"
+                ;;
+            swathe,discard)
+                cmd="swathe__subcmd__discard"
+                ;;
             swathe,doctor)
                 cmd="swathe__subcmd__doctor"
                 ;;
@@ -51,6 +60,9 @@ _swathe() {
                 ;;
             swathe,shell)
                 cmd="swathe__subcmd__shell"
+                ;;
+            swathe,workspace)
+                cmd="swathe__subcmd__workspace"
                 ;;
             swathe__subcmd__app,add)
                 cmd="swathe__subcmd__app__subcmd__add"
@@ -100,6 +112,15 @@ _swathe() {
             swathe__subcmd__help,check)
                 cmd="swathe__subcmd__help__subcmd__check"
                 ;;
+            swathe__subcmd__help,commit)
+                cmd="swathe__subcmd__help__subcmd__commit"
+                ;;
+            swathe__subcmd__help,diff)
+                cmd="swathe__subcmd__help__subcmd__diff"
+                ;;
+            swathe__subcmd__help,discard)
+                cmd="swathe__subcmd__help__subcmd__discard"
+                ;;
             swathe__subcmd__help,doctor)
                 cmd="swathe__subcmd__help__subcmd__doctor"
                 ;;
@@ -130,6 +151,9 @@ _swathe() {
             swathe__subcmd__help,shell)
                 cmd="swathe__subcmd__help__subcmd__shell"
                 ;;
+            swathe__subcmd__help,workspace)
+                cmd="swathe__subcmd__help__subcmd__workspace"
+                ;;
             swathe__subcmd__help__subcmd__app,add)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__add"
                 ;;
@@ -159,6 +183,18 @@ _swathe() {
                 ;;
             swathe__subcmd__help__subcmd__session,stop)
                 cmd="swathe__subcmd__help__subcmd__session__subcmd__stop"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,gc)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__gc"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,list)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__list"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,rm)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__rm"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,show)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__show"
                 ;;
             swathe__subcmd__profile,check)
                 cmd="swathe__subcmd__profile__subcmd__check"
@@ -196,6 +232,36 @@ _swathe() {
             swathe__subcmd__session__subcmd__help,stop)
                 cmd="swathe__subcmd__session__subcmd__help__subcmd__stop"
                 ;;
+            swathe__subcmd__workspace,gc)
+                cmd="swathe__subcmd__workspace__subcmd__gc"
+                ;;
+            swathe__subcmd__workspace,help)
+                cmd="swathe__subcmd__workspace__subcmd__help"
+                ;;
+            swathe__subcmd__workspace,list)
+                cmd="swathe__subcmd__workspace__subcmd__list"
+                ;;
+            swathe__subcmd__workspace,rm)
+                cmd="swathe__subcmd__workspace__subcmd__rm"
+                ;;
+            swathe__subcmd__workspace,show)
+                cmd="swathe__subcmd__workspace__subcmd__show"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,gc)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__gc"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,help)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__help"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,list)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__list"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,rm)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__rm"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,show)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -203,7 +269,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app help"
+            opts="-h -V --help --version run shell explain check ps kill enter session diff commit discard workspace doctor profile app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -427,12 +493,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -461,6 +543,60 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__commit)
+            opts="-i -n -y -h --interactive --dry-run --merge --skip-conflicts --yes --undo --resume --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__diff)
+            opts="-z -U -h --stat --name-only --json --tool --unified --no-pager --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unified)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -U)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__discard)
+            opts="-n -h --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -501,12 +637,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --format --json --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -547,7 +699,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help)
-            opts="run shell explain check ps kill enter session doctor profile app help"
+            opts="run shell explain check ps kill enter session diff commit discard workspace doctor profile app help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -659,6 +811,48 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__commit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__discard)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -868,6 +1062,76 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__workspace)
+            opts="list show rm gc"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__kill)
             opts="-h --now --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -995,12 +1259,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --session --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1111,12 +1391,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1167,12 +1463,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1201,6 +1513,160 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace)
+            opts="-h --help list show rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__gc)
+            opts="-n -h --dry-run --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help)
+            opts="list show rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__rm)
+            opts="-n -h --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__show)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -112,8 +112,7 @@ fn in_sandbox(
         relay.start()?;
     }
     record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
-    let watch =
-        workspace.map(|workspace| workspace.watch(&child, &wanted.env)).transpose()?.flatten();
+    let watch = workspace.map(|workspace| workspace.watch(&child)).transpose()?.flatten();
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }

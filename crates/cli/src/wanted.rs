@@ -83,8 +83,6 @@ pub struct Wanted {
     pub group: Option<(Delegation, u64)>,
     /// The app whose intents are in force.
     pub app: Option<App>,
-    /// What paths are made of.
-    pub env: Environment,
     /// Where changes go that the host does not see.
     pub workspace: Option<cow::Workspace>,
 }
@@ -177,10 +175,10 @@ pub fn resolve(
     let app = options.app.clone().zip(app).map(|(id, policy)| App {
         id,
         intents: policy.intents.into_iter().map(|declared| declared.intent).collect(),
-        env: env.clone(),
+        env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app, env, workspace })
+    Ok(Wanted { sandbox, group, app, workspace })
 }
 
 fn unresolved(refusal: resolve::Refusal) -> Failure {

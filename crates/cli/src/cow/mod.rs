@@ -38,6 +38,7 @@ pub struct Workspace {
     /// Whether this run made it.
     made: bool,
     limits: Limits,
+    env: Environment,
 }
 
 /// The store of this user's workspaces; made if need be.
@@ -155,7 +156,7 @@ pub fn prepare(
     if keep == Keep::No || options.cow_discard {
         let nowhere = |root: &CopyRoot| Copied { root: root.path.clone(), place: Place::Nowhere };
         let copies = roots.iter().map(nowhere).collect();
-        return Ok(Some(Workspace { held: None, copies, made: false, limits }));
+        return Ok(Some(Workspace { held: None, copies, made: false, limits, env: env.clone() }));
     }
     let store = store(env)?;
     let (held, made) = match &options.workspace {
@@ -164,7 +165,7 @@ pub fn prepare(
     };
     let copies = copies(&held, roots)?;
     held.snapshot(&snapshot()).map_err(|error| failed(&error))?;
-    Ok(Some(Workspace { held: Some(held), copies, made, limits }))
+    Ok(Some(Workspace { held: Some(held), copies, made, limits, env: env.clone() }))
 }
 
 /// What is recorded of the host's side before a run. The texts of small projects are kept for merges;
@@ -290,11 +291,7 @@ impl Workspace {
     ///
     /// # Errors
     /// It cannot be watched.
-    pub fn watch(
-        &self,
-        child: &swathe::Child,
-        env: &Environment,
-    ) -> Result<Option<Watch>, Failure> {
+    pub fn watch(&self, child: &swathe::Child) -> Result<Option<Watch>, Failure> {
         let Some(held) = &self.held else { return Ok(None) };
         let about = held.about();
         // Those that it was made with hold where this run has none.
@@ -303,7 +300,7 @@ impl Workspace {
         if (bytes, inodes) == (None, None) {
             return Ok(None);
         }
-        let workspace = store(env)?.find(&about.id).map_err(|error| failed(&error))?;
+        let workspace = store(&self.env)?.find(&about.id).map_err(|error| failed(&error))?;
         Watch::start(workspace, Limits { bytes, inodes }, child).map(Some)
     }
 
@@ -316,10 +313,15 @@ impl Workspace {
         let name = held.about().id.clone();
         let found = held.scan(&ScanOptions::default()).map_err(|error| failed(&error))?;
         if found.changes.is_empty() && self.made {
-            return remove(held);
+            return self.remove(held);
         }
         say_kept(&name, found.changes.len());
         Ok(())
+    }
+
+    fn remove(&self, held: Held) -> Result<(), Failure> {
+        let store = store(&self.env)?;
+        held.remove(&store).map_err(|error| failed(&error))
     }
 
     /// Leaves it to a sandbox that outlives this process.
@@ -332,25 +334,9 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         // Nothing ran in it: it would only be in the way.
         if let Some(held) = self.held.take().filter(|_| self.made) {
-            drop(remove(held));
+            drop(self.remove(held));
         }
     }
-}
-
-fn remove(held: Held) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let gone = |path: &Path| {
-        std::fs::remove_dir_all(path)
-            .map_err(|e| Failure::new(format!("cannot remove {}: {e}", path.display())))
-    };
-    for root in &held.about().roots {
-        // The kernel leaves a directory there that its owner cannot enter.
-        let work = root.work().join("work");
-        let mode = std::fs::Permissions::from_mode(0o700);
-        drop(std::fs::set_permissions(work, mode));
-        gone(root.area.as_path())?;
-    }
-    gone(held.path())
 }
 
 fn say_kept(name: &str, count: usize) {
@@ -369,7 +355,14 @@ pub fn ended(name: &str, env: &Environment) -> Result<(), Failure> {
     let workspace = store(env)?.find(name).map_err(|error| failed(&error))?;
     let held = workspace.hold().map_err(|error| failed_on(name, &error))?;
     let made = !held.about().named;
-    Workspace { held: Some(held), copies: Vec::new(), made, limits: Limits::default() }.finish()
+    Workspace {
+        held: Some(held),
+        copies: Vec::new(),
+        made,
+        limits: Limits::default(),
+        env: env.clone(),
+    }
+    .finish()
 }
 
 /// Whether the step that failed lays an overlay.
