@@ -1,6 +1,7 @@
 //! Copy-on-write: a run's changes go to a workspace, and the host sees nothing of them.
 
 mod bounds;
+mod copy;
 mod options;
 mod place;
 
@@ -39,6 +40,30 @@ pub struct Workspace {
     made: bool,
     limits: Limits,
     env: Environment,
+    /// What was copied, where that was asked for in the place of overlays.
+    by_copy: Vec<ByCopy>,
+}
+
+/// A directory that was copied.
+#[derive(Debug)]
+struct ByCopy {
+    host: PathBuf,
+    upper: PathBuf,
+    tree: PathBuf,
+    copied: copy::Copied,
+}
+
+/// Copies a directory, and says so in its place.
+fn by_copy(copied: &mut Copied) -> Result<ByCopy, Failure> {
+    let Place::Overlay { upper, .. } = &copied.place else {
+        return Err(Failure::new("a directory has no place for its copy"));
+    };
+    let (host, upper) = (copied.root.clone(), upper.clone());
+    let tree = upper.with_file_name("copy");
+    let found = copy::make(&host, &upper, &tree)?;
+    let mounts = place::mounts_below(&host);
+    copied.place = Place::Copy { tree: tree.clone(), mounts };
+    Ok(ByCopy { host, upper, tree, copied: found })
 }
 
 /// The store of this user's workspaces; made if need be.
@@ -150,22 +175,40 @@ pub fn prepare(
         return Err(Failure::new("the limits of a workspace are kept by who waits for its run")
             .hint("start the session without --cow-size and --cow-files"));
     }
+    if keep == Keep::Session && options.cow_copy {
+        return Err(Failure::new("what a session changes in a copy is collected by nobody")
+            .hint("start the session without --cow-copy"));
+    }
     if !options.cow_copy {
         roots.iter().try_for_each(|root| place::overlay_works(&root.path))?;
     }
     if keep == Keep::No || options.cow_discard {
         let nowhere = |root: &CopyRoot| Copied { root: root.path.clone(), place: Place::Nowhere };
         let copies = roots.iter().map(nowhere).collect();
-        return Ok(Some(Workspace { held: None, copies, made: false, limits, env: env.clone() }));
+        return Ok(Some(Workspace { held: None, copies, made: false, limits, env: env.clone(), by_copy: Vec::new() }));
     }
     let store = store(env)?;
     let (held, made) = match &options.workspace {
         Some(name) if exists(env, name) => (find(&store, name, roots)?, false),
         named => (make(&store, named.as_deref(), roots, id, env, limits)?, true),
     };
-    let copies = copies(&held, roots)?;
+    let mut copies = copies(&held, roots)?;
     held.snapshot(&snapshot()).map_err(|error| failed(&error))?;
-    Ok(Some(Workspace { held: Some(held), copies, made, limits, env: env.clone() }))
+    let mut workspace = Workspace {
+        held: Some(held),
+        copies: Vec::new(),
+        by_copy: Vec::new(),
+        made,
+        limits,
+        env: env.clone(),
+    };
+    if options.cow_copy {
+        for copied in &mut copies {
+            workspace.by_copy.push(by_copy(copied)?);
+        }
+    }
+    workspace.copies = copies;
+    Ok(Some(workspace))
 }
 
 /// What is recorded of the host's side before a run. The texts of small projects are kept for merges;
@@ -309,6 +352,9 @@ impl Workspace {
     /// # Errors
     /// It cannot be looked through.
     pub fn finish(mut self) -> Result<(), Failure> {
+        for by in std::mem::take(&mut self.by_copy) {
+            copy::collect(&by.copied, &by.host, &by.upper, &by.tree)?;
+        }
         let Some(held) = self.held.take() else { return Ok(()) };
         let name = held.about().id.clone();
         let found = held.scan(&ScanOptions::default()).map_err(|error| failed(&error))?;
@@ -333,6 +379,9 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         // Nothing ran in it: it would only be in the way.
+        for by in &self.by_copy {
+            drop(copy::remove(&by.tree));
+        }
         if let Some(held) = self.held.take().filter(|_| self.made) {
             drop(self.remove(held));
         }
@@ -361,6 +410,7 @@ pub fn ended(name: &str, env: &Environment) -> Result<(), Failure> {
         made,
         limits: Limits::default(),
         env: env.clone(),
+        by_copy: Vec::new(),
     }
     .finish()
 }

@@ -42,8 +42,13 @@ pub enum Place {
         /// The kernel's own, on the same file system, and empty.
         work: PathBuf,
     },
-    /// A copy of the directory, with all that is below it.
-    Copy(PathBuf),
+    /// A copy of the directory.
+    Copy {
+        /// Where the copy is.
+        tree: PathBuf,
+        /// What the host mounts below the directory: it is no part of the copy, and shown read-only.
+        mounts: Vec<PathBuf>,
+    },
     /// Nowhere: they are gone with the run, and bounded as temporary file systems are.
     Nowhere,
 }
@@ -102,7 +107,12 @@ pub(super) fn add(build: &mut Build<'_>, entry: &Shown, all: &[Shown]) -> Result
                 build.step(overlay(upper), Opt::Overlay, source);
             }
             Place::Nowhere => build.step(overlay(OverlayUpper::Tmp), Opt::TmpOverlay, source),
-            Place::Copy(tree) => build.bind(tree, path, plan::Access::ReadWrite, source),
+            Place::Copy { tree, mounts } => {
+                build.bind(tree, path, plan::Access::ReadWrite, source);
+                for mount in mounts {
+                    build.bind(mount, mount, plan::Access::ReadOnly, source);
+                }
+            }
         }
         build.copied.push(path.clone());
     }
