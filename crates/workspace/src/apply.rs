@@ -164,11 +164,7 @@ pub(crate) fn directory(
     wanted: &DirData,
     known: Option<u32>,
 ) -> Result<()> {
-    let dir = match root.at(path) {
-        Ok(dir) => dir,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(()),
-        Err(errno) => return Err(Error::system("open", path, errno)),
-    };
+    let Some(dir) = root.find(path).step("open", path)? else { return Ok(()) };
     let set = || -> std::result::Result<(), Errno> {
         let meta = dir.meta()?;
         let mine = |known: u32| [known, known | 0o300, wanted.mode].contains(&meta.mode);
@@ -203,7 +199,7 @@ pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool]) -> Resul
         let step = Step { place: work.place(op)?, journal, op };
         step.clear()?;
         if let Some(patches) = patches.get_mut(op.root) {
-            step.patches(patches);
+            step.patches(patches)?;
         }
     }
     for (number, patches) in patches.iter().enumerate() {
@@ -241,7 +237,8 @@ impl Step<'_> {
                 }
                 let below = paths.iter().map(|below| join(path, &below.0));
                 for path in below.rev().chain(std::iter::once(path.clone())) {
-                    if let Ok(dir) = self.place.sides.upper.at(&path) {
+                    let found = self.place.sides.upper.find(&path).step("open", &path)?;
+                    if let Some(dir) = found {
                         crate::opaque::clear(&dir, b"").step("change", &path)?;
                     }
                     self.remove_empty(&path)?;
@@ -269,21 +266,22 @@ impl Step<'_> {
         }
     }
 
-    fn patches(&self, all: &mut Vec<(Vec<u8>, Option<Entry>)>) {
+    fn patches(&self, all: &mut Vec<(Vec<u8>, Option<Entry>)>) -> Result<()> {
         let path = &self.op.path.0;
         let lower = &self.place.sides.lower;
-        let mut note = |path: Vec<u8>| {
-            let entry = crate::plan::entry(lower, &path);
+        let mut note = |path: Vec<u8>| -> Result<()> {
+            let entry = crate::snapshot::entry(lower, &path)?;
             all.push((path, entry));
+            Ok(())
         };
         match &self.op.act {
             Do::Put { from: From::Staged { .. }, .. } => note(path.clone()),
             Do::Put { from: From::Part { paths, .. }, .. } => {
-                note(path.clone());
-                paths.iter().for_each(|below| note(join(path, &below.0)));
+                note(path.clone())?;
+                paths.iter().try_for_each(|below| note(join(path, &below.0)))
             }
             Do::Directory { new, .. } if new.xattrs.is_some() => note(path.clone()),
-            _ => {}
+            _ => Ok(()),
         }
     }
 }
@@ -294,9 +292,9 @@ pub(crate) fn prune(place: &Place, path: &[u8], upper: &DirData) -> Result<()> {
     directory(&place.sides.upper, path, upper, None)?;
     let mut at = path;
     while !at.is_empty() {
-        let (Ok(above), Ok(below)) = (place.sides.upper.at(at), place.sides.lower.at(at)) else {
-            return Ok(());
-        };
+        let above = place.sides.upper.find(at).step("open", at)?;
+        let below = place.sides.lower.find(at).step("open", at)?;
+        let (Some(above), Some(below)) = (above, below) else { return Ok(()) };
         let same = || -> std::result::Result<bool, Errno> {
             let (a, b) = (above.meta()?, below.meta()?);
             Ok((a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)

@@ -31,6 +31,8 @@ pub struct Parts {
     pub xattrs: bool,
     /// Time of last change. Never true of directories, whose times change with their entries.
     pub mtime: bool,
+    /// Nothing but that it is one file with another change, under several names.
+    pub links: bool,
 }
 
 impl Parts {
@@ -41,7 +43,7 @@ impl Parts {
     }
 
     pub(crate) fn any(&self) -> bool {
-        self.content || self.mode || self.owner || self.xattrs || self.mtime
+        self.content || self.mode || self.owner || self.xattrs || self.mtime || self.links
     }
 }
 

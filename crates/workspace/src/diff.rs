@@ -208,6 +208,9 @@ fn head(change: &Change, path: &str, out: &mut dyn Write) -> io::Result<()> {
             if change.parts.xattrs {
                 writeln!(out, "attributes differ")?;
             }
+            if change.parts.links {
+                writeln!(out, "one file with another change, under several names")?;
+            }
             if change.parts.is_touch() {
                 writeln!(out, "only the time of last change differs")?;
             }

@@ -43,6 +43,15 @@ impl Dir {
         openat2(&self.0, path, flags, Mode::empty(), resolve()).map(Self)
     }
 
+    /// As [`Self::at`]; none where no directory of this file system is there.
+    pub fn find(&self, path: &[u8]) -> Io<Option<Self>> {
+        match self.at(path) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Opens something in it for reading or, with other flags, otherwise.
     pub fn file(&self, name: &[u8], flags: OFlags, mode: u32) -> Io<OwnedFd> {
         let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -178,7 +178,7 @@ fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
 
 /// Gives a directory of the upper the host's data.
 fn reset(place: &Place, path: &[u8]) -> Result<()> {
-    let Ok(host) = place.sides.lower.at(path) else { return Ok(()) };
+    let Some(host) = place.sides.lower.find(path).step("open", path)? else { return Ok(()) };
     let data = DirData::of(&host, true).step("look at", path)?;
     crate::apply::prune(place, path, &data)
 }
@@ -230,9 +230,12 @@ impl Held {
         for root in &self.about.roots {
             let path = root.area.as_path();
             let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { continue };
-            let Ok(dir) = crate::dir::Dir::open(above) else { continue };
+            let dir = match crate::dir::Dir::open(above) {
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                other => other.step("open", &root.area.0)?,
+            };
             let name = std::os::unix::ffi::OsStrExt::as_bytes(name);
-            if let Ok(area) = dir.at(name) {
+            if let Some(area) = dir.find(name).step("open", &root.area.0)? {
                 crate::store::check_ours(&area, path)?;
                 crate::remove::tree(&dir, name).step("remove", &root.area.0)?;
             }

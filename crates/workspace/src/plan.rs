@@ -409,9 +409,9 @@ pub(crate) fn spread(
             if !done.insert((change.root, path.to_vec())) {
                 continue;
             }
-            let (Ok(upper), Ok(lower)) = (sides.upper.at(path), sides.lower.at(path)) else {
-                break;
-            };
+            let upper = sides.upper.find(path).step("open", path)?;
+            let lower = sides.lower.find(path).step("open", path)?;
+            let (Some(upper), Some(lower)) = (upper, lower) else { break };
             if !crate::opaque::is(&upper).step("look at", path)? {
                 continue;
             }
@@ -427,11 +427,4 @@ pub(crate) fn spread(
         }
     }
     Ok(())
-}
-
-/// What a file is after a commit, for the record of what lies below.
-pub(crate) fn entry(lower: &Dir, path: &[u8]) -> Option<crate::base::Entry> {
-    let (dir, name) = split(path);
-    let meta = lower.at(dir).ok()?.stat(name).ok()??;
-    Some(crate::base::Entry::of(&meta))
 }

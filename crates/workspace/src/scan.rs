@@ -12,7 +12,7 @@ use crate::change::Changeset;
 use crate::danger::Sensitive;
 use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
-use crate::store::{State, Workspace};
+use crate::store::{Held, State, Workspace};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::BufReader;
@@ -40,6 +40,19 @@ impl Default for ScanOptions {
 pub(crate) struct Sides {
     pub upper: Dir,
     pub lower: Dir,
+}
+
+impl Held {
+    /// As [`Workspace::scan`], of a workspace that the caller holds and in which no run is going on.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn scan(&self, options: &ScanOptions) -> Result<Changeset> {
+        if crate::journal::is_open(&self.dir) {
+            return Err(self.half_done());
+        }
+        self.scan_held(options, false)
+    }
 }
 
 impl Workspace {

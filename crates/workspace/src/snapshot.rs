@@ -1,6 +1,7 @@
 //! Records what lies below a workspace before its run, and what a commit has changed of that.
 
 use crate::base::{Entry, Snapshot, SnapshotOptions};
+use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::store::{Held, Workspace};
 use rustix::fs::OFlags;
@@ -56,6 +57,13 @@ impl Held {
         }
         Ok(all)
     }
+}
+
+/// What lies at a path now.
+pub(crate) fn entry(lower: &Dir, path: &[u8]) -> Result<Option<Entry>> {
+    let (dir, name) = crate::dir::split(path);
+    let Some(dir) = lower.find(dir).step("open", dir)? else { return Ok(None) };
+    Ok(dir.stat(name).step("look at", path)?.map(|meta| Entry::of(&meta)))
 }
 
 fn patch_name(number: usize) -> String {

@@ -7,7 +7,7 @@ use crate::copy::{Copier, Filter};
 use crate::dir::{Dir, join, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{DirData, Do, From, Journal, LAST, Note, OPEN, Task};
-use crate::meta::Id;
+use crate::meta::{FileKind, Id};
 use crate::store::{Held, Workspace};
 use crate::work::{At, Work, is};
 use serde::Serialize;
@@ -132,10 +132,10 @@ impl Held {
             let mut patches = Vec::new();
             for op in journal.ops.iter().filter(|op| op.root == number) {
                 let lower = &place.sides.lower;
-                note_tree(lower, op.path.0.clone(), !place.moves, &mut patches);
+                note_tree(lower, op.path.0.clone(), !place.moves, &mut patches)?;
                 if let Do::Put { from: From::Part { paths, .. }, .. } = &op.act {
                     for below in paths {
-                        note_tree(lower, join(&op.path.0, &below.0), false, &mut patches);
+                        note_tree(lower, join(&op.path.0, &below.0), false, &mut patches)?;
                     }
                 }
             }
@@ -145,17 +145,23 @@ impl Held {
     }
 }
 
-fn note_tree(lower: &Dir, path: Vec<u8>, deep: bool, all: &mut Vec<(Vec<u8>, Option<Entry>)>) {
-    let entry = crate::plan::entry(lower, &path);
+fn note_tree(
+    lower: &Dir,
+    path: Vec<u8>,
+    deep: bool,
+    all: &mut Vec<(Vec<u8>, Option<Entry>)>,
+) -> Result<()> {
+    let entry = crate::snapshot::entry(lower, &path)?;
     all.push((path.clone(), entry));
-    if deep
-        && !path.is_empty()
-        && let Ok(names) = lower.at(&path).and_then(|dir| dir.list())
-    {
-        for name in names {
-            note_tree(lower, join(&path, &name), true, all);
-        }
+    let dir = entry.filter(|entry| entry.kind == FileKind::Directory);
+    if !deep || path.is_empty() || dir.is_none() {
+        return Ok(());
     }
+    let Some(dir) = lower.find(&path).step("open", &path)? else { return Ok(()) };
+    for name in dir.list().step("list", &path)? {
+        note_tree(lower, join(&path, &name), true, all)?;
+    }
+    Ok(())
 }
 
 /// Makes the directories of a path in the upper that are not there, with the host's data.
@@ -169,7 +175,7 @@ pub(crate) fn upper_parents(upper: &Dir, lower: &Dir, path: &[u8]) -> Result<()>
     if dir.stat(name).step("look at", path)?.is_some() {
         return Ok(());
     }
-    let Ok(host) = lower.at(path) else { return Ok(()) };
+    let Some(host) = lower.find(path).step("open", path)? else { return Ok(()) };
     let mtime = dir.meta().step("look at", above)?.mtime;
     dir.mkdir(name, 0o700).step("make", path)?;
     let data = DirData::of(&host, true).step("look at", path)?;
@@ -251,13 +257,15 @@ impl Step<'_> {
         match from {
             From::Move => {
                 let Some(place) = At::find(upper, path)? else { return Ok(false) };
-                return new.rename(&place);
+                // After an interruption it can be there already.
+                let there = place.id()?.is_some_and(|id| self.journal.is_new(self.op, &id));
+                return Ok(there || new.rename(&place)?);
             }
             From::Copy | From::Staged { keep: false } => self.take_out(path)?,
             From::Staged { keep: true } => {}
             From::Part { paths, trees } => {
                 let (dir, name) = (&new.dir, &new.name);
-                if let Ok(tree) = dir.at(name) {
+                if let Some(tree) = dir.find(name).step("open", path)? {
                     self.part_parents(
                         &tree,
                         std::iter::once(&b""[..]).chain(paths.iter().map(|p| &p.0[..])),
@@ -278,7 +286,7 @@ impl Step<'_> {
     /// Makes the directories of a part that are not in the upper any more.
     fn part_parents<'p>(&self, tree: &Dir, paths: impl Iterator<Item = &'p [u8]>) -> Result<()> {
         for below in paths {
-            let Ok(model) = tree.at(below) else { continue };
+            let Some(model) = tree.find(below).step("open", below)? else { continue };
             let path = if below.is_empty() {
                 self.op.path.0.clone()
             } else {

@@ -102,11 +102,8 @@ impl At {
     /// None where the directory is not there.
     pub fn find(root: &Dir, path: &[u8]) -> Result<Option<Self>> {
         let (dir, name) = split(path);
-        match root.at(dir) {
-            Ok(dir) => Ok(Some(Self { dir, name: name.to_vec() })),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
-            Err(errno) => Err(Error::system("open", dir, errno)),
-        }
+        let found = root.find(dir).step("open", dir)?;
+        Ok(found.map(|dir| Self { dir, name: name.to_vec() }))
     }
 
     pub fn beside(&self, name: Vec<u8>) -> Result<Self> {

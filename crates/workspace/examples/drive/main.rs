@@ -35,5 +35,6 @@ fn main() {
 
 /// Says something to who started the program.
 fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "{text}").unwrap();
 }

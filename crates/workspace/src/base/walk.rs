@@ -128,7 +128,7 @@ impl Walk<'_> {
                 Err(errno) => return Err(errno.into()),
             }
         };
-        let here = if next.shared { upper.at(&next.path).ok() } else { None };
+        let here = if next.shared { upper.find(&next.path)? } else { None };
         let mut hidden = Vec::new();
         if let (Some(old), Some(here)) = (self.old, &here) {
             hidden = shadowed(here)?;
@@ -144,7 +144,7 @@ impl Walk<'_> {
         self.out.write_all(&u32::try_from(next.path.len()).unwrap_or(END - 1).to_le_bytes())?;
         self.out.write_all(&next.path)?;
         self.out.write_all(&u32::try_from(entries.len()).unwrap_or(0).to_le_bytes())?;
-        let dir = lower.at(&next.path).ok();
+        let dir = lower.find(&next.path)?;
         for (name, mut entry) in entries {
             self.seen.entries += 1;
             if self.seen.entries > self.most {

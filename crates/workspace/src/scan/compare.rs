@@ -23,7 +23,7 @@ pub(super) fn parts(old: Side<'_>, new: Side<'_>, name: &[u8]) -> Result<Parts, 
     let (was, is) = (old.meta, new.meta);
     let dir = is.is_dir();
     let content = match is.kind {
-        FileKind::File => was.size != is.size || !same_content(old.dir, new.dir, name),
+        FileKind::File => was.size != is.size || !same_content(old.dir, new.dir, name)?,
         FileKind::Symlink => old.dir.link(name)? != new.dir.link(name)?,
         FileKind::Device => was.rdev != is.rdev,
         FileKind::Directory | FileKind::Fifo | FileKind::Socket => false,
@@ -34,12 +34,16 @@ pub(super) fn parts(old: Side<'_>, new: Side<'_>, name: &[u8]) -> Result<Parts, 
         owner: (was.uid, was.gid) != (is.uid, is.gid),
         xattrs: crate::xattr::kept(old.dir, name)? != crate::xattr::kept(new.dir, name)?,
         mtime: !dir && was.mtime != is.mtime,
+        links: false,
     })
 }
 
-/// Whether two regular files of one size have the same bytes. What cannot be read differs.
-pub(super) fn same_content(a: &Dir, b: &Dir, name: &[u8]) -> bool {
-    same_files(a, name, b, name).unwrap_or(false)
+/// Whether two regular files of one size have the same bytes. What its user may not read differs.
+fn same_content(a: &Dir, b: &Dir, name: &[u8]) -> Result<bool, Errno> {
+    match same_files(a, name, b, name) {
+        Err(Errno::ACCESS) => Ok(false),
+        other => other,
+    }
 }
 
 pub(super) fn same_files(a: &Dir, a_name: &[u8], b: &Dir, b_name: &[u8]) -> Result<bool, Errno> {
@@ -79,48 +83,56 @@ pub(super) fn conflict(
     low: Option<Side<'_>>,
     name: &[u8],
     metadata: bool,
-) -> Option<Conflict> {
-    let base = base?;
-    match (base.find(path), low) {
+) -> Result<Option<Conflict>, Errno> {
+    let Some(base) = base else { return Ok(None) };
+    Ok(match (base.find(path), low) {
         (Found::Entry(_), None) => Some(Conflict::Deleted),
         (Found::Absent, Some(_)) => Some(Conflict::Created),
         (Found::Absent | Found::Unknown, None) => None,
         (Found::Unknown, Some(low)) => {
             (!low.meta.is_dir() && low.meta.ctime >= base.start).then_some(Conflict::Modified)
         }
-        (Found::Entry(was), Some(low)) => changed(&was, low, name, metadata),
-    }
+        (Found::Entry(was), Some(low)) => return changed(&was, low, name, metadata),
+    })
 }
 
-fn changed(was: &Entry, low: Side<'_>, name: &[u8], metadata: bool) -> Option<Conflict> {
+fn changed(
+    was: &Entry,
+    low: Side<'_>,
+    name: &[u8],
+    metadata: bool,
+) -> Result<Option<Conflict>, Errno> {
     let is = Entry::of(&low.meta);
     if is.kind != was.kind {
-        return Some(Conflict::Replaced);
+        return Ok(Some(Conflict::Replaced));
     }
     let rights = (is.mode, is.uid, is.gid) == (was.mode, was.uid, was.gid);
     if is.kind == FileKind::Directory {
         if is.ino != was.ino {
-            return Some(Conflict::Replaced);
+            return Ok(Some(Conflict::Replaced));
         }
-        return (metadata && !rights).then_some(Conflict::Modified);
+        return Ok((metadata && !rights).then_some(Conflict::Modified));
     }
     let times = (is.ino, is.size, is.mtime, is.ctime) == (was.ino, was.size, was.mtime, was.ctime);
     let same = match was.hash {
-        Some(hash) => rights && is.size == was.size && hash_of(low.dir, name) == Some(hash),
+        Some(hash) => rights && is.size == was.size && hash_of(low.dir, name)? == Some(hash),
         None => times && rights,
     };
-    (!same).then_some(Conflict::Modified)
+    Ok((!same).then_some(Conflict::Modified))
 }
 
-/// The hash of a regular file's content.
-pub(super) fn hash_of(dir: &Dir, name: &[u8]) -> Option<[u8; 32]> {
-    let mut file = File::from(dir.file(name, OFlags::RDONLY, 0).ok()?);
+/// The hash of a regular file's content; none when its user may not read it.
+fn hash_of(dir: &Dir, name: &[u8]) -> Result<Option<[u8; 32]>, Errno> {
+    let mut file = match dir.file(name, OFlags::RDONLY, 0) {
+        Err(Errno::ACCESS) => return Ok(None),
+        other => File::from(other?),
+    };
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match fill(&mut file, &mut buffer).ok()? {
-            0 => return Some(hash.finalize().into()),
-            len => hash.update(buffer.get(..len)?),
+        match fill(&mut file, &mut buffer)? {
+            0 => return Ok(Some(hash.finalize().into())),
+            len => hash.update(buffer.get(..len).unwrap_or_default()),
         }
     }
 }

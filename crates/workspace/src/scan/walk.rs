@@ -66,7 +66,7 @@ pub(super) fn root(
     if differs.any() || overlay.crafted {
         let mut change = walk.change(b"", ChangeKind::Modified, Some(old.meta), Some(new.meta));
         change.parts = differs;
-        change.conflict = conflict(base, b"", Some(old), b"", true);
+        change.conflict = conflict(base, b"", Some(old), b"", true).step("compare", root)?;
         if overlay.crafted {
             change.marks.push(Mark::Crafted);
         }
@@ -234,6 +234,8 @@ impl Walk<'_> {
         let mut own = self.change(path, kind, old, Some(top.meta));
         if let (ChangeKind::Modified, Some(low)) = (kind, low) {
             own.parts = parts(low, top, name).step("compare", path)?;
+            // Whether another of its names is a change shows at the end.
+            own.parts.links = !own.parts.any() && !top.meta.is_dir() && top.meta.nlink > 1;
         }
         let target = |side: Side<'_>| {
             (side.meta.kind == FileKind::Symlink).then(|| side.dir.link(name).ok().map(Bytes))
@@ -256,7 +258,7 @@ impl Walk<'_> {
         if own.kind == ChangeKind::Modified && !own.parts.any() {
             return Ok(());
         }
-        own.conflict = conflict(self.base, path, low, name, both);
+        own.conflict = conflict(self.base, path, low, name, both).step("compare", path)?;
         // Two directories of one name become one, and a directory that the program deleted and made
         // again does not miss the one that the host deleted.
         let fresh = both && own.conflict == Some(Conflict::Created);
@@ -343,7 +345,8 @@ impl Walk<'_> {
         };
         let low = Side { dir, meta: old };
         let mut own = self.change(path, ChangeKind::Deleted, Some(old), None);
-        own.conflict = conflict(self.base, path, Some(low), name, false);
+        own.conflict =
+            conflict(self.base, path, Some(low), name, false).step("compare", path)?;
         if implied && own.conflict == Some(Conflict::Created) {
             self.odd(path, "the host made it in a directory that the program replaced: it stays");
             return Ok(());
@@ -390,7 +393,8 @@ impl Walk<'_> {
             let low = Side { dir: &dir, meta };
             let mut own = self.change(&below, ChangeKind::Deleted, Some(meta), None);
             own.part_of = Some(top);
-            own.conflict = conflict(self.base, &below, Some(low), &name, false);
+            own.conflict =
+                conflict(self.base, &below, Some(low), &name, false).step("compare", &below)?;
             if own.conflict.is_some() {
                 clash(self, Conflict::Below);
             }
@@ -405,9 +409,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Joins the names of one file, and marks those of which the workspace lacks one.
+    /// Joins the names of one file, and marks those of which the workspace lacks one. What is only
+    /// another name of unchanged files is no change.
     fn join_links(&mut self) {
+        let mut idle = HashSet::new();
         for (nlink, indices) in self.links.values() {
+            let is_idle = |index: &usize| self.set.changes.get(*index).is_some_and(|c| c.parts.links);
+            if indices.iter().all(is_idle) {
+                idle.extend(indices.iter().copied());
+                continue;
+            }
             let mut first = None;
             for index in indices {
                 let Some(change) = self.set.changes.get_mut(*index) else { continue };
@@ -418,6 +429,28 @@ impl Walk<'_> {
                 change.linked_to = first;
                 first = first.or(Some(*index));
             }
+        }
+        if !idle.is_empty() {
+            self.drop_changes(&idle);
+        }
+    }
+
+    fn drop_changes(&mut self, idle: &HashSet<usize>) {
+        let mut places = Vec::with_capacity(self.set.changes.len());
+        let mut next = 0;
+        for index in 0..self.set.changes.len() {
+            places.push(next);
+            next += usize::from(!idle.contains(&index));
+        }
+        let mut index = 0;
+        self.set.changes.retain(|_| {
+            index += 1;
+            !idle.contains(&(index - 1))
+        });
+        let moved = |at: Option<usize>| at.and_then(|at| places.get(at).copied());
+        for change in &mut self.set.changes {
+            change.part_of = moved(change.part_of);
+            change.linked_to = moved(change.linked_to);
         }
     }
 }
