@@ -32,11 +32,6 @@ pub(super) struct Asked {
     pub source: Source,
 }
 
-/// Whether Landlock alone cannot give this access.
-pub(super) fn is_level(access: Access) -> bool {
-    matches!(access, Access::Append | Access::NoDelete | Access::Trash)
-}
-
 /// The rights that one access takes away.
 fn taken(access: Access) -> FileRights {
     let names = FileRights::REMOVE_FILE | FileRights::REMOVE_DIR | FileRights::REFER;
