@@ -93,7 +93,6 @@ fn words() {
         "files.dir=~:ro",
         "files.hide=/",
         "state",
-        "files.cwd=ask",
         "env",
         "env=",
         "env==x",
