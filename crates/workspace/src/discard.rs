@@ -203,7 +203,10 @@ fn empty(place: &Place) -> Result<()> {
             }
         }
     }
-    crate::opaque::clear(upper, b"").step("clear", b"upper")?;
+    let attributes = crate::xattr::Xattrs::read(upper, b"").step("look at", b"upper")?;
+    for attribute in attributes.stripped {
+        crate::xattr::remove(upper, b"", &attribute).step("clear", b"upper")?;
+    }
     reset(place, b"")
 }
 

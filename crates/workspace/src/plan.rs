@@ -380,11 +380,7 @@ impl Planner<'_> {
         is.mode &= 0o3777;
         let Some(lower) = lower else { return Ok(Do::Drop) };
         let old = read(&lower, own)?;
-        let new = if own {
-            is.clone()
-        } else {
-            DirData { mtime: is.mtime, ..old.clone() }
-        };
+        let new = if own { is.clone() } else { DirData { mtime: is.mtime, ..old.clone() } };
         Ok(Do::Directory { old, new, upper: Some(is) })
     }
 }

@@ -5,6 +5,7 @@
 
 mod dump;
 mod faults;
+mod hostile;
 mod measure;
 mod model;
 mod ops;
@@ -21,11 +22,17 @@ fn main() {
     match texts.as_slice() {
         ["apply", ops, root] => ops::apply_file(Path::new(ops), Path::new(root)),
         ["model", bwrap, dir, first, count] => {
-            model::run(Path::new(bwrap), Path::new(dir), first.parse().unwrap(), count.parse().unwrap());
+            model::run(
+                Path::new(bwrap),
+                Path::new(dir),
+                first.parse().unwrap(),
+                count.parse().unwrap(),
+            );
         }
         ["faults", dir, other, step] => {
             faults::run(Path::new(dir), Path::new(other), step.parse().unwrap());
         }
+        ["hostile", dir] => hostile::run(Path::new(dir)),
         ["measure", bwrap, dir, files] => {
             measure::run(Path::new(bwrap), Path::new(dir), files.parse().unwrap());
         }
