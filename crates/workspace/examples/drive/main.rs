@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // a test program: a panic is its verdict
 
+mod cases;
 mod dump;
 mod faults;
 mod hostile;
@@ -32,6 +33,7 @@ fn main() {
         ["faults", dir, other, step] => {
             faults::run(Path::new(dir), Path::new(other), step.parse().unwrap());
         }
+        ["cases", dir] => cases::run(Path::new(dir)),
         ["hostile", dir] => hostile::run(Path::new(dir)),
         ["measure", bwrap, dir, files] => {
             measure::run(Path::new(bwrap), Path::new(dir), files.parse().unwrap());
