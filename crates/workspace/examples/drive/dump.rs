@@ -28,7 +28,9 @@ fn walk(
     let mode = meta.mode() & if kind.is_dir() { 0o3777 } else { 0o1777 };
     let mut text = if kind.is_file() {
         let content = match fs::read(at) {
-            Ok(content) if content.len() < 64 => format!("{:?}", content.escape_ascii().to_string()),
+            Ok(content) if content.len() < 64 => {
+                format!("{:?}", content.escape_ascii().to_string())
+            }
             Ok(content) => {
                 let sum = content.iter().fold(7_u64, |sum, b| sum.wrapping_mul(31) + u64::from(*b));
                 format!("{} bytes {sum:x}", content.len())
@@ -73,7 +75,10 @@ fn xattrs(at: &Path) -> String {
     let mut names: Vec<&[u8]> = list[..len].split(|b| *b == 0).filter(|n| !n.is_empty()).collect();
     names.sort_unstable();
     let mut text = String::new();
-    for name in names.into_iter().filter(|name| name.starts_with(b"user.") || name.starts_with(b"system.posix")) {
+    for name in names
+        .into_iter()
+        .filter(|name| name.starts_with(b"user.") || name.starts_with(b"system.posix"))
+    {
         let mut value = [0_u8; 1024];
         let len = rustix::fs::lgetxattr(at, name, &mut value[..]).unwrap_or(0);
         text += &format!(" {}={}", name.escape_ascii(), value[..len].escape_ascii());

@@ -162,8 +162,7 @@ impl Setting {
         let store = Store::open(&self.store).unwrap();
         let root = NewRoot { path: self.root.clone(), candidates: Vec::new() };
         let (roots, limits) = (vec![root], Limits::default());
-        let held =
-            store.create(&New { id: "w", named: true, run: "test", roots, limits }).unwrap();
+        let held = store.create(&New { id: "w", named: true, run: "test", roots, limits }).unwrap();
         held.snapshot(&SnapshotOptions::default()).unwrap();
         held
     }
@@ -277,8 +276,18 @@ fn lower(root: &Path) {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
     for file in [
-        "same", "changed", "gone-file", "gone/a", "gone/deep/b", "kept/a", "kept/b", "was-dir/in/c",
-        "was-file", "again/a", "again/b", "again/old-dir/c",
+        "same",
+        "changed",
+        "gone-file",
+        "gone/a",
+        "gone/deep/b",
+        "kept/a",
+        "kept/b",
+        "was-dir/in/c",
+        "was-file",
+        "again/a",
+        "again/b",
+        "again/old-dir/c",
     ] {
         write(root.join(file), &format!("{file} of the host\n"));
     }
@@ -391,7 +400,9 @@ fn follow(pid: Pid, fault: Fault, at: usize) -> Option<u64> {
                             hit = Some(nr);
                             if fault == Fault::Kill {
                                 sys::kill(pid, libc::SIGKILL);
-                            } else if ![libc::SYS_close, libc::SYS_geteuid].contains(&i64::try_from(nr).unwrap()) {
+                            } else if ![libc::SYS_close, libc::SYS_geteuid]
+                                .contains(&i64::try_from(nr).unwrap())
+                            {
                                 // The first is done whatever it returns, the second cannot fail.
                                 sys::trace_suppress(pid).unwrap();
                                 failing = true;

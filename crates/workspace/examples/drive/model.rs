@@ -73,7 +73,8 @@ impl<'a> Sequence<'a> {
             }
         }
         ops::age(&self.root);
-        let copied = Command::new("cp").arg("-a").args([&self.root, &self.direct]).status().unwrap();
+        let copied =
+            Command::new("cp").arg("-a").args([&self.root, &self.direct]).status().unwrap();
         assert!(copied.success());
         let original = dump::tree(&self.root);
         self.original.clone_from(&original);
@@ -144,7 +145,9 @@ impl<'a> Sequence<'a> {
         let mut is = dump::tree(&self.root);
         for (path, line) in &mut is {
             // A directory in which nothing differs in the end keeps its time.
-            let Some(wanted) = wanted.get(path).filter(|wanted| line.starts_with("dir") && wanted.as_str() != line.as_str())
+            let Some(wanted) = wanted
+                .get(path)
+                .filter(|wanted| line.starts_with("dir") && wanted.as_str() != line.as_str())
             else {
                 continue;
             };
@@ -206,7 +209,8 @@ impl<'a> Sequence<'a> {
         self.is_empty(held);
         // Names that were committed apart are copies, and directories have the times of the last
         // part; everything else is the same.
-        let loose = |tree: &Tree| -> Tree { tree.iter().map(|(p, t)| (p.clone(), loosened(t))).collect() };
+        let loose =
+            |tree: &Tree| -> Tree { tree.iter().map(|(p, t)| (p.clone(), loosened(t))).collect() };
         dump::same("the host", &loose(&dump::tree(&self.root)), &loose(wanted));
     }
 
@@ -228,7 +232,8 @@ impl<'a> Sequence<'a> {
         self.commit(held, &Selection::all(&set), &set);
         self.is_empty(held);
         let wanted = dump::tree(&self.direct);
-        let loose = |tree: &Tree| -> Tree { tree.iter().map(|(p, t)| (p.clone(), loosened(t))).collect() };
+        let loose =
+            |tree: &Tree| -> Tree { tree.iter().map(|(p, t)| (p.clone(), loosened(t))).collect() };
         dump::same("the host", &loose(&dump::tree(&self.root)), &loose(&wanted));
     }
 
@@ -267,7 +272,9 @@ impl<'a> Sequence<'a> {
         let after = dump::tree(&self.root);
         for (path, line) in &after {
             let line = loosened(line);
-            let known = [original, wanted].iter().any(|t| t.get(path).map(|l| loosened(l)) == Some(line.clone()));
+            let known = [original, wanted]
+                .iter()
+                .any(|t| t.get(path).map(|l| loosened(l)) == Some(line.clone()));
             assert!(known, "{path}: {line} is neither old nor new");
         }
     }

@@ -345,8 +345,7 @@ impl Walk<'_> {
         };
         let low = Side { dir, meta: old };
         let mut own = self.change(path, ChangeKind::Deleted, Some(old), None);
-        own.conflict =
-            conflict(self.base, path, Some(low), name, false).step("compare", path)?;
+        own.conflict = conflict(self.base, path, Some(low), name, false).step("compare", path)?;
         if implied && own.conflict == Some(Conflict::Created) {
             self.odd(path, "the host made it in a directory that the program replaced: it stays");
             return Ok(());
@@ -414,7 +413,8 @@ impl Walk<'_> {
     fn join_links(&mut self) {
         let mut idle = HashSet::new();
         for (nlink, indices) in self.links.values() {
-            let is_idle = |index: &usize| self.set.changes.get(*index).is_some_and(|c| c.parts.links);
+            let is_idle =
+                |index: &usize| self.set.changes.get(*index).is_some_and(|c| c.parts.links);
             if indices.iter().all(is_idle) {
                 idle.extend(indices.iter().copied());
                 continue;
