@@ -75,8 +75,11 @@ fn at(set: &Changeset, path: &str) -> usize {
     set.find(0, path.as_bytes()).unwrap_or_else(|| panic!("{path} is no change: {set:?}"))
 }
 
+/// A case, with the workspace that it holds.
+type Test = fn(&Place, Held);
+
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, fn(&Place, Held)); 13] = [
+    let all: [(&str, u64, Test); 13] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
