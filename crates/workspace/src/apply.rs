@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 /// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
 pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
-    crate::prepare::open_directories(work, journal)?;
+    crate::prepare::open_directories(work, journal, true)?;
     let mut done = Vec::with_capacity(journal.ops.len());
     for op in &journal.ops {
         let place = work.place(op)?;
@@ -21,7 +21,7 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
         done.push(match &op.act {
             Do::Put { from, old, .. } => step.put(from, old.as_ref())?,
             Do::Delete { old } => step.delete(old)?,
-            Do::Directory { .. } | Do::Drop | Do::Rewrite | Do::Reset => true,
+            Do::Directory { .. } | Do::Drop | Do::Rewrite => true,
         });
     }
     let changed: HashSet<(usize, &[u8])> = journal
@@ -98,6 +98,7 @@ impl Step<'_> {
                 _ => return Ok(false),
             }
         }
+        at.settle(self.op.modes.1)?;
         match old {
             Some(old) if is(waiting.id()?, old) => self.save(&waiting).map(|()| true),
             _ => Ok(true),

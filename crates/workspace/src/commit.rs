@@ -101,10 +101,6 @@ impl Held {
         }
         let sides = (0..self.about.roots.len()).map(|n| self.sides(n));
         let sides = sides.collect::<Result<Vec<_>>>()?;
-        if !options.dry_run {
-            let (taken, _) = crate::plan::settle(set, selection);
-            crate::plan::spread(self, &sides, set, &taken)?;
-        }
         let planner =
             Planner { workspace: self, sides: &sides, set, options, plan: Plan::default() };
         let mut plan = planner.run(selection)?;
@@ -222,7 +218,7 @@ fn counted(journal: &Journal, done: &[bool]) -> Committed {
             Do::Put { from: From::Move, .. } => all.moved += 1,
             Do::Put { .. } => all.copied += 1,
             Do::Delete { .. } => all.deleted += 1,
-            Do::Directory { .. } | Do::Drop | Do::Rewrite | Do::Reset => {}
+            Do::Directory { .. } | Do::Drop | Do::Rewrite => {}
         }
     }
     all.changes = all.moved + all.copied + all.deleted;

@@ -20,6 +20,10 @@ use std::fs::File;
 use std::io::{self, Read as _, Write};
 use swathe_record::bytes::Bytes;
 
+/// The longest content that is hashed, in bytes. A file that is mostly hole can be said to have any
+/// size.
+const LARGEST_HASHED: u64 = 1 << 30;
+
 /// How a change is written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiffOptions {
@@ -57,7 +61,8 @@ struct Content {
 
 impl Workspace {
     /// Writes one change of a change set as a unified diff: what happened to the path, then what
-    /// differs in the content. Of what is no text, or longer than 8 MiB, size and hash are written.
+    /// differs in the content. Of what is no text, or longer than 8 MiB, size and hash are written, of what is longer
+    /// than 1 GiB only the size.
     ///
     /// # Errors
     /// A side cannot be read any more, or `out` fails.
@@ -162,6 +167,9 @@ fn content(root: &Dir, path: &[u8], meta: Meta) -> Result<Content> {
         Err(rustix::io::Errno::ACCESS) => return Ok(Content { meta, text: None, hash: None }),
         Err(errno) => return Err(Error::system("open", path, errno)),
     };
+    if meta.size > LARGEST_HASHED {
+        return Ok(Content { meta, text: None, hash: None });
+    }
     let mut bytes = Vec::new();
     let mut rest = file.take(u64::MAX);
     let small = meta.size <= text::LARGEST;
@@ -172,7 +180,7 @@ fn content(root: &Dir, path: &[u8], meta: Meta) -> Result<Content> {
         if fits && text::is_text(&bytes) {
             return Ok(Content { meta, text: Some(bytes), hash: None });
         }
-        rest.set_limit(u64::MAX);
+        rest.set_limit(LARGEST_HASHED);
     }
     let mut hash = Sha256::new();
     hash.update(&bytes);
@@ -254,7 +262,7 @@ fn body(
         let shown = |content: &Content| match (&content.text, &content.hash) {
             (Some(text), _) => format!("{} bytes of text", text.len()),
             (None, Some(hash)) => format!("{} bytes, sha256 {hash}", content.meta.size),
-            (None, None) => format!("{} bytes, not readable", content.meta.size),
+            (None, None) => format!("{} bytes, not read", content.meta.size),
         };
         for (sign, content) in [("old", old), ("new", new)] {
             if let Some(content) = content {

@@ -38,6 +38,7 @@ impl Held {
         let sides = (0..self.about.roots.len()).map(|n| self.sides(n));
         let sides = sides.collect::<Result<Vec<_>>>()?;
         let (mut ops, mut staged) = (Vec::new(), BTreeMap::new());
+        let mut directories = BTreeMap::new();
         let mut covered = 0;
         for (&index, take) in &taken {
             let Some(change) = set.changes.get(index).filter(|c| c.part_of.is_none()) else {
@@ -58,17 +59,29 @@ impl Held {
                     staged.insert(n, text.without(chosen)?);
                     Do::Rewrite
                 }
-                Take::Whole | Take::Content(_) if change.is_dir() && !new_dir => Do::Reset,
+                Take::Whole | Take::Content(_) if change.is_dir() && !new_dir => {
+                    directories.insert((change.root, change.path.0.clone()), true);
+                    continue;
+                }
                 Take::Whole | Take::Content(_) => {
                     covered = if new_dir { end } else { covered };
                     Do::Drop
                 }
             };
-            ops.push(Op { n, root: change.root, path: Bytes(change.path.0.clone()), act });
+            crate::plan::above(&sides, change.root, &change.path.0, &mut directories)?;
+            let (root, path) = (change.root, Bytes(change.path.0.clone()));
+            ops.push(Op { n, root, path, act, modes: (None, None) });
         }
-        let steps = ops.len();
+        let steps = ops.len() + directories.values().filter(|own| **own).count();
+        for ((root, path), own) in directories {
+            let mut act = crate::plan::directory(&sides, root, &path, own)?;
+            if let (true, Do::Directory { old, upper, .. }) = (own, &mut act) {
+                // What it is in the end: as the host's.
+                *upper = Some(old.clone());
+            }
+            ops.push(Op { n: ops.len(), root, path: Bytes(path), act, modes: (None, None) });
+        }
         if !dry_run && steps > 0 {
-            crate::plan::spread(self, &sides, set, &taken)?;
             drop(sides);
             let journal = Journal::new(Task::Discard, false, ops)?;
             crate::commit::stage(&self.dir, &journal, &staged)?;
@@ -97,8 +110,15 @@ impl Held {
             match journal.head.task {
                 Task::DiscardAll => work.places.iter().try_for_each(empty)?,
                 _ => {
+                    crate::prepare::open_directories(&work, journal, false)?;
+                    crate::prepare::spread(&work, journal)?;
                     for op in &journal.ops {
                         drop_one(&work, journal, op)?;
+                    }
+                    for op in journal.ops.iter().rev() {
+                        if let Do::Directory { upper: Some(upper), .. } = &op.act {
+                            crate::apply::prune(work.place(op)?, &op.path.0, upper)?;
+                        }
                     }
                 }
             }
@@ -144,11 +164,6 @@ fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
         Ok(At { dir: place.saved.at(b"").step("open", path)?, name: name.into_bytes() })
     };
     let put_away = saved(format!("up-{}", op.n))?;
-    let meta = at.dir.meta().step("look at", path)?;
-    let open = meta.uid == rustix::process::geteuid().as_raw() && meta.mode & 0o300 != 0o300;
-    if open {
-        at.dir.chmod(b"", meta.mode | 0o300).step("set the mode of", path)?;
-    }
     match &op.act {
         Do::Drop if put_away.id()?.is_none() => {
             at.rename(&put_away)?;
@@ -164,23 +179,9 @@ fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
                 }
             }
         }
-        Do::Reset => reset(place, path)?,
         _ => {}
     }
-    if open {
-        at.dir.chmod(b"", meta.mode).step("set the mode of", path)?;
-    }
-    at.dir.touch(b"", meta.mtime).step("set the time of", path)?;
-    let above = crate::dir::split(path).0;
-    let data = DirData::of(&at.dir, false).step("look at", above)?;
-    crate::apply::prune(place, above, &data)
-}
-
-/// Gives a directory of the upper the host's data.
-fn reset(place: &Place, path: &[u8]) -> Result<()> {
-    let Some(host) = place.sides.lower.find(path).step("open", path)? else { return Ok(()) };
-    let data = DirData::of(&host, true).step("look at", path)?;
-    crate::apply::prune(place, path, &data)
+    Ok(())
 }
 
 /// Empties an upper directory.
@@ -203,8 +204,12 @@ fn empty(place: &Place) -> Result<()> {
             }
         }
     }
-    crate::opaque::clear(upper, b"").step("clear", b"upper")?;
-    reset(place, b"")
+    let attributes = crate::xattr::Xattrs::read(upper, b"").step("look at", b"upper")?;
+    for attribute in attributes.stripped {
+        crate::xattr::remove(upper, b"", &attribute).step("clear", b"upper")?;
+    }
+    let data = DirData::of(&place.sides.lower, true).step("look at", b"")?;
+    crate::apply::prune(place, b"", &data)
 }
 
 impl Held {

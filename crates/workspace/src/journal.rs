@@ -6,7 +6,7 @@
 
 use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
-use crate::meta::{FileKind, Id};
+use crate::meta::Id;
 use crate::xattr::Named;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -87,8 +87,6 @@ pub(crate) enum Do {
     Drop,
     /// Of a discard: puts staged content in place of the upper's.
     Rewrite,
-    /// Of a discard: gives a directory of the upper the host's data.
-    Reset,
 }
 
 /// A step.
@@ -98,6 +96,10 @@ pub(crate) struct Op {
     pub root: usize,
     pub path: Bytes,
     pub act: Do,
+    /// Modes of the old and the new version where they are directories: moving one can need a mode
+    /// for a moment that lets its owner write.
+    #[serde(default)]
+    pub modes: (Option<u32>, Option<u32>),
 }
 
 /// A line after the plan.
@@ -277,11 +279,5 @@ impl DirData {
             None
         };
         Ok(Self { mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime: meta.mtime, xattrs })
-    }
-}
-
-impl Id {
-    pub(crate) fn is_dir(&self) -> bool {
-        self.kind == FileKind::Directory
     }
 }

@@ -1,17 +1,16 @@
 //! Turns a choice of changes into the steps of a commit.
 
-use crate::base::Found;
 use crate::change::{Change, ChangeKind, Changeset, Conflict};
 use crate::commit::{CommitOptions, Left, Why};
 use crate::dir::{Dir, join, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{DirData, Do, From, Op};
-use crate::meta::FileKind;
+use crate::meta::{FileKind, Meta};
 use crate::scan::Sides;
 use crate::select::{Selection, Take};
 use crate::store::Workspace;
+use crate::xattr::Xattrs;
 use rustix::io::Errno;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use swathe_record::bytes::Bytes;
 
@@ -176,7 +175,11 @@ impl Planner<'_> {
                 links.get(&key) == change.new.map(|new| new.nlink).as_ref()
             }
         };
-        unit.from = Some(if whole && self.moves(change.root) { From::Move } else { From::Copy });
+        let (dir, name) = split(&change.path.0);
+        let upper = self.upper(change.root)?.at(dir).step("open", dir)?;
+        let plain = change.new.map_or(Ok(false), |new| is_plain(&upper, name, &new));
+        let moves = whole && self.moves(change.root) && plain.step("look at", &change.path.0)?;
+        unit.from = Some(if moves { From::Move } else { From::Copy });
         Ok(())
     }
 
@@ -208,13 +211,15 @@ impl Planner<'_> {
         let (dir, name) = split(&top.path.0);
         let upper = self.upper(top.root)?.at(dir).step("open", dir)?;
         let seen = upper.at(name).and_then(|dir| self.is_exactly(&dir, b"", &mut inside.clone()));
-        let same = all && seen.step("look through", &top.path.0)?;
-        unit.from = Some(if !same {
+        let seen = seen.step("look through", &top.path.0)?.filter(|_| all);
+        let own = top.new.map_or(Ok(false), |new| is_plain(&upper, name, &new));
+        let own = own.step("look at", &top.path.0)?;
+        unit.from = Some(if seen.is_none() {
             let paths: BTreeSet<Vec<u8>> = inside.into_keys().collect();
             let trees = self.trees(unit.index, end, taken, &relative);
             let bytes = |all: Vec<Vec<u8>>| all.into_iter().map(Bytes).collect();
             From::Part { paths: bytes(paths.into_iter().collect()), trees: bytes(trees) }
-        } else if whole && self.moves(top.root) {
+        } else if whole && own && seen == Some(true) && self.moves(top.root) {
             From::Move
         } else {
             From::Copy
@@ -247,29 +252,32 @@ impl Planner<'_> {
         trees
     }
 
-    /// Whether a directory of the upper holds just what was shown and chosen.
+    /// Whether a directory of the upper holds just what was shown and chosen: none when it does not,
+    /// else whether all of it can be moved as it is.
     fn is_exactly(
         &self,
         dir: &Dir,
         path: &[u8],
         expected: &mut HashMap<Vec<u8>, usize>,
-    ) -> std::result::Result<bool, Errno> {
+    ) -> std::result::Result<Option<bool>, Errno> {
+        let mut all_plain = true;
         for name in dir.list()? {
             let path = join(path, &name);
             let index = expected.remove(&path);
             let change = index.and_then(|index| self.set.changes.get(index));
             let shown = change.and_then(|change| change.new).map(|new| new.id());
-            let is = dir.stat(&name)?.map(|meta| meta.id());
-            if shown.is_none() || shown != is {
-                return Ok(false);
-            }
-            if is.is_some_and(|id| id.is_dir())
-                && !self.is_exactly(&dir.at(&name)?, &path, expected)?
-            {
-                return Ok(false);
+            let Some(meta) = dir.stat(&name)?.filter(|meta| shown == Some(meta.id())) else {
+                return Ok(None);
+            };
+            all_plain &= is_plain(dir, &name, &meta)?;
+            if meta.is_dir() {
+                let Some(plain) = self.is_exactly(&dir.at(&name)?, &path, expected)? else {
+                    return Ok(None);
+                };
+                all_plain &= plain;
             }
         }
-        Ok(!path.is_empty() || expected.is_empty())
+        Ok((!path.is_empty() || expected.is_empty()).then_some(all_plain))
     }
 
     fn upper(&self, root: usize) -> Result<&Dir> {
@@ -345,11 +353,13 @@ impl Planner<'_> {
                     continue;
                 }
             };
-            directories.entry((change.root, split(path).0.to_vec())).or_insert(false);
+            above(self.sides, change.root, path, &mut directories)?;
             if let Some(content) = unit.staged {
                 self.plan.staged.insert(self.plan.ops.len(), content);
             }
-            self.push(change.root, path.clone(), act);
+            let mode = |meta: Option<Meta>| meta.filter(Meta::is_dir).map(|meta| meta.safe_mode());
+            let modes = (change.old.filter(Meta::is_dir).map(|old| old.mode), mode(change.new));
+            self.push(change.root, path.clone(), act, modes);
         }
         // Deletions come after everything else.
         self.plan.ops.sort_by_key(|op| matches!(op.act, Do::Delete { .. }));
@@ -361,66 +371,60 @@ impl Planner<'_> {
             op.n = n;
         }
         for ((root, path), own) in directories {
-            let act = self.directory(root, &path, own)?;
-            self.push(root, path, act);
+            let act = directory(self.sides, root, &path, own)?;
+            self.push(root, path, act, (None, None));
         }
         Ok(())
     }
 
-    fn push(&mut self, root: usize, path: Vec<u8>, act: Do) {
-        self.plan.ops.push(Op { n: self.plan.ops.len(), root, path: Bytes(path), act });
-    }
-
-    fn directory(&self, root: usize, path: &[u8], own: bool) -> Result<Do> {
-        let lower = self.sides.get(root).map(|sides| &sides.lower);
-        let lower = lower.map(|dir| dir.at(path).step("open", path)).transpose()?;
-        let upper = self.upper(root)?.at(path).step("open", path)?;
-        let read = |dir: &Dir, xattrs| DirData::of(dir, xattrs).step("look at", path);
-        let mut is = read(&upper, own)?;
-        is.mode &= 0o3777;
-        let Some(lower) = lower else { return Ok(Do::Drop) };
-        let old = read(&lower, own)?;
-        let new = if own { is.clone() } else { DirData { mtime: is.mtime, ..old.clone() } };
-        Ok(Do::Directory { old, new, upper: Some(is) })
+    fn push(&mut self, root: usize, path: Vec<u8>, act: Do, modes: (Option<u32>, Option<u32>)) {
+        self.plan.ops.push(Op { n: self.plan.ops.len(), root, path: Bytes(path), act, modes });
     }
 }
 
-/// Turns opacity above the chosen changes into single whiteouts, so that each stands for itself.
-pub(crate) fn spread(
-    workspace: &Workspace,
+/// Whether what must not come out can be taken from it without a change of its mode.
+fn is_plain(dir: &Dir, name: &[u8], meta: &Meta) -> std::result::Result<bool, Errno> {
+    let writes = meta.mode & 0o200 != 0 || rustix::process::geteuid().is_root();
+    Ok(writes || Xattrs::read(dir, name)?.stripped.is_empty())
+}
+
+/// Adds the directory of a path, and those above it whose opacity has to be spread.
+pub(crate) fn above(
     sides: &[Sides],
-    set: &Changeset,
-    taken: &BTreeMap<usize, Take>,
+    root: usize,
+    path: &[u8],
+    directories: &mut BTreeMap<(usize, Vec<u8>), bool>,
 ) -> Result<()> {
-    let mut done: HashSet<(usize, Vec<u8>)> = HashSet::new();
-    let mut bases = HashMap::new();
-    for index in taken.keys() {
-        let Some(change) = set.changes.get(*index) else { continue };
-        let Some(sides) = sides.get(change.root) else { continue };
-        let mut above = vec![split(&change.path.0).0];
-        while let Some(path) = above.last().filter(|path| !path.is_empty()) {
-            above.push(split(path).0);
+    let mut at = split(path).0;
+    directories.entry((root, at.to_vec())).or_insert(false);
+    let Some(sides) = sides.get(root) else { return Ok(()) };
+    loop {
+        let upper = sides.upper.find(at).step("open", at)?;
+        let lower = sides.lower.find(at).step("open", at)?;
+        if let (Some(upper), Some(_)) = (upper, lower)
+            && crate::opaque::is(&upper).step("look at", at)?
+        {
+            directories.entry((root, at.to_vec())).or_insert(false);
         }
-        while let Some(path) = above.pop() {
-            if !done.insert((change.root, path.to_vec())) {
-                continue;
-            }
-            let upper = sides.upper.find(path).step("open", path)?;
-            let lower = sides.lower.find(path).step("open", path)?;
-            let (Some(upper), Some(lower)) = (upper, lower) else { break };
-            if !crate::opaque::is(&upper).step("look at", path)? {
-                continue;
-            }
-            let base = match bases.entry(change.root) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(free) => free.insert(workspace.base(change.root)?),
-            };
-            let base = base.as_ref();
-            let made = |name: &[u8]| {
-                base.is_some_and(|base| base.find(&join(path, name)) == Found::Absent)
-            };
-            crate::opaque::spread(&upper, &lower, made).step("write whiteouts in", path)?;
+        if at.is_empty() {
+            return Ok(());
         }
+        at = split(at).0;
     }
-    Ok(())
+}
+
+/// The step for a directory of the upper. `own`: its own data change.
+pub(crate) fn directory(sides: &[Sides], root: usize, path: &[u8], own: bool) -> Result<Do> {
+    let lost = || Error::new(ErrorKind::Damaged, "the workspace has no such root".to_owned());
+    let sides = sides.get(root).ok_or_else(lost)?;
+    let read = |dir: &Dir, xattrs| DirData::of(dir, xattrs).step("look at", path);
+    let mut is = read(&sides.upper.at(path).step("open", path)?, own)?;
+    is.mode &= 0o3777;
+    let old = match sides.lower.find(path).step("open", path)? {
+        Some(lower) => read(&lower, own)?,
+        // Only a discard works in directories that the host does not have.
+        None => is.clone(),
+    };
+    let new = if own { is.clone() } else { DirData { mtime: is.mtime, ..old.clone() } };
+    Ok(Do::Directory { old, new, upper: Some(is) })
 }

@@ -1,5 +1,6 @@
 //! Makes what a commit puts in place, before anything of the host is changed.
 
+use crate::base::{Base, Found};
 use crate::copy::{Copier, Filter, clean};
 use crate::dir::{join, split};
 use crate::error::{Result, Step as _};
@@ -7,6 +8,7 @@ use crate::journal::{Do, From, Journal, Op};
 use crate::meta::Id;
 use crate::work::{At, Work};
 use rustix::fs::OFlags;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
@@ -18,7 +20,8 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<HashMap<usize, I
         copiers.push(Copier::new(false, root));
     }
     let mut made = HashMap::new();
-    open_directories(work, journal)?;
+    open_directories(work, journal, true)?;
+    spread(work, journal)?;
     for op in &journal.ops {
         let Do::Put { from, .. } = &op.act else { continue };
         let place = work.place(op)?;
@@ -49,14 +52,41 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<HashMap<usize, I
     Ok(made)
 }
 
-/// Lets names be made in the directories of the plan. Their modes come back at the end.
-pub(crate) fn open_directories(work: &Work<'_>, journal: &Journal) -> Result<()> {
+/// Turns opacity of the plan's directories into single whiteouts, so that each stands for itself.
+pub(crate) fn spread(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let mut bases: HashMap<usize, Option<Base>> = HashMap::new();
+    for op in journal.ops.iter().filter(|op| matches!(op.act, Do::Directory { .. })) {
+        let place = work.place(op)?;
+        let path = &op.path.0;
+        let upper = place.sides.upper.find(path).step("open", path)?;
+        let lower = place.sides.lower.find(path).step("open", path)?;
+        let (Some(upper), Some(lower)) = (upper, lower) else { continue };
+        if !crate::opaque::is(&upper).step("look at", path)? {
+            continue;
+        }
+        let base = match bases.entry(op.root) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(work.workspace.base(op.root)?),
+        };
+        // What the host made meanwhile was not deleted.
+        let made = |name: &[u8]| {
+            base.as_ref().is_some_and(|base| base.find(&join(path, name)) == Found::Absent)
+        };
+        crate::opaque::spread(&upper, &lower, made).step("write whiteouts in", path)?;
+    }
+    Ok(())
+}
+
+/// Lets names be made in the directories of the plan, on the `host`, too. Their modes come back at
+/// the end.
+pub(crate) fn open_directories(work: &Work<'_>, journal: &Journal, host: bool) -> Result<()> {
     for op in &journal.ops {
         if !matches!(op.act, Do::Directory { .. }) {
             continue;
         }
         let place = work.place(op)?;
-        for root in [&place.sides.lower, &place.sides.upper] {
+        let upper = std::iter::once(&place.sides.upper);
+        for root in upper.chain(host.then_some(&place.sides.lower)) {
             let Some(at) = At::find(root, &op.path.0)? else { continue };
             let Some(meta) = at.meta()? else { continue };
             let own = meta.uid == rustix::process::geteuid().as_raw();
@@ -103,7 +133,7 @@ pub(crate) fn remove(work: &Work<'_>, journal: &Journal) -> Result<()> {
                     crate::apply::directory(&place.sides.upper, &op.path.0, upper, None)?;
                 }
             }
-            Do::Delete { .. } | Do::Drop | Do::Rewrite | Do::Reset => {}
+            Do::Delete { .. } | Do::Drop | Do::Rewrite => {}
         }
     }
     Ok(())

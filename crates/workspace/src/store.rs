@@ -339,7 +339,13 @@ fn make_area(root: &Root) -> Result<()> {
     // The upper's own attributes are those that the root shows in the overlay.
     let host = Dir::open(root.path.as_path()).step("open", &root.path.0)?;
     let meta = host.meta().step("look at", &root.path.0)?;
-    let _ = area.chown(b"upper", meta.uid, meta.gid);
+    match area.chown(b"upper", meta.uid, meta.gid) {
+        // Somebody else's directory, or a group that the user is not in.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => {
+            return Err(Error::system("set the owner of the upper in", bytes(path), errno));
+        }
+    }
     area.chmod(b"upper", meta.mode).step("set the mode of the upper in", bytes(path))?;
     let kept = crate::xattr::kept(&host, b"").step("read attributes of", &root.path.0)?;
     crate::xattr::assign(&area, b"upper", &kept).step("set attributes in", bytes(path))?;

@@ -85,7 +85,7 @@ impl Held {
             self.forget(&work, journal)?;
             return Ok(undone);
         }
-        crate::prepare::open_directories(&work, journal)?;
+        crate::prepare::open_directories(&work, journal, true)?;
         for op in journal.ops.iter().rev() {
             let step = Step { place: work.place(op)?, journal, op };
             let done = match &op.act {
@@ -199,9 +199,11 @@ impl Step<'_> {
         if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
             for held in [&aside, &saved] {
                 if held.id()?.is_some_and(|id| self.journal.is_new(self.op, &id)) {
+                    at.settle(self.op.modes.0)?;
                     return self.give_back(from, held);
                 }
             }
+            at.settle(self.op.modes.0)?;
             return Ok(match old {
                 Some(old) => is_like(now, old),
                 None => now.is_none(),
@@ -229,6 +231,7 @@ impl Step<'_> {
             source.exchange(&at)?;
             return Ok(false);
         }
+        at.settle(self.op.modes.0)?;
         self.give_back(from, &source)
     }
 
@@ -259,7 +262,9 @@ impl Step<'_> {
                 let Some(place) = At::find(upper, path)? else { return Ok(false) };
                 // After an interruption it can be there already.
                 let there = place.id()?.is_some_and(|id| self.journal.is_new(self.op, &id));
-                return Ok(there || new.rename(&place)?);
+                let done = there || new.rename(&place)?;
+                place.settle(self.op.modes.1)?;
+                return Ok(done);
             }
             From::Copy | From::Staged { keep: false } => self.take_out(path)?,
             From::Staged { keep: true } => {}
@@ -335,6 +340,7 @@ impl Step<'_> {
             }
         };
         if restored {
+            at.settle(self.op.modes.0)?;
             upper_parents(&self.place.sides.upper, &self.place.sides.lower, split(path).0)?;
             self.take_out(path)?;
         }

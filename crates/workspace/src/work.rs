@@ -122,6 +122,12 @@ impl At {
     pub fn rename(&self, to: &Self) -> Result<bool> {
         match self.dir.rename(&self.name, &to.dir, &to.name) {
             Ok(()) => Ok(true),
+            // A directory that its owner may not write to cannot get another parent.
+            Err(Errno::ACCESS) if let Some(mode) = self.open()? => {
+                let moved = self.rename(to)?;
+                (if moved { to } else { self }).mode(mode)?;
+                Ok(moved)
+            }
             Err(Errno::EXIST | Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::system("rename", &self.name, errno)),
         }
@@ -131,8 +137,43 @@ impl At {
     pub fn exchange(&self, other: &Self) -> Result<bool> {
         match self.dir.exchange(&self.name, &other.dir, &other.name) {
             Ok(()) => Ok(true),
+            Err(Errno::ACCESS) if let Some(mode) = self.open()? => {
+                let done = self.exchange(other)?;
+                (if done { other } else { self }).mode(mode)?;
+                Ok(done)
+            }
+            Err(Errno::ACCESS) if let Some(mode) = other.open()? => {
+                let done = self.exchange(other)?;
+                (if done { self } else { other }).mode(mode)?;
+                Ok(done)
+            }
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::system("exchange", &self.name, errno)),
+        }
+    }
+
+    /// Lets the owner write to a directory. Its mode before; none when that is not what it lacks.
+    fn open(&self) -> Result<Option<u32>> {
+        let Some(meta) = self.meta()? else { return Ok(None) };
+        let own = meta.uid == rustix::process::geteuid().as_raw();
+        if !meta.is_dir() || !own || meta.mode & 0o200 != 0 {
+            return Ok(None);
+        }
+        self.mode(meta.mode | 0o200)?;
+        Ok(Some(meta.mode))
+    }
+
+    fn mode(&self, mode: u32) -> Result<()> {
+        self.dir.chmod(&self.name, mode).step("set the mode of", &self.name)
+    }
+
+    /// Gives a directory the mode that it has but for an interruption of a move.
+    pub fn settle(&self, mode: Option<u32>) -> Result<()> {
+        match (mode, self.meta()?) {
+            (Some(mode), Some(meta)) if meta.is_dir() && meta.mode == mode | 0o200 => {
+                if meta.mode == mode { Ok(()) } else { self.mode(mode) }
+            }
+            _ => Ok(()),
         }
     }
 

@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // a test program: a panic is its verdict
 
+mod cases;
 mod dump;
 mod faults;
+mod hostile;
 mod measure;
 mod model;
 mod ops;
@@ -31,6 +33,8 @@ fn main() {
         ["faults", dir, other, step] => {
             faults::run(Path::new(dir), Path::new(other), step.parse().unwrap());
         }
+        ["cases", dir] => cases::run(Path::new(dir)),
+        ["hostile", dir] => hostile::run(Path::new(dir)),
         ["measure", bwrap, dir, files] => {
             measure::run(Path::new(bwrap), Path::new(dir), files.parse().unwrap());
         }

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
+use swathe_workspace::diff::DiffOptions;
 use swathe_workspace::{
-    CommitOptions, DiffOptions, Held, Limits, New, NewRoot, ScanOptions, Selection,
-    SnapshotOptions, Store,
+    CommitOptions, Held, Limits, New, NewRoot, ScanOptions, Selection, SnapshotOptions, Store,
 };
 
 /// With a quarter, a half and all of so many files.
@@ -39,12 +39,12 @@ fn sh(text: &str) {
     assert!(Command::new("sh").arg("-c").arg(text).status().unwrap().success(), "{text}");
 }
 
-fn changed(bwrap: &Path, place: &Path, files: usize, id: &str) -> Held {
+fn changed(bwrap: &Path, place: &Path) -> Held {
     let root = place.join("root");
     let store = Store::open(&place.join("store")).unwrap();
     let new_root = NewRoot { path: root.clone(), candidates: Vec::new() };
     let (roots, limits) = (vec![new_root], Limits::default());
-    let held = store.create(&New { id, named: true, run: "test", roots, limits }).unwrap();
+    let held = store.create(&New { id: "w", named: true, run: "test", roots, limits }).unwrap();
     timed("snapshot", || held.snapshot(&SnapshotOptions::default()).unwrap());
     let area = &held.about().roots[0];
     let script = format!(
@@ -60,7 +60,6 @@ fn changed(bwrap: &Path, place: &Path, files: usize, id: &str) -> Held {
         .status()
         .unwrap();
     assert!(run.success());
-    let _ = files;
     held
 }
 
@@ -68,7 +67,7 @@ fn one(bwrap: &Path, place: &Path, files: usize) {
     let root = place.join("root");
     fs::create_dir_all(&root).unwrap();
     fill(&root, files, "a line of the host, number");
-    let held = changed(bwrap, place, files, "w");
+    let held = changed(bwrap, place);
     let set = timed("scan, all modified", || held.scan(&ScanOptions::default()).unwrap());
     assert!(set.changes.len() >= files);
     let mut out = Vec::new();

@@ -93,7 +93,7 @@ pub fn apply(op: &str, root: &Path) -> std::io::Result<()> {
         ["link", a, b] => fs::hard_link(at(a), at(b)),
         ["symlink", target, p] => symlink(target, at(p)),
         ["unlink", p] => fs::remove_file(at(p)),
-        ["rmtree", p] => fs::remove_dir_all(at(p)),
+        ["rmtree", p] => remove(&at(p)),
         ["chmod", p, mode] => {
             let mut mode = u32::from_str_radix(mode, 8).unwrap();
             let meta = fs::symlink_metadata(at(p))?;
@@ -112,11 +112,11 @@ pub fn apply(op: &str, root: &Path) -> std::io::Result<()> {
             Ok(rustix::fs::lsetxattr(at(p), "user.test", value.as_bytes(), flags)?)
         }
         ["retype", p, text] => {
-            fs::remove_dir_all(at(p))?;
+            remove(&at(p))?;
             fs::write(at(p), text)
         }
         ["remake", p] => {
-            fs::remove_dir_all(at(p))?;
+            remove(&at(p))?;
             fs::create_dir(at(p))?;
             fs::write(at(p).join("a"), "in a new directory\n")
         }
@@ -127,6 +127,26 @@ pub fn apply(op: &str, root: &Path) -> std::io::Result<()> {
         ["touch", p, time] => touch(&at(p), time.parse().unwrap()),
         other => panic!("unknown change {other:?}"),
     }
+}
+
+/// Removes a directory as a whole or not at all.
+fn remove(path: &Path) -> std::io::Result<()> {
+    rustix::fs::access(path.parent().unwrap(), rustix::fs::Access::WRITE_OK)?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        open_up(path)?;
+    }
+    fs::remove_dir_all(path)
+}
+
+fn open_up(path: &Path) -> std::io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Sets the time of last change, of a symlink its own.

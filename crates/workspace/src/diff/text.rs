@@ -67,8 +67,14 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     !bytes.contains(&0)
 }
 
-fn lines(text: &[u8]) -> Vec<&[u8]> {
+pub(super) fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split_inclusive(|b| *b == b'\n').collect()
+}
+
+/// What turns one text into another, line by line.
+pub(super) fn ops(old: &[u8], new: &[u8]) -> Vec<DiffOp> {
+    let deadline = Instant::now().checked_add(PATIENCE);
+    capture_diff_slices_deadline(Algorithm::Myers, &lines(old), &lines(new), deadline)
 }
 
 impl Texts {
@@ -91,9 +97,7 @@ impl Texts {
     }
 
     pub(super) fn ops(&self) -> Vec<DiffOp> {
-        let (old, new) = (lines(&self.old), lines(&self.new));
-        let deadline = Instant::now().checked_add(PATIENCE);
-        capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline)
+        ops(&self.old, &self.new)
     }
 
     pub fn stat(&self) -> Stat {

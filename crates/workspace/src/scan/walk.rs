@@ -62,7 +62,10 @@ pub(super) fn root(
             (Side { dir: lower, meta: lower.meta()? }, Side { dir: upper, meta: upper.meta()? });
         Ok((overlay, parts(old, new, b"")?, old, new))
     };
-    let (overlay, differs, old, new) = look().step("look at", root)?;
+    let (overlay, mut differs, old, new) = look().step("look at", root)?;
+    // The upper of somebody else's directory is its user's all the same.
+    let euid = rustix::process::geteuid();
+    differs.owner &= euid.is_root() || new.meta.uid != euid.as_raw();
     if differs.any() || overlay.crafted {
         let mut change = walk.change(b"", ChangeKind::Modified, Some(old.meta), Some(new.meta));
         change.parts = differs;
