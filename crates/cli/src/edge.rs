@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,12 +52,15 @@ pub struct Edge {
     history: History,
     questions: Option<Sender<Message>>,
     asked: Option<Receiver<Message>>,
+    asks: Vec<PathBuf>,
 }
 
 /// What the thread that answers a supervisor hears.
 enum Message {
     Asked(Question),
     Replied(Box<Question>, Reply),
+    /// Nobody waits for its answer any more.
+    Gone(u64),
 }
 
 /// The same for a process of its own.
@@ -84,15 +88,20 @@ struct Trashed(Bytes, String, Vec<Bytes>);
 struct Described(Bytes, Access, bool);
 
 impl Edge {
-    /// None where mounts and Landlock are enough. Otherwise the plan asks for it.
+    /// None where mounts and Landlock are enough. Otherwise the plan asks for it. `somebody`: whether
+    /// there is anybody to ask.
     pub fn new(
         wanted: &mut Wanted,
         options: &Options,
         id: &str,
         command: &[OsString],
+        somebody: bool,
     ) -> Result<Option<Self>, Failure> {
         let audit = options.audit.as_ref();
-        let asks = options.ask.is_wanted();
+        // Everything, or what the policy wants asked about.
+        let only = std::mem::take(&mut wanted.sandbox.asks);
+        let asks = somebody && (options.ask.is_wanted() || !only.is_empty());
+        let only = if options.ask.is_wanted() { Vec::new() } else { only };
         if !asks && wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
             return Ok(None);
         }
@@ -134,7 +143,7 @@ impl Edge {
         } else {
             (None, None)
         };
-        Ok(Some(Self { description, program, history, questions, asked }))
+        Ok(Some(Self { description, program, history, questions, asked, asks: only }))
     }
 
     /// Makes the engine send its listener; the other end of the socket for who takes it.
@@ -152,7 +161,10 @@ impl Edge {
         let (command, socket) = self.attach(command)?;
         let (mut config, denials) = self.description.config()?;
         if let Some(questions) = self.questions.clone() {
+            let gone = questions.clone();
             config.ask = Some(Box::new(move |q| questions.send(Message::Asked(q)).is_ok()));
+            config.withdrawn = Some(Box::new(move |id| drop(gone.send(Message::Gone(id)))));
+            config.asks = self.asks.clone();
         }
         let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
         Ok((
@@ -266,6 +278,7 @@ impl Watched {
                             let _ = replies.send(Message::Replied(about, reply));
                         });
                     }
+                    Message::Gone(id) => desk.withdraw(|question| question.id == id),
                     Message::Replied(question, reply) => {
                         if (reply.allow || reply.read_only)
                             && let Err(failure) = live.allow(&question, !reply.allow)

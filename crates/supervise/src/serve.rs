@@ -6,8 +6,11 @@ use crate::place::{Level, Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Wanted, decode};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -18,7 +21,7 @@ use swathe_record::event::{Action, Event, Layer, Outcome};
 use swathe_record::question::Question;
 use swathe_sys::notify::{self, Notification};
 use swathe_sys::rustix;
-use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use swathe_sys::rustix::fd::{AsFd as _, OwnedFd};
 use swathe_sys::rustix::fs::{Mode, OFlags, open};
 use swathe_sys::rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -28,6 +31,8 @@ const SIGXFSZ: i32 = 25;
 
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
+/// How often it is looked whether who asks still waits.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// Threads that wait for the other end of a pipe at the same time.
 const MAX_SLOW: usize = 64;
 
@@ -51,6 +56,10 @@ pub struct Config {
     pub sink: Option<Sink>,
     /// Who is asked about what is not mounted.
     pub ask: Option<Ask>,
+    /// Only about what is at or below these paths; empty: about everything.
+    pub asks: Vec<PathBuf>,
+    /// Is told of questions whose process does not wait any more.
+    pub withdrawn: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 enum Command {
@@ -243,9 +252,14 @@ impl Supervisor {
         loop {
             let mut fds =
                 [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
-            match poll(&mut fds, None) {
+            let timeout = (!self.parked.is_empty()).then_some(&PAUSE);
+            match poll(&mut fds, timeout) {
                 Err(Errno::INTR) => continue,
                 Err(_) => break,
+                Ok(0) => {
+                    self.withdraw();
+                    continue;
+                }
                 Ok(_) => {}
             }
             let (calls, woken) = (fds[0].revents(), fds[1].revents());
@@ -266,6 +280,19 @@ impl Supervisor {
             } else if calls.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
                 // Nothing with this filter runs any more.
                 break;
+            }
+        }
+    }
+
+    /// Questions of processes that have ended, or were interrupted, are no questions any more.
+    fn withdraw(&mut self) {
+        let listener = &self.listener;
+        let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification);
+        let gone = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(id, _)| *id);
+        for id in gone.collect::<Vec<_>>() {
+            self.parked.remove(&id);
+            if let Some(withdrawn) = &mut self.config.withdrawn {
+                withdrawn(id);
             }
         }
     }
@@ -293,6 +320,8 @@ impl Supervisor {
         let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
         let verdict = match (call, &caller) {
             (Call::Probe, caller) => self.probe(caller.as_ref()),
+            // There is no floor below these.
+            (Call::TruncateOpen(..) | Call::SetFlags(..), None) => Verdict::Refuse(Errno::PERM),
             (_, None) => Verdict::Continue,
             (call, Some(caller)) => match self.judge(caller, call, id) {
                 Some(verdict) => verdict,
@@ -371,6 +400,12 @@ impl Supervisor {
         };
         self.event(caller, said);
         if !hidden || self.parked.len() >= MAX_PARKED {
+            return false;
+        }
+        let path = seen.object.0.strip_prefix(b"unix:").unwrap_or(&seen.object.0);
+        let path = Path::new(OsStr::from_bytes(path));
+        let asks = &self.config.asks;
+        if !asks.is_empty() && !asks.iter().any(|asked| path.starts_with(asked)) {
             return false;
         }
         let Some(ask) = &mut self.config.ask else { return false };
@@ -485,7 +520,8 @@ fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) ->
                 }
                 return Ok(fd);
             }
-            Err(Errno::NXIO) if !flags.contains(OFlags::NONBLOCK) => {}
+            // The same of a file, by whoever holds a lease on it.
+            Err(Errno::NXIO | Errno::AGAIN) if !flags.contains(OFlags::NONBLOCK) => {}
             Err(e) => return Err(e),
         }
         if !notify::is_waiting(listener, id) {
