@@ -175,8 +175,9 @@ impl Walk<'_> {
             return Ok(());
         }
         let Ok(fd) = dir.file(name, OFlags::RDONLY, 0) else { return Ok(()) };
-        let mut content = Vec::new();
         let most = entry.size.saturating_add(1);
+        // Bounded above: by what is hashed, or kept as a text.
+        let mut content = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
         if File::from(fd).take(most).read_to_end(&mut content).is_err()
             || content.len() as u64 != entry.size
         {
