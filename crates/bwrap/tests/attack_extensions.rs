@@ -350,7 +350,9 @@ fn overlay_of_a_descriptor(b: &Bwrap) {
     temp.link("elsewhere", "low");
     let moved = b.run(&words).arg("cat /w/f").fd(9, given).go();
     assert!(!moved.text().contains("elsewhere"), "{moved}");
-    b.run(&words).arg("true").fails("Can't find source path /proc/self/fd/9: No such file or directory");
+    b.run(&words)
+        .arg("true")
+        .fails("Can't find source path /proc/self/fd/9: No such file or directory");
 }
 
 ours! {

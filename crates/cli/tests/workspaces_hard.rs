@@ -128,14 +128,18 @@ fn of_another_user(place: &Place) {
     );
     let Some(run) = place.root(&text) else { return };
     let ran = run.exits(0);
-    assert!(ran.errors().contains("belongs to user 12345") || ran.errors().contains("ermission denied"), "{ran}");
+    assert!(
+        ran.errors().contains("belongs to user 12345") || ran.errors().contains("ermission denied"),
+        "{ran}"
+    );
     assert!(ran.text().ends_with('1'), "{ran}");
     assert!(ran.text().contains("broken"), "{ran}");
 }
 
 /// A commit that was killed goes on by itself, or is taken back, as its user likes.
 fn half_committed(place: &Place) {
-    let make = "mkdir n; i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo new >n/$i; echo new >o$i; done";
+    let make =
+        "mkdir n; i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo new >n/$i; echo new >o$i; done";
     let old = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo old >o$i; done";
     let mut ends = [0; 2];
     for round in 0..8 {
@@ -160,7 +164,11 @@ fn half_committed(place: &Place) {
         let wanted = if undo { "200 old\n0" } else { "200 new\n200" };
         assert_eq!(count.trim(), wanted, "round {round}");
         place.swathe("workspace rm w").exits(0);
-        assert_eq!(place.host("ls -A . | grep -v '^o[0-9]*$' | grep -v '^n$' | wc -l"), "0", "leftovers");
+        assert_eq!(
+            place.host("ls -A . | grep -v '^o[0-9]*$' | grep -v '^n$' | wc -l"),
+            "0",
+            "leftovers"
+        );
     }
     if ends.contains(&0) {
         notice(&format!("of the killed commits {} were taken back, {} went on", ends[0], ends[1]));
@@ -203,10 +211,14 @@ fn the_store_is_hidden(place: &Place) {
     let state = place.home(".local/state");
     place.host("mkdir -p $HOME/.local/state/other; echo seen >$HOME/.local/state/other/x");
     let ran = place
-        .inside(&format!("--allow files.dir={state}"), &format!("cat {state}/other/x; ls -A {state}/swathe/workspaces"))
+        .inside(
+            &format!("--allow files.dir={state}"),
+            &format!("cat {state}/other/x; ls -A {state}/swathe/workspaces"),
+        )
         .go();
     assert_eq!(ran.text(), "seen", "{ran}");
-    let ran = place.inside("--cow=~", &format!("ls -A {state}/swathe; echo x >{state}/swathe/y")).go();
+    let ran =
+        place.inside("--cow=~", &format!("ls -A {state}/swathe; echo x >{state}/swathe/y")).go();
     assert!(!ran.text().contains("workspaces"), "{ran}");
     place.host(&format!("test ! -e {state}/swathe/y"));
 }

@@ -69,8 +69,10 @@ pub fn make(host: &Path, upper: &Path, tree: &Path) -> Result<Copied, Failure> {
     let mut copier = Copier { host, upper, tree, names: HashMap::new(), copied: Copied::default() };
     if fs::symlink_metadata(tree).is_ok() {
         let at = shown(&tree.to_string_lossy());
-        return Err(Failure::new(format!("a run was killed before the changes of its copy were kept: {at}"))
-            .hint("take from there what is needed, then remove it: rm -r"));
+        return Err(Failure::new(format!(
+            "a run was killed before the changes of its copy were kept: {at}"
+        ))
+        .hint("take from there what is needed, then remove it: rm -r"));
     }
     let made = copier.directory(Path::new(""), true, true, 0).and_then(|()| copier.stamps());
     if let Err(failure) = made {
@@ -166,7 +168,8 @@ impl Copier<'_> {
             FileType::Directory => {
                 let opaque = own && rustix::fs::lgetxattr(from, OPAQUE, &mut [0_u8; 1][..]).is_ok();
                 let mounted = !own && device(&below) != device(self.host);
-                let merged = !opaque && !mounted && under.as_ref().is_some_and(fs::Metadata::is_dir);
+                let merged =
+                    !opaque && !mounted && under.as_ref().is_some_and(fs::Metadata::is_dir);
                 self.directory(path, merged, own, depth + 1)?;
             }
             FileType::RegularFile => self.file(from, &meta, &to)?,
@@ -206,7 +209,7 @@ impl Copier<'_> {
             Ok(fd) => File::from(fd),
             // As in an overlay: the name is there, and cannot be read.
             Err(Errno::ACCESS) => {
-                let mode = fs::Permissions::from_mode(0);
+                let mode = fs::Permissions::from_mode(0o000);
                 File::create_new(to).and_then(|file| file.set_permissions(mode)).map_err(error)?;
                 return Ok(());
             }
@@ -279,12 +282,7 @@ fn times(meta: &fs::Metadata, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Something cannot be moved; the copy is kept then.
-pub fn collect(
-    copied: &Copied,
-    host: &Path,
-    upper: &Path,
-    tree: &Path,
-) -> Result<(), Failure> {
+pub fn collect(copied: &Copied, host: &Path, upper: &Path, tree: &Path) -> Result<(), Failure> {
     // Its program may have taken its own rights away: of directories these are given back, in the
     // copy alone, and a directory that was not entered has kept its contents.
     let mut children: HashMap<&Path, Vec<&PathBuf>> = HashMap::new();
@@ -331,9 +329,8 @@ impl Collector<'_> {
             }
         }
         let known = self.copied.entries.get(path);
-        let touched = known.is_some_and(|known| {
-            known.stamp.0 != meta.ino() || mode != self.mode_before(path)
-        });
+        let touched = known
+            .is_some_and(|known| known.stamp.0 != meta.ino() || mode != self.mode_before(path));
         if touched {
             self.parents(path)?;
             let to = self.upper.join(path);

@@ -160,7 +160,6 @@ pub fn prepare(
         ("--cow-size", limits.bytes.is_some()),
         ("--cow-files", limits.inodes.is_some()),
         ("--cow-copy", options.cow_copy),
-        ("--cow-discard", options.cow_discard),
     ];
     if roots.is_empty() {
         return match unused.iter().find(|(_, used)| *used && keep != Keep::No) {
@@ -185,7 +184,14 @@ pub fn prepare(
     if keep == Keep::No || options.cow_discard {
         let nowhere = |root: &CopyRoot| Copied { root: root.path.clone(), place: Place::Nowhere };
         let copies = roots.iter().map(nowhere).collect();
-        return Ok(Some(Workspace { held: None, copies, made: false, limits, env: env.clone(), by_copy: Vec::new() }));
+        return Ok(Some(Workspace {
+            held: None,
+            copies,
+            made: false,
+            limits,
+            env: env.clone(),
+            by_copy: Vec::new(),
+        }));
     }
     let store = store(env)?;
     let (held, made) = match &options.workspace {
