@@ -156,6 +156,7 @@ pub fn probe(layers: &Quick) -> Result<Host, Failure> {
         gid,
         places: crate::wanted::places(&home, &cwd),
         deciding: Vec::new(),
+        stores: Vec::new(),
         state: None,
         home,
         user,

@@ -6,6 +6,7 @@ mod app;
 pub mod ask;
 mod check;
 pub mod control;
+mod cow;
 mod degraded;
 mod doctor;
 mod edge;
@@ -20,6 +21,7 @@ mod pinned;
 mod processes;
 mod profile;
 mod prompt;
+mod review;
 mod run;
 pub mod rundir;
 mod session;
@@ -62,6 +64,14 @@ enum Command {
     Enter(session::EnterArguments),
     /// Sandboxes that stay
     Session(session::Arguments),
+    /// Show what a workspace changes, the most dangerous first
+    Diff(review::diff::Arguments),
+    /// Bring changes of a workspace to the host, or take the last commit back
+    Commit(review::commit::Arguments),
+    /// Give changes of a workspace up
+    Discard(review::discard::Arguments),
+    /// Workspaces: what runs with --cow changed
+    Workspace(review::list::Arguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
@@ -110,6 +120,10 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Kill(arguments) => processes::kill(&arguments),
         Command::Enter(arguments) => session::enter(&arguments),
         Command::Session(arguments) => session::session(&arguments),
+        Command::Diff(arguments) => review::diff::run(&arguments),
+        Command::Commit(arguments) => review::commit::run(&arguments),
+        Command::Discard(arguments) => review::discard::run(&arguments),
+        Command::Workspace(arguments) => review::list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Trash(arguments) => trash::run(&arguments),

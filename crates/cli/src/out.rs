@@ -58,6 +58,12 @@ pub fn ask(text: &str) {
     drop(std::io::stderr().write_all(shown(text).as_bytes()));
 }
 
+/// Says something on standard error that a person acts on.
+pub fn say(text: &str) {
+    // As with errors.
+    drop(std::io::stderr().write_all(format!("swathe: {}\n", shown(text)).as_bytes()));
+}
+
 /// A stream that text is written to, with or without colour.
 #[derive(Debug)]
 pub struct Printer {

@@ -1,5 +1,6 @@
 //! `swathe run` and `swathe shell`.
 
+use crate::cow::{self, Keep};
 use crate::edge::{Edge, Watched};
 use crate::history::History;
 use crate::limits::{self, Group};
@@ -7,7 +8,7 @@ use crate::live::Live;
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
-use crate::wanted::{self, Ask, Options};
+use crate::wanted::{self, Ask, Options, Wanted};
 use crate::{ask, degraded};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
@@ -67,21 +68,45 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     let way = ask::way(&options.ask)?;
     streams::check()?;
     let record = Record::new(words)?;
-    let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes)?;
+    let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes, Keep::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
+    let workspace = wanted.workspace.take();
     if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
+            cow::none_degraded(workspace.as_ref())?;
+            if options.record || options.audit.is_some() || options.ask.is_wanted() {
+                let text = "--record, --audit and --ask need namespaces";
+                return Err(
+                    Failure::new(text).hint("leave them out, or --allow-degraded namespaces")
+                );
+            }
             return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }
     let way = way.or_else(|| asked_for(&wanted.sandbox));
+    // Also when the set-up fails: an empty workspace goes.
+    let result = in_sandbox(options, words, &record, &mut wanted, workspace.as_ref(), way);
+    drop(record);
+    let kept = workspace.map_or(Ok(()), cow::Workspace::finish);
+    let ended = result?;
+    kept.map(|()| ended)
+}
+
+fn in_sandbox(
+    options: &Options,
+    words: &[OsString],
+    record: &Record,
+    wanted: &mut Wanted,
+    workspace: Option<&cow::Workspace>,
+    way: Option<ask::Way>,
+) -> Result<(u8, Option<History>), Failure> {
     if let Some(way) = &way {
         ask::adapt(way, &mut wanted.sandbox.plan)?;
     }
-    let edge = Edge::new(&mut wanted, options, record.id(), words, way.is_some())?;
+    let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -91,7 +116,11 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     let signals = Signals::hold();
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
-    let command = command.serve(listener);
+    let mut command = command.serve(listener);
+    if let Some(lock) = workspace.map(cow::Workspace::lock).transpose()?.flatten() {
+        // As long as anything of the sandbox lives, whatever becomes of this process.
+        command = command.hold(lock);
+    }
     let group = wanted.group.as_ref().and_then(|(delegation, memory)| {
         Group::make(delegation, record.id(), &wanted.sandbox.limits, *memory)
     });
@@ -109,7 +138,8 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     if let Some(relay) = relay {
         relay.start()?;
     }
-    record.started(child.id(), &wanted.sandbox)?;
+    record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
+    let watch = workspace.map(|workspace| workspace.watch(&child)).transpose()?.flatten();
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
@@ -133,7 +163,11 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     let trouble = edge.as_ref().and_then(Watched::trouble);
     drop(asker);
     drop(settings);
-    drop(record);
+    if watch.is_some_and(|watch| watch.has_ended_it()) {
+        crate::out::note(
+            "ended: the changes are more than --cow-size or --cow-files allows; what was changed until then is kept",
+        );
+    }
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
         Event::Ended(_) => None,
@@ -145,7 +179,8 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
                 // Why, and what can be done: not asked before each run that goes well.
                 degraded::needed(&crate::host::layers(), &options.allow_degraded)?;
             }
-            Err(set_up_failure(&wanted.sandbox, &error))
+            let failure = set_up_failure(&wanted.sandbox, &error);
+            Err(if cow::is_overlay(&error) { cow::no_overlay(failure) } else { failure })
         }
         (ExitStatus::Exited(code), None) => ended(u8::try_from(code).unwrap_or(u8::MAX), edge),
         (ExitStatus::Killed(signal), None) => {

@@ -1,5 +1,6 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
+use crate::cow;
 use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
 use crate::prompt;
@@ -21,6 +22,8 @@ pub struct Options {
     /// Make the current directory writable
     #[arg(short, long)]
     pub write: bool,
+    #[command(flatten)]
+    pub cow: cow::CowOptions,
     /// Use a profile, by its name or, with a slash, its path; can be repeated
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Vec<OsString>,
@@ -59,6 +62,7 @@ impl Options {
         // Each field is named: a new one is not to be forgotten here.
         let Self {
             write,
+            cow,
             profile,
             app,
             allow,
@@ -72,7 +76,7 @@ impl Options {
             throwaway: _,
             no_pty,
         } = self;
-        let mut words: Vec<OsString> = Vec::new();
+        let mut words: Vec<OsString> = cow.words();
         words.extend(write.then(|| "--write".into()));
         words.extend(no_pty.then(|| "--no-pty".into()));
         words.extend(record.then(|| "--record".into()));
@@ -115,6 +119,8 @@ pub struct Wanted {
     pub network: &'static str,
     /// Whether 32-bit programs run.
     pub bits32: bool,
+    /// Where changes go that the host does not see.
+    pub workspace: Option<cow::Workspace>,
 }
 
 /// An app that is run.
@@ -149,6 +155,7 @@ pub fn resolve(
     command: &[OsString],
     id: &str,
     ask: Ask,
+    keep: cow::Keep,
 ) -> Result<Wanted, Failure> {
     let layers = Quick::probe();
     let mut host = crate::host::probe(&layers)?;
@@ -164,8 +171,10 @@ pub fn resolve(
     }
     // Those that come with the program have no file.
     host.deciding = loaded.files.into_iter().filter(|path| path.is_file()).collect();
-    let mut policy = policy(options, loaded.policy, app.clone(), host.memory)?;
-    let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
+    let mut policy = policy(options, loaded.policy, app.clone(), &host)?;
+    let keeps = |declared: &Declared| {
+        matches!(declared.intent, Intent::State(State::Persist | State::Overlay))
+    };
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
         let path = Apps::new(&env).state(id)?;
         host.state = Some(path.canonicalize().unwrap_or(path));
@@ -186,19 +195,27 @@ pub fn resolve(
     }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let request = Request {
+    let mut request = Request {
         command,
         terminal,
         degraded: options.allow_degraded.clone(),
         id: id.to_owned(),
         throwaway: options.throwaway,
+        copies: Vec::new(),
     };
-    let sandbox = resolved(&policy, &request, &host)?;
+    let files = HostFiles::default();
+    let roots = resolve::copy_roots(&policy, &request, &host, &files).map_err(unresolved)?;
+    let workspace = cow::prepare(&options.cow, &roots, id, &env, keep)?;
+    host.stores = cow::stores(&env);
+    if let Some(workspace) = &workspace {
+        request.copies = workspace.copies();
+    }
+    let sandbox = resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?;
     let sandbox = match trash_seen(&sandbox)? {
         seen if seen.is_empty() => sandbox,
         seen => {
             policy.intents.extend(seen);
-            resolved(&policy, &request, &host)?
+            resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?
         }
     };
     no_records(&sandbox)?;
@@ -217,14 +234,12 @@ pub fn resolve(
         env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app, places, network, bits32 })
+    Ok(Wanted { sandbox, group, app, places, network, bits32, workspace })
 }
 
-fn resolved(policy: &Policy, request: &Request, host: &resolve::Host) -> Result<Sandbox, Failure> {
-    resolve::resolve(policy, request, host, &HostFiles::default()).map_err(|refusal| {
-        let failure = Failure::new(shown(&refusal.to_string()));
-        refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
-    })
+fn unresolved(refusal: resolve::Refusal) -> Failure {
+    let failure = Failure::new(shown(&refusal.to_string()));
+    refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
 }
 
 /// What was removed by earlier runs is not visible in this one, also where it is kept below a
@@ -294,10 +309,10 @@ fn policy(
     options: &Options,
     user: Policy,
     app: Option<Policy>,
-    memory: u64,
+    host: &resolve::Host,
 ) -> Result<Policy, Failure> {
     // An app sees no more than it declared, not even the working directory.
-    let mut defaults = Policy { limits: resolve::default_limits(memory), ..Policy::default() };
+    let mut defaults = Policy { limits: resolve::default_limits(host.memory), ..Policy::default() };
     if app.is_none() {
         let intent = Intent::FilesCwd(Access::ReadOnly);
         defaults.intents.push(Declared { intent, reason: None, source: Source::Default });
@@ -308,6 +323,7 @@ fn policy(
         let intent = Intent::FilesCwd(Access::ReadWrite);
         words.intents.push(Declared { intent, reason: None, source });
     }
+    words.intents.extend(options.cow.intents(&host.places)?);
     for name in &options.unprotect {
         known_protection(name)?;
         words.unprotect.push(name.clone());

@@ -320,6 +320,8 @@ impl Supervisor {
         let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
         let verdict = match (call, &caller) {
             (Call::Probe, caller) => self.probe(caller.as_ref()),
+            // There is no floor below these.
+            (Call::TruncateOpen(..) | Call::SetFlags(..), None) => Verdict::Refuse(Errno::PERM),
             (_, None) => Verdict::Continue,
             (call, Some(caller)) => match self.judge(caller, call, id) {
                 Some(verdict) => verdict,
@@ -518,7 +520,8 @@ fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) ->
                 }
                 return Ok(fd);
             }
-            Err(Errno::NXIO) if !flags.contains(OFlags::NONBLOCK) => {}
+            // The same of a file, by whoever holds a lease on it.
+            Err(Errno::NXIO | Errno::AGAIN) if !flags.contains(OFlags::NONBLOCK) => {}
             Err(e) => return Err(e),
         }
         if !notify::is_waiting(listener, id) {

@@ -54,6 +54,8 @@ pub struct Sandbox {
     pub hidden: Vec<PathBuf>,
     /// What is asked about when it is first wanted.
     pub asks: Vec<PathBuf>,
+    /// Directories that the sandbox can write to, and whose changes a workspace keeps.
+    pub copied: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -69,6 +71,7 @@ pub(super) struct Build<'a> {
     pub visible: Vec<PathBuf>,
     pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
+    pub copied: Vec<PathBuf>,
     /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
     /// Levels that were asked for, before they are worked out.
@@ -97,6 +100,7 @@ impl<'a> Build<'a> {
             visible: Vec::new(),
             shown: Vec::new(),
             writable: Vec::new(),
+            copied: Vec::new(),
             masked: Vec::new(),
             asked_levels: Vec::new(),
             levels: Vec::new(),
@@ -208,6 +212,7 @@ impl<'a> Build<'a> {
             levels: self.levels,
             hidden: self.hidden,
             asks: self.asks,
+            copied: self.copied,
         })
     }
 }
