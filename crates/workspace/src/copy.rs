@@ -47,16 +47,15 @@ impl Copier {
         Self { exact, reflink: true, root, links: HashMap::new(), buffer: vec![0; SMALL] }
     }
 
-    /// Copies a file or tree to a path that must not be there.
+    /// Copies a file or tree to a path below the root that must not be there. `to`: its directory.
     pub fn tree(
         &mut self,
         (from, name): (&Dir, &[u8]),
+        to: &Dir,
         path: &[u8],
         filter: &Filter<'_>,
     ) -> Result<(), Errno> {
-        let (dir, new) = split(path);
-        let to = self.root.at(dir)?;
-        self.entry((from, name), (&to, new), path, path.len(), filter)
+        self.entry((from, name), (to, split(path).1), path, path.len(), filter)
     }
 
     fn entry(
