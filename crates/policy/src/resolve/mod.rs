@@ -6,7 +6,7 @@ mod build;
 mod devices;
 mod environ;
 mod etc;
-mod files;
+pub(crate) mod files;
 pub mod globs;
 mod home;
 mod levels;
