@@ -232,7 +232,7 @@ fn limits(out: &mut Printer, sandbox: &Sandbox, group: bool) {
 }
 
 /// A word as a shell reads it back.
-fn quoted(word: &[u8]) -> String {
+pub fn quoted(word: &[u8]) -> String {
     let safe = |b: &u8| b.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(b);
     if !word.is_empty() && word.iter().all(safe) {
         return String::from_utf8_lossy(word).into_owned();

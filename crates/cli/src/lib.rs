@@ -13,6 +13,7 @@ mod explain;
 mod grants;
 mod history;
 mod host;
+mod learn;
 mod limits;
 mod out;
 mod pinned;
@@ -45,6 +46,8 @@ enum Command {
     Run(run::Arguments),
     /// Run your shell in a sandbox
     Shell(run::ShellArguments),
+    /// Watch a program, and write a profile of what it needs
+    Learn(learn::Arguments),
     /// Say what a sandbox would see, and what enforces it; runs nothing
     Explain(explain::Arguments),
     /// Prove it: probe a sandbox from inside, and the same without one
@@ -96,6 +99,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shell(arguments) => run::shell(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
