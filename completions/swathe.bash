@@ -31,6 +31,12 @@ _swathe() {
             swathe,explain)
                 cmd="swathe__subcmd__explain"
                 ;;
+            swathe,grant)
+                cmd="swathe__subcmd__grant"
+                ;;
+            swathe,grants)
+                cmd="swathe__subcmd__grants"
+                ;;
             swathe,help)
                 cmd="swathe__subcmd__help"
                 ;;
@@ -43,6 +49,9 @@ _swathe() {
             swathe,ps)
                 cmd="swathe__subcmd__ps"
                 ;;
+            swathe,revoke)
+                cmd="swathe__subcmd__revoke"
+                ;;
             swathe,run)
                 cmd="swathe__subcmd__run"
                 ;;
@@ -51,6 +60,12 @@ _swathe() {
                 ;;
             swathe,shell)
                 cmd="swathe__subcmd__shell"
+                ;;
+            swathe,trash)
+                cmd="swathe__subcmd__trash"
+                ;;
+            swathe,why)
+                cmd="swathe__subcmd__why"
                 ;;
             swathe__subcmd__app,add)
                 cmd="swathe__subcmd__app__subcmd__add"
@@ -94,6 +109,18 @@ _swathe() {
             swathe__subcmd__app__subcmd__help,show)
                 cmd="swathe__subcmd__app__subcmd__help__subcmd__show"
                 ;;
+            swathe__subcmd__grants,forget)
+                cmd="swathe__subcmd__grants__subcmd__forget"
+                ;;
+            swathe__subcmd__grants,help)
+                cmd="swathe__subcmd__grants__subcmd__help"
+                ;;
+            swathe__subcmd__grants__subcmd__help,forget)
+                cmd="swathe__subcmd__grants__subcmd__help__subcmd__forget"
+                ;;
+            swathe__subcmd__grants__subcmd__help,help)
+                cmd="swathe__subcmd__grants__subcmd__help__subcmd__help"
+                ;;
             swathe__subcmd__help,app)
                 cmd="swathe__subcmd__help__subcmd__app"
                 ;;
@@ -109,6 +136,12 @@ _swathe() {
             swathe__subcmd__help,explain)
                 cmd="swathe__subcmd__help__subcmd__explain"
                 ;;
+            swathe__subcmd__help,grant)
+                cmd="swathe__subcmd__help__subcmd__grant"
+                ;;
+            swathe__subcmd__help,grants)
+                cmd="swathe__subcmd__help__subcmd__grants"
+                ;;
             swathe__subcmd__help,help)
                 cmd="swathe__subcmd__help__subcmd__help"
                 ;;
@@ -121,6 +154,9 @@ _swathe() {
             swathe__subcmd__help,ps)
                 cmd="swathe__subcmd__help__subcmd__ps"
                 ;;
+            swathe__subcmd__help,revoke)
+                cmd="swathe__subcmd__help__subcmd__revoke"
+                ;;
             swathe__subcmd__help,run)
                 cmd="swathe__subcmd__help__subcmd__run"
                 ;;
@@ -129,6 +165,12 @@ _swathe() {
                 ;;
             swathe__subcmd__help,shell)
                 cmd="swathe__subcmd__help__subcmd__shell"
+                ;;
+            swathe__subcmd__help,trash)
+                cmd="swathe__subcmd__help__subcmd__trash"
+                ;;
+            swathe__subcmd__help,why)
+                cmd="swathe__subcmd__help__subcmd__why"
                 ;;
             swathe__subcmd__help__subcmd__app,add)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__add"
@@ -148,6 +190,9 @@ _swathe() {
             swathe__subcmd__help__subcmd__app,show)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__show"
                 ;;
+            swathe__subcmd__help__subcmd__grants,forget)
+                cmd="swathe__subcmd__help__subcmd__grants__subcmd__forget"
+                ;;
             swathe__subcmd__help__subcmd__profile,check)
                 cmd="swathe__subcmd__help__subcmd__profile__subcmd__check"
                 ;;
@@ -159,6 +204,18 @@ _swathe() {
                 ;;
             swathe__subcmd__help__subcmd__session,stop)
                 cmd="swathe__subcmd__help__subcmd__session__subcmd__stop"
+                ;;
+            swathe__subcmd__help__subcmd__trash,empty)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__empty"
+                ;;
+            swathe__subcmd__help__subcmd__trash,limits)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__limits"
+                ;;
+            swathe__subcmd__help__subcmd__trash,list)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__list"
+                ;;
+            swathe__subcmd__help__subcmd__trash,restore)
+                cmd="swathe__subcmd__help__subcmd__trash__subcmd__restore"
                 ;;
             swathe__subcmd__profile,check)
                 cmd="swathe__subcmd__profile__subcmd__check"
@@ -196,6 +253,36 @@ _swathe() {
             swathe__subcmd__session__subcmd__help,stop)
                 cmd="swathe__subcmd__session__subcmd__help__subcmd__stop"
                 ;;
+            swathe__subcmd__trash,empty)
+                cmd="swathe__subcmd__trash__subcmd__empty"
+                ;;
+            swathe__subcmd__trash,help)
+                cmd="swathe__subcmd__trash__subcmd__help"
+                ;;
+            swathe__subcmd__trash,limits)
+                cmd="swathe__subcmd__trash__subcmd__limits"
+                ;;
+            swathe__subcmd__trash,list)
+                cmd="swathe__subcmd__trash__subcmd__list"
+                ;;
+            swathe__subcmd__trash,restore)
+                cmd="swathe__subcmd__trash__subcmd__restore"
+                ;;
+            swathe__subcmd__trash__subcmd__help,empty)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__empty"
+                ;;
+            swathe__subcmd__trash__subcmd__help,help)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__help"
+                ;;
+            swathe__subcmd__trash__subcmd__help,limits)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__limits"
+                ;;
+            swathe__subcmd__trash__subcmd__help,list)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__list"
+                ;;
+            swathe__subcmd__trash__subcmd__help,restore)
+                cmd="swathe__subcmd__trash__subcmd__help__subcmd__restore"
+                ;;
             *)
                 ;;
         esac
@@ -203,7 +290,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain check ps kill enter session doctor profile app help"
+            opts="-h -V --help --version run shell explain why check ps kill enter session doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -427,7 +514,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -458,6 +545,10 @@ _swathe() {
                     return 0
                     ;;
                 --allow-degraded)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -501,7 +592,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --format --json --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -535,6 +626,10 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "tree bwrap json" -- "${cur}"))
                     return 0
@@ -546,8 +641,92 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__grant)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants)
+            opts="-h --json --help forget help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__forget)
+            opts="-h --all --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help)
+            opts="forget help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help__subcmd__forget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__grants__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help)
-            opts="run shell explain check ps kill enter session doctor profile app help"
+            opts="run shell explain why check ps kill enter session doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,6 +893,48 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__grant)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__grants)
+            opts="forget"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__grants__subcmd__forget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -798,6 +1019,20 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -855,6 +1090,90 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help__subcmd__shell)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash)
+            opts="list restore empty limits"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__empty)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__limits)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__trash__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__why)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -994,8 +1313,22 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__revoke)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --session --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1026,6 +1359,10 @@ _swathe() {
                     return 0
                     ;;
                 --allow-degraded)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1111,7 +1448,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1145,6 +1482,10 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1167,7 +1508,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --no-pty --help"
+            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1201,6 +1542,206 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash)
+            opts="-h --help list restore empty limits help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__empty)
+            opts="-y -h --all --older-than --run --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help)
+            opts="list restore empty limits help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__empty)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__limits)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__limits)
+            opts="-h --size --entries --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --entries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__list)
+            opts="-h --run --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__trash__subcmd__restore)
+            opts="-h --to --parents --run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__why)
+            opts="-h --all --list --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -8,6 +8,8 @@
 #   NPM        `package@version` words of the npm registry, installed into $CACHE
 #   BWRAP_AT   where its path to bwrap is compiled in
 #   BASE       where $T is made (default: /tmp)
+#   OWN_TMP    `yes` when the client sees nothing in /tmp but $T and what it makes there;
+#              BWRAP_AT must be set and BASE not
 #   MUTANTS    ways to spoil a bwrap call that the test must notice, see below
 # defines a function `client`, and ends with `client_test "$@"`.
 #
@@ -285,7 +287,8 @@ only_standard_fds() (
 # Sets $prepare to a command prefix that gives the test a mount namespace of its own, where
 #  - the made-up user has an account in /etc/passwd, which a message bus wants;
 #  - $BWRAP_AT, if the test sets it, is the recording bwrap: for clients with a path to
-#    bwrap compiled in. An ordinary user needs a user namespace for that.
+#    bwrap compiled in. An ordinary user needs a user namespace for that;
+#  - /tmp is $T/tmp with $T in it, if the test sets OWN_TMP.
 # Where root may not make one, tests without BWRAP_AT run all the same.
 prepare_mounts() {
     if [ "$TEST_UID" ]; then
@@ -301,7 +304,7 @@ prepare_mounts() {
         [ -z "${BWRAP_AT-}" ] || skip "cannot put the recording bwrap at $BWRAP_AT: no mount namespace"
         return 0
     fi
-    prepare="$prepare bash $HERE/mounts.bash $T ${BWRAP_AT--}"
+    prepare="$prepare bash $HERE/mounts.bash $T ${BWRAP_AT--} ${OWN_TMP-no}"
 }
 
 # run_as WHO: prepares a fresh $T, runs `client` there as `user` or `root`, cleans up.
@@ -315,8 +318,8 @@ run_as() {
     mkdir "$T/bin" "$T/tmp" "$T/calls" "$T/tests"
     chmod 755 "$T"
     cp "$HERE"/* "$T/tests/" 2>/dev/null
-    if [ "${BWRAP_AT-}" ] && [ "$REAL_BWRAP" -ef "$BWRAP_AT" ]; then
-        # The recording bwrap will lie over the real one, which needs another name.
+    if [ "${OWN_TMP-}" = yes ] || { [ "${BWRAP_AT-}" ] && [ "$REAL_BWRAP" -ef "$BWRAP_AT" ]; }; then
+        # The recording bwrap will lie over the real one, or a /tmp over it: it needs another name.
         cp "$REAL_BWRAP" "$T/bin/bwrap-under-test"
         make_shim "$T/bin/bwrap-under-test" "$T/bin/bwrap"
     else

@@ -40,6 +40,26 @@ fn masked_before_it_exists(b: &Bwrap) {
     assert_eq!(temp.list("w"), [".envrc"]);
 }
 
+/// A path below what another sandbox has put where nothing was stays masked when that one ends.
+fn masked_below_anothers_placeholder(b: &Bwrap) {
+    for option in ["--mask", "--mask-dir"] {
+        let temp = b.temp();
+        temp.dir("w");
+        let words =
+            format!("\"$BWRAP\" {} --unshare-pid --bind $T/w /w {option} /w/a/b sh -c", usr());
+        // The first ends when the second is up, and the second waits for that.
+        let script = format!(
+            "set -e; cd $T; mkfifo up end go; \
+             {words} 'echo >&3; read x' 3>up <>end & first=$!; read x <up; \
+             {words} 'echo >&3; read x; mkdir -p /w/a; echo evil >/w/a/b' 3>up <>go & second=$!; \
+             read x <up; exec 5<>go; echo >end; wait $first; sleep 0.3; echo >&5; wait $second || true"
+        );
+        let outcome = b.script(&script).env("T", temp.path()).exits(0);
+        let found = temp.list("w");
+        assert!(found.is_empty(), "{option} left {found:?}: {outcome}");
+    }
+}
+
 /// A directory above a masked file cannot be moved away to make another file of that name.
 fn masked_below_a_moved_directory(b: &Bwrap) {
     let temp = b.temp();
@@ -103,7 +123,7 @@ fn masks_leave_nothing(b: &Bwrap) {
                 --mask /w/a/b {options} sh -c 'ls -A /w >&4; exec 4>&-; {command}; {wait}' \
                 3> /dev/null 4> $T/up & launcher=$!
             cat $T/up; {after} wait $launcher
-            n=0; while [ -n \"$(ls -A $T/w)\" ] && [ $n -lt 60 ]; do sleep 0.1; n=$((n+1)); done
+            n=0; while [ -n \"$(ls -A $T/w)\" ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done
             ls -A $T/w",
             usr = usr()
         );
@@ -327,6 +347,7 @@ ours! {
     pins_and_stand_ins,
     masked_before_it_exists,
     masked_below_a_moved_directory,
+    masked_below_anothers_placeholder,
     masks_hold,
     masks_leave_nothing,
     masked_through_a_link,

@@ -1,6 +1,7 @@
 //! The supervisor of a run: what it is made from, and where its events go.
 
 use crate::history::{self, History};
+use crate::live::Live;
 use crate::out::{Failure, note};
 use crate::wanted::{Options, Wanted};
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -10,19 +11,25 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
-use swathe_policy::resolve::Placed;
+use swathe_policy::resolve::{Placed, Sandbox};
+use swathe_record::ask::{Desk, Reply};
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Layer, Outcome};
+use swathe_record::question::Question;
+use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
 use swathe_supervise::trap;
+use swathe_trash::{Keeper, Store};
 
 /// Numbers of the two descriptors in the engine; no plan of ours has others above 1000.
 const FILTER: FdNumber = 998;
@@ -43,6 +50,17 @@ pub struct Edge {
     description: Description,
     program: Vec<u8>,
     history: History,
+    questions: Option<Sender<Message>>,
+    asked: Option<Receiver<Message>>,
+    asks: Vec<PathBuf>,
+}
+
+/// What the thread that answers a supervisor hears.
+enum Message {
+    Asked(Question),
+    Replied(Box<Question>, Reply),
+    /// Nobody waits for its answer any more.
+    Gone(u64),
 }
 
 /// The same for a process of its own.
@@ -51,28 +69,40 @@ struct Description {
     writes: bool,
     append: bool,
     observe: bool,
+    below: bool,
     bits32: bool,
     places: Vec<Described>,
+    trash: Option<Trashed>,
     /// Whether there is no network but the loopback interface.
     offline: bool,
     /// Files that events are written to, and their limits.
     files: Vec<(Bytes, u64)>,
 }
 
+/// The trash: where it is, the run's name, and the trees that the program sees.
+#[derive(Debug, Serialize, Deserialize)]
+struct Trashed(Bytes, String, Vec<Bytes>);
+
 /// A place: its path, its level, whether it is ruled, the path on the host.
 #[derive(Debug, Serialize, Deserialize)]
 struct Described(Bytes, Access, bool);
 
 impl Edge {
-    /// None where mounts and Landlock are enough. Otherwise the plan asks for it.
+    /// None where mounts and Landlock are enough. Otherwise the plan asks for it. `somebody`: whether
+    /// there is anybody to ask.
     pub fn new(
         wanted: &mut Wanted,
         options: &Options,
         id: &str,
         command: &[OsString],
+        somebody: bool,
     ) -> Result<Option<Self>, Failure> {
         let audit = options.audit.as_ref();
-        if wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
+        // Everything, or what the policy wants asked about.
+        let only = std::mem::take(&mut wanted.sandbox.asks);
+        let asks = somebody && (options.ask.is_wanted() || !only.is_empty());
+        let only = if options.ask.is_wanted() { Vec::new() } else { only };
+        if !asks && wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
             return Ok(None);
         }
         let run = history::about(id, command, options.record, wanted.network);
@@ -89,12 +119,31 @@ impl Edge {
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
-        let observe = options.record || audit.is_some();
-        let description = Description { writes, append, observe, bits32, places, offline, files };
+        let observe = asks || options.record || audit.is_some();
+        let trash = has(Access::Trash).then(|| Trashed::new(sandbox, id));
+        let description = Description {
+            writes,
+            append,
+            observe,
+            below: asks,
+            bits32,
+            places,
+            trash,
+            offline,
+            files,
+        };
+        // What cannot be kept is said before the run, not by each call that fails then.
+        description.trash.as_ref().map(Trashed::keeper).transpose()?;
         let program =
             trap::program(description.wanted()).map_err(|e| Failure::new(e.to_string()))?;
         sandbox.plan.listener = Some(Listener { filter: FILTER, socket: SOCKET });
-        Ok(Some(Self { description, program, history }))
+        let (questions, asked) = if asks {
+            let (questions, asked) = channel();
+            (Some(questions), Some(asked))
+        } else {
+            (None, None)
+        };
+        Ok(Some(Self { description, program, history, questions, asked, asks: only }))
     }
 
     /// Makes the engine send its listener; the other end of the socket for who takes it.
@@ -110,9 +159,23 @@ impl Edge {
     /// Starts a supervisor that ends with the handle.
     pub fn start(self, command: Command) -> Result<(Command, Watched), Failure> {
         let (command, socket) = self.attach(command)?;
-        let (config, denials) = self.description.config()?;
+        let (mut config, denials) = self.description.config()?;
+        if let Some(questions) = self.questions.clone() {
+            let gone = questions.clone();
+            config.ask = Some(Box::new(move |q| questions.send(Message::Asked(q)).is_ok()));
+            config.withdrawn = Some(Box::new(move |id| drop(gone.send(Message::Gone(id)))));
+            config.asks = self.asks.clone();
+        }
         let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
-        Ok((command, Watched { handle: Some(handle), history: self.history, denials }))
+        Ok((
+            command,
+            Watched {
+                handle: Some(handle),
+                history: self.history,
+                denials,
+                questions: self.questions.zip(self.asked),
+            },
+        ))
     }
 
     /// Starts a supervisor that ends with the sandbox, and outlives this process.
@@ -140,19 +203,39 @@ impl Edge {
 
 impl Description {
     fn wanted(&self) -> trap::Wanted {
-        let &Self { writes, append, observe, bits32, .. } = self;
+        let &Self { writes, append, observe, below, bits32, .. } = self;
         let removes = !self.places.is_empty();
-        trap::Wanted { removes, writes, append, observe, below: false, bits32 }
+        trap::Wanted { removes, writes, append, observe, below, bits32 }
     }
 
     /// The supervisor's own words for it, and a count of denials that grows.
     fn config(self) -> Result<(Config, Arc<AtomicU64>), Failure> {
         let wanted = self.wanted();
         let places = self.places.iter().map(Described::place).collect();
+        let trash = match &self.trash {
+            Some(trash) => Some(Box::new(trash.keeper()?) as Box<dyn Trash>),
+            None => None,
+        };
         let denials = Arc::new(AtomicU64::new(0));
         let sink = sink(&self.files, Arc::clone(&denials))?;
         let offline = self.offline;
-        Ok((Config { wanted, places, sink: Some(sink), offline, ..Config::default() }, denials))
+        let sink = Some(sink);
+        Ok((Config { wanted, places, trash, sink, offline, ..Config::default() }, denials))
+    }
+}
+
+impl Trashed {
+    fn new(sandbox: &Sandbox, run: &str) -> Self {
+        let seen = sandbox.shown.iter().map(|path| Bytes::from(path.as_path())).collect();
+        Self(crate::trash::base(&sandbox.home).into(), run.to_owned(), seen)
+    }
+
+    fn keeper(&self) -> Result<Keeper, Failure> {
+        let Self(base, run, seen) = self;
+        let seen = seen.iter().map(|path| path.as_path().to_owned()).collect();
+        Store::open(base.as_path())
+            .and_then(|store| Keeper::new(store, run.as_str(), seen))
+            .map_err(|e| Failure::new(e.to_string()))
     }
 }
 
@@ -177,12 +260,50 @@ pub struct Watched {
     handle: Option<Handle>,
     history: History,
     denials: Arc<AtomicU64>,
+    questions: Option<(Sender<Message>, Receiver<Message>)>,
 }
 
 impl Watched {
+    /// Has what the program is not shown asked about at this desk, and shown where the answer is
+    /// yes. On a thread that ends with the supervisor.
+    pub fn ask(&mut self, desk: Desk, live: Arc<Live>) -> Result<(), Failure> {
+        let Some((replies, messages)) = self.questions.take() else { return Ok(()) };
+        let Some(answers) = self.handle.as_ref().map(Handle::answers) else { return Ok(()) };
+        let answer = move || {
+            while let Ok(message) = messages.recv() {
+                match message {
+                    Message::Asked(question) => {
+                        let (replies, about) = (replies.clone(), Box::new(question.clone()));
+                        desk.ask(question, move |reply| {
+                            let _ = replies.send(Message::Replied(about, reply));
+                        });
+                    }
+                    Message::Gone(id) => desk.withdraw(|question| question.id == id),
+                    Message::Replied(question, reply) => {
+                        if (reply.allow || reply.read_only)
+                            && let Err(failure) = live.allow(&question, !reply.allow)
+                        {
+                            note(&failure.message);
+                        }
+                        // What was not shown fails as before.
+                        answers.go_on(question.id);
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("answers".into()).spawn(answer);
+        thread.map(drop).map_err(|e| failed(&e))
+    }
+
     /// Why the sandbox was kept from starting, where the supervisor did that.
     pub fn trouble(&self) -> Option<String> {
         self.handle.as_ref().and_then(Handle::trouble)
+    }
+
+    /// Remembers the limits that the run ran into.
+    pub fn reached(mut self, limits: &[&str]) -> Self {
+        self.history.run.limits.extend(limits.iter().map(|name| (*name).to_owned()));
+        self
     }
 
     /// The run has ended: the rest is written, and where it failed, a line says what tells why.

@@ -2,6 +2,7 @@
 
 mod shell;
 
+use crate::cow::Keep;
 use crate::out::{Failure, Printer, Style, shown};
 use crate::wanted::{self, Ask, Options};
 use serde_json::json;
@@ -43,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let shell = [OsString::from("/bin/sh")];
     let command: &[OsString] =
         if arguments.command.is_empty() { &shell } else { &arguments.command };
-    let wanted = wanted::resolve(&arguments.options, command, "explain", Ask::No)?;
+    let wanted = wanted::resolve(&arguments.options, command, "explain", Ask::No, Keep::No)?;
     let mut out = Printer::stdout();
     match arguments.format {
         _ if arguments.json => json_document(&mut out, &wanted.sandbox)?,
@@ -103,7 +104,9 @@ fn describe(op: &FileOp) -> (&'static str, String) {
         FileOp::File { dest, .. } | FileOp::BindData { dest, .. } => ("made", text(&dest.0)),
         FileOp::Dir { dest, .. } => ("made", text(&dest.0)),
         FileOp::RemountReadOnly { dest } => ("read", format!("{} (from here on)", text(&dest.0))),
-        FileOp::Overlay { dest, .. } => ("overlay", text(&dest.0)),
+        FileOp::Overlay { dest, .. } => {
+            ("copy", format!("{} (changes are kept apart)", text(&dest.0)))
+        }
         FileOp::Mqueue { dest } => ("own", text(&dest.0)),
         FileOp::Chmod { path, mode } => ("mode", format!("{} {mode:o}", text(&path.0))),
     }

@@ -67,7 +67,7 @@ impl Files for HostFiles {
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         if matches!(kind, FileType::Directory | FileType::RegularFile)
             && StandIn::is(kind == FileType::Directory, stat.st_mode & 0o7777, size)
-            && is_empty(path, kind, size)
+            && is_empty_or_gone(path, kind, size)
         {
             return None;
         }
@@ -121,14 +121,16 @@ impl Files for HostFiles {
 }
 
 /// Whether what looks like a placeholder holds no more than ours do: anyone can give the same mode to
-/// a repository, which would then not be seen as one.
-fn is_empty(path: &Path, kind: FileType, size: u64) -> bool {
+/// a repository, which would then not be seen as one. One that has gone meanwhile was one: its run
+/// has ended.
+fn is_empty_or_gone(path: &Path, kind: FileType, size: u64) -> bool {
     /// The longest text of a placeholder that a policy asks for: `{}` and a line break.
     const LONGEST: u64 = 3;
     match kind {
-        FileType::Directory => {
-            std::fs::read_dir(path).is_ok_and(|mut names| names.next().is_none())
-        }
+        FileType::Directory => match std::fs::read_dir(path) {
+            Ok(mut names) => names.next().is_none(),
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+        },
         _ => size <= LONGEST,
     }
 }
@@ -154,6 +156,7 @@ pub fn probe(layers: &Quick) -> Result<Host, Failure> {
         gid,
         places: crate::wanted::places(&home, &cwd),
         deciding: Vec::new(),
+        stores: Vec::new(),
         state: None,
         home,
         user,

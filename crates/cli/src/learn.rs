@@ -2,6 +2,7 @@
 
 mod output;
 
+use crate::cow::Keep;
 use crate::explain::quoted;
 use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
@@ -175,7 +176,7 @@ fn learned(
         no_pty: true,
         ..Options::default()
     };
-    let plain = wanted::resolve(&options, &arguments.command, "learn", Ask::No)?;
+    let plain = wanted::resolve(&options, &arguments.command, "learn", Ask::No, Keep::No)?;
     let profiles: Vec<OsString> = output.merged().map(OsString::from).into_iter().collect();
     let loaded = swathe_policy::load(
         &Profiles::new(&host.places),

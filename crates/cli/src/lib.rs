@@ -6,6 +6,7 @@ mod app;
 pub mod ask;
 mod check;
 pub mod control;
+mod cow;
 mod degraded;
 mod doctor;
 mod edge;
@@ -15,18 +16,22 @@ mod history;
 mod host;
 mod learn;
 mod limits;
+mod live;
 mod out;
 mod pinned;
 mod processes;
 mod profile;
 mod prompt;
+mod review;
 mod run;
 pub mod rundir;
 mod session;
 mod store;
 pub mod streams;
 pub mod terminal;
+mod trash;
 mod wanted;
+mod why;
 
 use clap::Parser;
 use out::Failure;
@@ -50,6 +55,8 @@ enum Command {
     Learn(learn::Arguments),
     /// Say what a sandbox would see, and what enforces it; runs nothing
     Explain(explain::Arguments),
+    /// Say what a run was denied, by whom, and what would allow it
+    Why(why::Arguments),
     /// Prove it: probe a sandbox from inside, and the same without one
     Check(check::Arguments),
     /// List running sandboxes
@@ -60,10 +67,20 @@ enum Command {
     Enter(session::EnterArguments),
     /// Sandboxes that stay
     Session(session::Arguments),
+    /// Show what a workspace changes, the most dangerous first
+    Diff(review::diff::Arguments),
+    /// Bring changes of a workspace to the host, or take the last commit back
+    Commit(review::commit::Arguments),
+    /// Give changes of a workspace up
+    Discard(review::discard::Arguments),
+    /// Workspaces: what runs with --cow changed
+    Workspace(review::list::Arguments),
     /// Say whether this machine can sandbox, and how to fix what forbids it
     Doctor(doctor::Arguments),
     /// Check profiles and manifests
     Profile(profile::Arguments),
+    /// What programs removed that ran with access `trash`
+    Trash(trash::Arguments),
     /// Apps: what they ask for, and what you allow
     App(app::Arguments),
     /// Decisions that were made when runs asked, to hold from then on
@@ -101,13 +118,19 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Shell(arguments) => run::shell(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),
         Command::Enter(arguments) => session::enter(&arguments),
         Command::Session(arguments) => session::session(&arguments),
+        Command::Diff(arguments) => review::diff::run(&arguments),
+        Command::Commit(arguments) => review::commit::run(&arguments),
+        Command::Discard(arguments) => review::discard::run(&arguments),
+        Command::Workspace(arguments) => review::list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Trash(arguments) => trash::run(&arguments),
         Command::App(arguments) => app::run(&arguments),
         Command::Grants(arguments) => grants::run(&arguments),
         Command::Grant(change) => grants::change(&change, true),

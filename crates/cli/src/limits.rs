@@ -49,6 +49,19 @@ impl Group {
         fs::write(self.0.join(name), value.to_string()).ok()
     }
 
+    /// The limits that were run into, by their names in profiles.
+    fn reached(&self) -> Vec<&'static str> {
+        let counted = |file: &str, names: &[&str]| {
+            let text = fs::read_to_string(self.0.join(file)).unwrap_or_default();
+            text.lines().filter_map(|line| line.split_once(' ')).any(|(name, count)| {
+                names.contains(&name) && count.trim().parse::<u64>().is_ok_and(|count| count > 0)
+            })
+        };
+        let memory = counted("memory.events", &["oom_kill", "oom_group_kill"]);
+        let processes = counted("pids.events", &["max"]);
+        memory.then_some("memory").into_iter().chain(processes.then_some("processes")).collect()
+    }
+
     /// The group's directory, for the engine.
     fn open(&self) -> Option<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -104,14 +117,24 @@ fn hand_on(above: &Path) -> bool {
 }
 
 /// Waits for the end of a sandbox, at most as long as it may take, and passes signals on meanwhile.
-pub fn wait(child: &mut Child, limits: &Limits, signals: &Signals) -> Result<ExitStatus, Failure> {
+/// Also the limits that it ran into, as far as that shows from outside, by their names in profiles.
+pub fn wait(
+    child: &mut Child,
+    limits: &Limits,
+    signals: &Signals,
+    group: Option<&Group>,
+) -> Result<(ExitStatus, Vec<&'static str>), Failure> {
     let failed = |e: swathe::Error| Failure::new(e.to_string());
+    let mut reached = Vec::new();
     if !signals.pass_on(child, limits.time.map(Duration::from_secs)) {
         let seconds = limits.time.unwrap_or(0);
         note(&format!("ended after {seconds} seconds, the limit of this run"));
         child.kill().map_err(failed)?;
+        reached.push("time");
     }
-    child.wait().map_err(failed)
+    let status = child.wait().map_err(failed)?;
+    reached.extend(group.map(Group::reached).unwrap_or_default());
+    Ok((status, reached))
 }
 
 #[cfg(test)]
@@ -135,6 +158,11 @@ mod tests {
         let read = |name: &str| fs::read_to_string(dir.join("swathe-x").join(name));
         assert_eq!(read("memory.max").expect("file"), "2048");
         assert_eq!(read("pids.max").expect("file"), "7");
+        assert_eq!(group.reached(), Vec::<&str>::new());
+        let events = |name: &str, text: &str| fs::write(dir.join("swathe-x").join(name), text);
+        events("memory.events", "low 0\nmax 3\noom 1\noom_kill 2\n").expect("file");
+        events("pids.events", "max 1\n").expect("file");
+        assert_eq!(group.reached(), ["memory", "processes"]);
         // The kernel's files go with their directory; these do not.
         fs::remove_dir_all(dir.join("swathe-x")).expect("removed");
         drop(group);

@@ -53,6 +53,17 @@ pub fn note(text: &str) {
     drop(std::io::stderr().write_all(format!("swathe: note: {}\n", shown(text)).as_bytes()));
 }
 
+/// Asks something on standard error; the answer comes on the same line.
+pub fn ask(text: &str) {
+    drop(std::io::stderr().write_all(shown(text).as_bytes()));
+}
+
+/// Says something on standard error that a person acts on.
+pub fn say(text: &str) {
+    // As with errors.
+    drop(std::io::stderr().write_all(format!("swathe: {}\n", shown(text)).as_bytes()));
+}
+
 /// A stream that text is written to, with or without colour.
 #[derive(Debug)]
 pub struct Printer {

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use swathe::plan::model::{Access, BindSource, FdNumber, FileOp, Plan};
+use swathe::plan::model::{Access, BindSource, FdNumber, FileOp, HostPath, Plan};
 use swathe_policy::resolve::Sandbox;
 
 /// The numbers that these descriptors get: above the library's own, below those of made files, and
@@ -36,12 +36,19 @@ pub fn pin(sandbox: &Sandbox) -> Result<Pinned, Failure> {
     let mut plan = sandbox.plan.clone();
     let mut fds: Vec<(FdNumber, OwnedFd)> = Vec::new();
     for (index, step) in plan.steps.iter_mut().enumerate() {
-        let FileOp::Bind { source, access: Access::ReadOnly | Access::ReadWrite, .. } =
-            &mut step.op
-        else {
-            continue;
+        let path = match &step.op {
+            FileOp::Bind {
+                source: BindSource::Path { path, optional: false },
+                access: Access::ReadOnly | Access::ReadWrite,
+                ..
+            } => path.clone(),
+            // Of an overlay what lies below: its other directories are those of a workspace.
+            FileOp::Overlay { layers, .. } => match layers.as_slice() {
+                [lower] => lower.clone(),
+                _ => continue,
+            },
+            _ => continue,
         };
-        let BindSource::Path { path, optional: false } = source else { continue };
         let path = Path::new(OsStr::from_bytes(&path.0));
         if fds.len() >= MOST || !is_users(sandbox, path) {
             continue;
@@ -51,7 +58,13 @@ pub fn pin(sandbox: &Sandbox) -> Result<Pinned, Failure> {
             Ok(fd) => {
                 let number = FIRST_FD + FdNumber::try_from(fds.len()).unwrap_or(0);
                 fds.push((number, fd));
-                *source = BindSource::Fd(number);
+                match &mut step.op {
+                    FileOp::Bind { source, .. } => *source = BindSource::Fd(number),
+                    FileOp::Overlay { layers, .. } => {
+                        *layers = vec![HostPath(format!("/proc/self/fd/{number}").into_bytes())];
+                    }
+                    _ => {}
+                }
             }
             Err(Errno::LOOP) => return Err(changed(path)),
             // Before Linux 5.6, or where a filter around us knows no such call.
@@ -87,5 +100,6 @@ pub fn is_step(op: &FileOp, words: &[Vec<u8>]) -> bool {
         let (name, dest) = (words.first()?, words.last()?);
         Some((name.strip_suffix(b"-fd").unwrap_or(name).to_vec(), dest.clone()))
     };
-    own == words || matches!(op, FileOp::Bind { .. }) && base(&own) == base(words)
+    let pinned = matches!(op, FileOp::Bind { .. } | FileOp::Overlay { .. });
+    own == words || pinned && base(&own) == base(words)
 }

@@ -137,13 +137,17 @@ pub fn wrapped(text: &mut String, indent: usize, words: &str, width: usize) {
 }
 
 /// The controlling terminal, in the mode for lines, put back when it is dropped.
-struct Terminal {
+pub struct Terminal {
     file: File,
     before: Option<Termios>,
 }
 
 impl Terminal {
-    fn open() -> std::io::Result<Self> {
+    /// The terminal of this process.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open() -> std::io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&file)?;
         let mut modes = before.clone();
@@ -177,6 +181,25 @@ impl Terminal {
             }
         }
         Ok(None)
+    }
+
+    /// Shows text.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn show(&mut self, text: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(text)
+    }
+
+    /// What is typed after a question, without spaces around it; nothing where the person gives up.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn ask(&mut self, question: &str) -> std::io::Result<Option<String>> {
+        // What was typed before the question was shown answers something else.
+        tcflush(&self.file, QueueSelector::IFlush)?;
+        self.file.write_all(question.as_bytes())?;
+        Ok(self.line()?.map(|line| line.trim().to_owned()))
     }
 
     fn line(&mut self) -> std::io::Result<Option<String>> {

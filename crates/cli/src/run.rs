@@ -1,13 +1,15 @@
 //! `swathe run` and `swathe shell`.
 
-use crate::degraded;
+use crate::cow::{self, Keep};
 use crate::edge::{Edge, Watched};
 use crate::history::History;
 use crate::limits::{self, Group};
+use crate::live::Live;
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
-use crate::wanted::{self, Ask, Options};
+use crate::wanted::{self, Ask, Options, Wanted};
+use crate::{ask, degraded};
 use std::ffi::OsString;
 use swathe::{Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
@@ -62,19 +64,43 @@ fn start(options: &Options, words: &[OsString]) -> Result<u8, Failure> {
 
 /// Runs a program; its status and what was recorded of it, if anything was.
 pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>), Failure> {
+    // Before anything else is opened: it may be told a number.
+    let way = ask::way(&options.ask)?;
     streams::check()?;
     let record = Record::new(words)?;
-    let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes)?;
+    let mut wanted = wanted::resolve(options, words, record.id(), Ask::Yes, Keep::Yes)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
+    let workspace = wanted.workspace.take();
     if options.allow_degraded.iter().any(|name| name == degraded::NAMESPACES) {
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
+            cow::none_degraded(workspace.as_ref())?;
             return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }
-    let edge = Edge::new(&mut wanted, options, record.id(), words)?;
+    let way = way.or_else(|| asked_for(&wanted.sandbox));
+    // Also when the set-up fails: an empty workspace goes.
+    let result = in_sandbox(options, words, &record, &mut wanted, workspace.as_ref(), way);
+    drop(record);
+    let kept = workspace.map_or(Ok(()), cow::Workspace::finish);
+    let ended = result?;
+    kept.map(|()| ended)
+}
+
+fn in_sandbox(
+    options: &Options,
+    words: &[OsString],
+    record: &Record,
+    wanted: &mut Wanted,
+    workspace: Option<&cow::Workspace>,
+    way: Option<ask::Way>,
+) -> Result<(u8, Option<History>), Failure> {
+    if let Some(way) = &way {
+        ask::adapt(way, &mut wanted.sandbox.plan)?;
+    }
+    let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
     if let Some((input, started)) = streams::input()? {
@@ -84,7 +110,11 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     let signals = Signals::hold();
     let listener =
         swathe::serve::listen(record.socket()).map_err(|e| crate::terminal::refused(&e))?;
-    let command = command.serve(listener);
+    let mut command = command.serve(listener);
+    if let Some(lock) = workspace.map(cow::Workspace::lock).transpose()?.flatten() {
+        // As long as anything of the sandbox lives, whatever becomes of this process.
+        command = command.hold(lock);
+    }
     let group = wanted.group.as_ref().and_then(|(delegation, memory)| {
         Group::make(delegation, record.id(), &wanted.sandbox.limits, *memory)
     });
@@ -92,7 +122,7 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         Some(group) => group.start(command),
         None => command,
     };
-    let (command, edge) = match edge {
+    let (command, mut edge) = match edge {
         Some(edge) => edge.start(command).map(|(command, handle)| (command, Some(handle)))?,
         None => (command, None),
     };
@@ -102,14 +132,36 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
     if let Some(relay) = relay {
         relay.start()?;
     }
-    record.started(child.id(), &wanted.sandbox)?;
+    record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
+    let watch = workspace.map(|workspace| workspace.watch(&child)).transpose()?.flatten();
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
-    let status = limits::wait(&mut child, &wanted.sandbox.limits, &signals)?;
+    let live = Live::new(child.id(), wanted.sandbox.shown.clone(), wanted.places.clone());
+    live.listen(crate::control::listen(&record.control())?)?;
+    let asker = match (way, &mut edge) {
+        (Some(way), Some(edge)) => {
+            let app = options.app.as_deref();
+            let subject = ask::subject::of(app, &options.profile, words, &wanted.places);
+            let (id, env) = (record.id(), wanted.places.clone());
+            let run = ask::Run { id, subject, env, child: &child, signals: &signals };
+            let asker = ask::start(&options.ask, way, run)?;
+            edge.ask(asker.desk().clone(), live)?;
+            Some(asker)
+        }
+        _ => None,
+    };
+    let (status, reached) =
+        limits::wait(&mut child, &wanted.sandbox.limits, &signals, group.as_ref())?;
+    let edge = edge.map(|edge| edge.reached(&reached));
     let trouble = edge.as_ref().and_then(Watched::trouble);
+    drop(asker);
     drop(settings);
-    drop(record);
+    if watch.is_some_and(|watch| watch.has_ended_it()) {
+        crate::out::note(
+            "ended: the changes are more than --cow-size or --cow-files allows; what was changed until then is kept",
+        );
+    }
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),
         Event::Ended(_) => None,
@@ -121,7 +173,8 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
                 // Why, and what can be done: not asked before each run that goes well.
                 degraded::needed(&crate::host::layers(), &options.allow_degraded)?;
             }
-            Err(set_up_failure(&wanted.sandbox, &error))
+            let failure = set_up_failure(&wanted.sandbox, &error);
+            Err(if cow::is_overlay(&error) { cow::no_overlay(failure) } else { failure })
         }
         (ExitStatus::Exited(code), None) => ended(u8::try_from(code).unwrap_or(u8::MAX), edge),
         (ExitStatus::Killed(signal), None) => {
@@ -129,6 +182,20 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         }
         (ExitStatus::NotStarted, None) => {
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
+        }
+    }
+}
+
+/// The user's terminal, where the policy wants something asked about and no option says whom.
+fn asked_for(sandbox: &Sandbox) -> Option<ask::Way> {
+    let first = sandbox.asks.first()?;
+    let terminal = ask::Options { ask: true, ..ask::Options::default() };
+    match ask::way(&terminal) {
+        Ok(way) => way,
+        Err(_) => {
+            let text = format!("{} stays hidden: there is nobody to ask", first.display());
+            crate::out::note(&text);
+            None
         }
     }
 }

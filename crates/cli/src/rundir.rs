@@ -48,6 +48,9 @@ pub struct State {
     /// Directories that it can write to.
     #[serde(default)]
     pub writable: Vec<String>,
+    /// The workspace that keeps its changes.
+    #[serde(default)]
+    pub workspace: Option<String>,
 }
 
 /// The record of a sandbox of this process; removed when dropped.
@@ -182,7 +185,12 @@ impl Record {
     }
 
     /// Writes what is known now that the engine runs.
-    pub fn started(&self, pid: u32, sandbox: &Sandbox) -> Result<(), Failure> {
+    pub fn started(
+        &self,
+        pid: u32,
+        sandbox: &Sandbox,
+        workspace: Option<&str>,
+    ) -> Result<(), Failure> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let state = State {
             id: self.id.clone(),
@@ -193,6 +201,7 @@ impl Record {
             command: self.command.clone(),
             shown: sandbox.shown.iter().map(|path| path.display().to_string()).collect(),
             writable: sandbox.writable.iter().map(|path| path.display().to_string()).collect(),
+            workspace: workspace.map(str::to_owned),
         };
         let text = serde_json::to_vec(&state).map_err(|e| Failure::new(e.to_string()))?;
         let mut file = &self.file;

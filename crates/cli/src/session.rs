@@ -1,6 +1,7 @@
 //! `swathe session`, `swathe enter`, and `swathe run --session`: sandboxes that stay, and commands
 //! that enter them.
 
+use crate::cow::{self, Keep, Workspace};
 use crate::edge::Edge;
 use crate::out::{Failure, shown};
 use crate::rundir::{self, Record, State};
@@ -30,7 +31,7 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Start a sandbox that stays until it is stopped
-    Start(Start),
+    Start(Box<Start>),
     /// End sessions and everything that runs in them
     Stop(Stop),
 }
@@ -83,12 +84,16 @@ fn valid(name: &str) -> Result<(), Failure> {
 
 fn start(start: &Start) -> Result<u8, Failure> {
     valid(&start.name)?;
+    if start.options.ask.is_wanted() {
+        return Err(Failure::new("nobody can be asked by a session: this process ends")
+            .hint("swathe grant changes what it may reach while it runs"));
+    }
     let record = Record::session(&start.name, &[])?;
-    let mut wanted = wanted::resolve(&start.options, &[], record.id(), Ask::Yes)?;
+    let mut wanted = wanted::resolve(&start.options, &[], record.id(), Ask::Yes, Keep::Session)?;
     for note in &wanted.sandbox.notes {
         crate::out::note(&note.0);
     }
-    let edge = Edge::new(&mut wanted, &start.options, record.id(), &[])?;
+    let edge = Edge::new(&mut wanted, &start.options, record.id(), &[], false)?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;
@@ -100,14 +105,19 @@ fn start(start: &Start) -> Result<u8, Failure> {
     life.new_session = true;
     let command = run::with_data(&wanted.sandbox)?;
     let listener = swathe::serve::listen(record.socket()).map_err(|e| terminal::refused(&e))?;
-    let command = command.serve(listener).hold(record.lock()?);
+    let workspace = wanted.workspace.take();
+    let mut command = command.serve(listener).hold(record.lock()?);
+    if let Some(lock) = workspace.as_ref().map(Workspace::lock).transpose()?.flatten() {
+        command = command.hold(lock);
+    }
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let command = match edge {
         Some(edge) => edge.start_apart(command)?,
         None => command,
     };
     let mut child = command.spawn_apart().map_err(|e| run::engine_failure(&e))?;
-    record.started(child.id(), &wanted.sandbox)?;
+    let name = workspace.as_ref().and_then(Workspace::name);
+    record.started(child.id(), &wanted.sandbox, name)?;
     if let Err(error) = answers(&record.socket()) {
         // It has ended, or will: what it says of itself is better than what the socket says.
         drop(child.kill());
@@ -125,6 +135,9 @@ fn start(start: &Start) -> Result<u8, Failure> {
         app.record_use()?;
     }
     record.hand_over();
+    if let Some(workspace) = workspace {
+        workspace.hand_over();
+    }
     Ok(0)
 }
 
@@ -160,7 +173,10 @@ pub fn end(state: &State) -> Result<(), Failure> {
     session.stop().map_err(|e| terminal::refused(&e))?;
     // Its record goes with its lock.
     rundir::running()?;
-    Ok(())
+    match &state.workspace {
+        Some(name) => cow::ended(name, &crate::store::environment()?),
+        None => Ok(()),
+    }
 }
 
 /// Runs a command in a sandbox that runs already.

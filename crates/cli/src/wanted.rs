@@ -1,5 +1,6 @@
 //! What the options of `run`, `shell`, `explain`, `check` and `session start` ask for.
 
+use crate::cow;
 use crate::host::HostFiles;
 use crate::out::{Failure, note, shown};
 use crate::prompt;
@@ -21,6 +22,8 @@ pub struct Options {
     /// Make the current directory writable
     #[arg(short, long)]
     pub write: bool,
+    #[command(flatten)]
+    pub cow: cow::CowOptions,
     /// Use a profile, by its name or, with a slash, its path; can be repeated
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Vec<OsString>,
@@ -42,6 +45,9 @@ pub struct Options {
     /// Append every decision about the program to this file, as lines of JSON
     #[arg(long, value_name = "FILE")]
     pub audit: Option<OsString>,
+    /// Who is asked about what was not granted.
+    #[command(flatten)]
+    pub ask: crate::ask::Options,
     /// Whether writes are gone with the run: for learning.
     #[arg(skip)]
     pub throwaway: bool,
@@ -56,6 +62,7 @@ impl Options {
         // Each field is named: a new one is not to be forgotten here.
         let Self {
             write,
+            cow,
             profile,
             app,
             allow,
@@ -63,11 +70,13 @@ impl Options {
             allow_degraded,
             record,
             audit,
+            // The terminal or descriptor of this process is nobody else's.
+            ask: _,
             // No word: it is only ever set from inside.
             throwaway: _,
             no_pty,
         } = self;
-        let mut words: Vec<OsString> = Vec::new();
+        let mut words: Vec<OsString> = cow.words();
         words.extend(write.then(|| "--write".into()));
         words.extend(no_pty.then(|| "--no-pty".into()));
         words.extend(record.then(|| "--record".into()));
@@ -110,6 +119,8 @@ pub struct Wanted {
     pub network: &'static str,
     /// Whether 32-bit programs run.
     pub bits32: bool,
+    /// Where changes go that the host does not see.
+    pub workspace: Option<cow::Workspace>,
 }
 
 /// An app that is run.
@@ -144,6 +155,7 @@ pub fn resolve(
     command: &[OsString],
     id: &str,
     ask: Ask,
+    keep: cow::Keep,
 ) -> Result<Wanted, Failure> {
     let layers = Quick::probe();
     let mut host = crate::host::probe(&layers)?;
@@ -159,8 +171,10 @@ pub fn resolve(
     }
     // Those that come with the program have no file.
     host.deciding = loaded.files.into_iter().filter(|path| path.is_file()).collect();
-    let policy = policy(options, loaded.policy, app.clone(), host.memory)?;
-    let keeps = |declared: &Declared| declared.intent == Intent::State(State::Persist);
+    let mut policy = policy(options, loaded.policy, app.clone(), &host)?;
+    let keeps = |declared: &Declared| {
+        matches!(declared.intent, Intent::State(State::Persist | State::Overlay))
+    };
     if let Some(id) = options.app.as_ref().filter(|_| policy.intents.iter().any(keeps)) {
         let path = Apps::new(&env).state(id)?;
         host.state = Some(path.canonicalize().unwrap_or(path));
@@ -181,18 +195,29 @@ pub fn resolve(
     }
     let terminal =
         !options.no_pty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let request = Request {
+    let mut request = Request {
         command,
         terminal,
         degraded: options.allow_degraded.clone(),
         id: id.to_owned(),
         throwaway: options.throwaway,
+        copies: Vec::new(),
     };
-    let sandbox =
-        resolve::resolve(&policy, &request, &host, &HostFiles::default()).map_err(|refusal| {
-            let failure = Failure::new(shown(&refusal.to_string()));
-            refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
-        })?;
+    let files = HostFiles::default();
+    let roots = resolve::copy_roots(&policy, &request, &host, &files).map_err(unresolved)?;
+    let workspace = cow::prepare(&options.cow, &roots, id, &env, keep)?;
+    host.stores = cow::stores(&env);
+    if let Some(workspace) = &workspace {
+        request.copies = workspace.copies();
+    }
+    let sandbox = resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?;
+    let sandbox = match trash_seen(&sandbox)? {
+        seen if seen.is_empty() => sandbox,
+        seen => {
+            policy.intents.extend(seen);
+            resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?
+        }
+    };
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
     let places = env.clone();
@@ -209,7 +234,27 @@ pub fn resolve(
         env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app, places, network, bits32 })
+    Ok(Wanted { sandbox, group, app, places, network, bits32, workspace })
+}
+
+fn unresolved(refusal: resolve::Refusal) -> Failure {
+    let failure = Failure::new(shown(&refusal.to_string()));
+    refusal.hints.iter().fold(failure, |failure, hint| failure.hint(hint.as_str()))
+}
+
+/// What was removed by earlier runs is not visible in this one, also where it is kept below a
+/// directory that is shown.
+fn trash_seen(sandbox: &Sandbox) -> Result<Vec<Declared>, Failure> {
+    let places = crate::trash::places(&sandbox.home)?;
+    let is_seen = |place: &PathBuf| {
+        place.is_dir() && sandbox.shown.iter().any(|shown| place.starts_with(shown))
+    };
+    let hidden = places.into_iter().filter(is_seen).map(|place| Declared {
+        intent: Intent::FilesHide(place),
+        reason: None,
+        source: Source::Default,
+    });
+    Ok(hidden.collect())
 }
 
 /// Who can write to the records of running sandboxes has others killed, and who sees their sockets
@@ -264,10 +309,10 @@ fn policy(
     options: &Options,
     user: Policy,
     app: Option<Policy>,
-    memory: u64,
+    host: &resolve::Host,
 ) -> Result<Policy, Failure> {
     // An app sees no more than it declared, not even the working directory.
-    let mut defaults = Policy { limits: resolve::default_limits(memory), ..Policy::default() };
+    let mut defaults = Policy { limits: resolve::default_limits(host.memory), ..Policy::default() };
     if app.is_none() {
         let intent = Intent::FilesCwd(Access::ReadOnly);
         defaults.intents.push(Declared { intent, reason: None, source: Source::Default });
@@ -278,6 +323,7 @@ fn policy(
         let intent = Intent::FilesCwd(Access::ReadWrite);
         words.intents.push(Declared { intent, reason: None, source });
     }
+    words.intents.extend(options.cow.intents(&host.places)?);
     for name in &options.unprotect {
         known_protection(name)?;
         words.unprotect.push(name.clone());

@@ -6,15 +6,17 @@
 
 mod common;
 
-use common::Place;
 use common::screen::Screen;
+use common::{Place, installed};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use swathe_cli::ask::{self, Options, Run};
+use swathe_cli::control;
 use swathe_cli::streams::Signals;
 use swathe_policy::Environment;
+use swathe_record::ask::{Desk, Reply};
 use swathe_record::question::Question;
 use swathe_testkit::reachable;
 
@@ -29,6 +31,8 @@ both!(
     terminal_as_it_was,
     no_terminal,
     half_a_terminal,
+    example_client,
+    live_changes,
 );
 
 /// After so long without a key the next one counts.
@@ -39,11 +43,50 @@ const TICKS: &str = "exec 3<&0; while read -r line; do echo \"heard<$line>\"; \
     [ \"$line\" = stop ] && kill $$; done <&3 & \
     n=0; while :; do n=$((n+1)); echo tick-$n; sleep 0.005; done";
 
+/// What the drill is told to ask.
+struct Asker<'p> {
+    place: &'p Place,
+    asked: u64,
+}
+
+impl Asker<'_> {
+    /// Asks, without waiting for anything.
+    fn ask(&mut self, pid: u32, action: &str, object: &str) -> u64 {
+        self.asked += 1;
+        let question = serde_json::json!({
+            "id": self.asked, "pid": pid, "command": ["cat", "x\ny"], "action": action,
+            "object": object, "directory": false,
+        });
+        self.put(&format!("ask-{:03}", self.asked), &question.to_string());
+        self.asked
+    }
+
+    /// Whole or not at all.
+    fn put(&self, name: &str, text: &str) {
+        self.place.dir.file(&format!("questions/.{name}"), text);
+        let path = |name: &str| self.place.dir.at("questions/") + name;
+        std::fs::rename(path(&format!(".{name}")), path(name)).expect("renamed");
+    }
+
+    /// The reply to a question.
+    #[track_caller]
+    fn reply(&self, id: u64) -> String {
+        let path = self.place.dir.at(&format!("questions/reply-{id}"));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(60) {
+            if let Ok(text) = std::fs::read_to_string(&path) {
+                return text;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        panic!("no reply to {id}");
+    }
+}
+
 /// A drill on a screen.
 struct Drill<'p> {
-    place: &'p Place,
     screen: Screen,
-    asked: u64,
+    asker: Asker<'p>,
 }
 
 impl<'p> Drill<'p> {
@@ -64,25 +107,7 @@ impl<'p> Drill<'p> {
                 reachable(&std::env::current_exe().expect("a program")).display(),
             ),
         );
-        Self { place, screen, asked: 0 }
-    }
-
-    /// Asks, without waiting for anything.
-    fn ask(&mut self, pid: u32, action: &str, object: &str) -> u64 {
-        self.asked += 1;
-        let question = serde_json::json!({
-            "id": self.asked, "pid": pid, "command": ["cat", "x\ny"], "action": action,
-            "object": object, "directory": false,
-        });
-        self.put(&format!("ask-{:03}", self.asked), &question.to_string());
-        self.asked
-    }
-
-    /// Whole or not at all.
-    fn put(&self, name: &str, text: &str) {
-        self.place.dir.file(&format!("questions/.{name}"), text);
-        let path = |name: &str| self.place.dir.at("questions/") + name;
-        std::fs::rename(path(&format!(".{name}")), path(name)).expect("renamed");
+        Self { screen, asker: Asker { place, asked: 0 } }
     }
 
     /// Waits for a question to be open, and until keys count.
@@ -90,20 +115,6 @@ impl<'p> Drill<'p> {
     fn open(&mut self) {
         self.screen.expect("[no] > ");
         std::thread::sleep(QUIET);
-    }
-
-    /// The reply to a question.
-    #[track_caller]
-    fn reply(&self, id: u64) -> String {
-        let path = self.place.dir.at(&format!("questions/reply-{id}"));
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
-            if let Ok(text) = std::fs::read_to_string(&path) {
-                return text;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        panic!("no reply to {id}, but {:?}", self.screen.seen);
     }
 
     /// All that was printed, after the program's end.
@@ -129,13 +140,13 @@ fn output_and_input_are_held(place: &Place) {
     drill.screen.expect("tick-10\r\n").send("before\r");
     drill.screen.expect("heard<before>");
     drill.screen.send("o\r");
-    let id = drill.ask(7, "read", "/h/a");
+    let id = drill.asker.ask(7, "read", "/h/a");
     drill.screen.expect("[no] > ").send("o\r");
     std::thread::sleep(QUIET);
     drill.screen.send("r");
     drill.screen.expect("[no] > run").send("\r");
     drill.screen.expect("  allowed for this run\r\n");
-    assert_eq!(drill.reply(id), "yes Answered(Run) +Read:/h/a");
+    assert_eq!(drill.asker.reply(id), "yes Answered(Run) +Read:/h/a");
     drill.screen.expect("tick-").send("after\r");
     drill.screen.expect("heard<after>").send("stop\r");
     let seen = drill.end();
@@ -165,7 +176,8 @@ fn answers(place: &Place) {
     .into_iter()
     .enumerate()
     {
-        let id = drill.ask(u32::try_from(number).expect("few"), "write", &format!("/h{number}/a"));
+        let id =
+            drill.asker.ask(u32::try_from(number).expect("few"), "write", &format!("/h{number}/a"));
         drill.open();
         // Each key by itself: those behind an answer are thrown away.
         for key in keys.split_inclusive('\r') {
@@ -178,11 +190,11 @@ fn answers(place: &Place) {
         if keys.contains('x') {
             drill.screen.send("\r");
         }
-        assert_eq!(drill.reply(id), reply, "{keys:?}");
+        assert_eq!(drill.asker.reply(id), reply, "{keys:?}");
     }
     // What holds for the run is not asked again.
-    let id = drill.ask(9, "create", "/h1/b");
-    assert_eq!(drill.reply(id), "yes Remembered");
+    let id = drill.asker.ask(9, "create", "/h1/b");
+    assert_eq!(drill.asker.reply(id), "yes Remembered");
     drill.screen.send("\r");
     let seen = drill.end();
     assert!(seen.contains("a  yes, now and in later runs of app the drill"), "{seen}");
@@ -192,13 +204,13 @@ fn answers(place: &Place) {
 fn refusals(place: &Place) {
     let mut drill = Drill::start(place, "read -r line");
     for key in ["\r", "\x04", "n\r", "\r", "\r"] {
-        let id = drill.ask(7, "read", "/h/a");
+        let id = drill.asker.ask(7, "read", "/h/a");
         drill.open();
         drill.screen.send(key);
-        assert_eq!(drill.reply(id), "no Answered(Once)");
+        assert_eq!(drill.asker.reply(id), "no Answered(Once)");
     }
-    let id = drill.ask(7, "read", "/i/a");
-    assert_eq!(drill.reply(id), "no Storm");
+    let id = drill.asker.ask(7, "read", "/i/a");
+    assert_eq!(drill.asker.reply(id), "no Storm");
     drill.screen.send("\r");
     drill.end();
 }
@@ -208,10 +220,10 @@ fn interrupt(place: &Place) {
     let text = "trap 'echo caught-it; exit 0' INT; echo set-up; while :; do sleep 0.01; done";
     let mut drill = Drill::start(place, text);
     drill.screen.expect("set-up");
-    let id = drill.ask(7, "execute", "/h/a");
+    let id = drill.asker.ask(7, "execute", "/h/a");
     drill.open();
     drill.screen.send("\x03");
-    assert_eq!(drill.reply(id), "no Answered(Once)");
+    assert_eq!(drill.asker.reply(id), "no Answered(Once)");
     drill.screen.expect("caught-it");
     drill.end();
 }
@@ -219,14 +231,14 @@ fn interrupt(place: &Place) {
 /// What was decided for always is listed, and holds in the next run until it is forgotten.
 fn standing(place: &Place) {
     let mut drill = Drill::start(place, "read -r line");
-    let id = drill.ask(7, "read", "/h/a");
+    let id = drill.asker.ask(7, "read", "/h/a");
     drill.open();
     drill.screen.send("da\r");
-    assert_eq!(drill.reply(id), "yes Answered(Always) +Read:/h/...");
-    let id = drill.ask(7, "connect", "unix:/run/x\u{1b}");
+    assert_eq!(drill.asker.reply(id), "yes Answered(Always) +Read:/h/...");
+    let id = drill.asker.ask(7, "connect", "unix:/run/x\u{1b}");
     drill.open();
     drill.screen.send("v\r");
-    assert_eq!(drill.reply(id), "no Answered(Always) -Connect:unix:/run/x\\x1b");
+    assert_eq!(drill.asker.reply(id), "no Answered(Always) -Connect:unix:/run/x\\x1b");
     drill.screen.send("\r");
     drill.end();
     let listed = place.swathe("grants").prints();
@@ -238,10 +250,10 @@ fn standing(place: &Place) {
     );
     assert!(listed.contains("never  connect unix:/run/x\\x1b"), "{listed}");
     let mut drill = Drill::start(place, "read -r line");
-    drill.put("skip", "");
-    drill.asked = 10;
-    let id = drill.ask(8, "read", "/h/b/c");
-    assert_eq!(drill.reply(id), "yes Remembered");
+    drill.asker.put("skip", "");
+    drill.asker.asked = 10;
+    let id = drill.asker.ask(8, "read", "/h/b/c");
+    assert_eq!(drill.asker.reply(id), "yes Remembered");
     drill.screen.send("\r");
     drill.end();
     let json: serde_json::Value =
@@ -263,11 +275,11 @@ fn standing(place: &Place) {
 /// A question whose process has ended is taken from the screen, and the program goes on.
 fn withdrawn(place: &Place) {
     let mut drill = Drill::start(place, "read -r line; echo got-$line");
-    let id = drill.ask(7, "read", "/h/a");
+    let id = drill.asker.ask(7, "read", "/h/a");
     drill.open();
-    drill.put(&format!("withdraw-{id}"), "");
+    drill.asker.put(&format!("withdraw-{id}"), "");
     drill.screen.expect("  no longer asked\r\n");
-    assert_eq!(drill.reply(id), "no Withdrawn");
+    assert_eq!(drill.asker.reply(id), "no Withdrawn");
     drill.screen.send("it\r");
     drill.screen.expect("got-it");
     drill.end();
@@ -277,13 +289,13 @@ fn withdrawn(place: &Place) {
 fn continued(place: &Place) {
     let mut drill = Drill::start(place, "sleep 1000 & echo job-$$; read -r line; kill $!");
     drill.screen.expect("job-");
-    let id = drill.ask(7, "read", "/h/a");
+    let id = drill.asker.ask(7, "read", "/h/a");
     drill.open();
-    drill.put("continue", "");
+    drill.asker.put("continue", "");
     drill.screen.expect("-- swathe asks");
     drill.open();
     drill.screen.send("o\r");
-    assert_eq!(drill.reply(id), "yes Answered(Once)");
+    assert_eq!(drill.asker.reply(id), "yes Answered(Once)");
     drill.screen.expect("allowed once").send("\r");
     drill.end();
 }
@@ -294,15 +306,15 @@ fn terminal_as_it_was(place: &Place) {
         let before = "stty -g >../before;";
         let text = if last.is_empty() { "read -r line & exec sleep 3" } else { "read -r line" };
         let mut drill = Drill::with(place, text, before, "; stty -g >../after");
-        let id = drill.ask(7, "read", "/h/a");
+        let id = drill.asker.ask(7, "read", "/h/a");
         drill.open();
         if !last.is_empty() {
             drill.screen.send(last);
-            drill.reply(id);
+            drill.asker.reply(id);
             drill.screen.expect("  refused\r\n").send("\r");
         } else {
-            drill.put("kill", "");
-            assert_eq!(drill.reply(id), "no Gone");
+            drill.asker.put("kill", "");
+            assert_eq!(drill.asker.reply(id), "no Gone");
         }
         drill.screen.end();
         assert_eq!(place.host("cat ../before"), place.host("cat ../after"));
@@ -330,14 +342,104 @@ fn half_a_terminal(place: &Place) {
     let text = "exec 1>&2; for n in $(seq 1000); do echo tick-$n; sleep 0.005; done";
     let mut drill = Drill::with(place, text, "", "</dev/null >/dev/null");
     drill.screen.expect("tick-10\r");
-    let id = drill.ask(7, "read", "/h/a");
+    let id = drill.asker.ask(7, "read", "/h/a");
     drill.open();
     drill.screen.send("o\r");
     drill.screen.expect("allowed once");
-    assert_eq!(drill.reply(id), "yes Answered(Once)");
+    assert_eq!(drill.asker.reply(id), "yes Answered(Once)");
     drill.screen.expect("tick-1000\r");
     let seen = drill.end();
     assert!(!open_part(&seen, "  allowed once").contains("tick"), "{seen}");
+}
+
+/// The example of the documentation answers by its lists, and with its end all is refused.
+fn example_client(place: &Place) {
+    if !installed("python3") {
+        return;
+    }
+    place.dir.dir("questions");
+    // In place of `swathe`, with the same option.
+    let drill = reachable(&std::env::current_exe().expect("a program"));
+    let script = format!(
+        "#!/bin/sh\nfor word; do case $word in --ask-fd=*) ASK_FD=${{word#*=}};; esac; done\n\
+         export ASK_FD\nexec '{}' --exact drill --ignored --nocapture -q\n",
+        drill.display()
+    );
+    place.dir.file("swathe.sh", script);
+    place.dir.mode("swathe.sh", 0o755);
+    let client = include_str!("../../../examples/ask-client.py");
+    place.dir.file("client.py", client);
+    let stop = place.dir.at("questions/stop");
+    let text = format!("echo running; while [ ! -e '{stop}' ]; do sleep 0.01; done; echo ended");
+    let running = place
+        .outside("exec python3 ../client.py --read /h/r --write /h/w -- sh")
+        .env("SWATHE", place.dir.at("swathe.sh"))
+        .env("ASK_DIR", place.dir.at("questions"))
+        .env("ASK_TEXT", text)
+        .start();
+    let mut asker = Asker { place, asked: 0 };
+    for (action, object, reply) in [
+        ("read", "/h/r/a b", "yes Answered(Run) +Read:/h/r/a b"),
+        ("write", "/h/r/a b", "no Answered(Run) -Write:/h/r/a b"),
+        ("create", "/h/w/x", "yes Answered(Run) +Write:/h/w/x"),
+        ("read", "/h/w/x", "yes Remembered"),
+        ("read", "/h/rr", "no Answered(Run) -Read:/h/rr"),
+        ("connect", "unix:/h/w/s", "no Answered(Run) -Connect:unix:/h/w/s"),
+    ] {
+        let id = asker.ask(7, action, object);
+        assert_eq!(asker.reply(id), reply, "{action} {object}");
+    }
+    place.dir.file("questions/stop", "");
+    let outcome = running.wait();
+    assert_eq!(outcome.ended.shell(), 0, "{outcome}");
+    assert!(outcome.text().contains("running\nended"), "{outcome}");
+    assert!(outcome.errors().contains("refused: connect unix:/h/w/s"), "{outcome}");
+}
+
+/// Changes of a running sandbox reach who takes them, in full paths; others, wrong words and
+/// sandboxes that take none are refused.
+fn live_changes(place: &Place) {
+    let errors = place.swathe("grant nothing gpu").exits(1).errors();
+    assert!(errors.contains("no sandbox nothing is running"), "{errors}");
+    let running = place.inside("", "while [ ! -e stop ]; do sleep 0.01; done").start();
+    let id = place.host(
+        "for n in $(seq 600); do id=$($SWATHE ps --json | sed -n 's/.*\"id\": \"\\(.*\\)\".*/\\1/p'); \
+         [ -n \"$id\" ] && break; sleep 0.1; done; echo $id",
+    );
+    let errors = place.swathe(&format!("grant {id} gpu")).exits(1).errors();
+    assert!(errors.contains("only sandboxes that were started with --ask"), "{errors}");
+    let socket = place.dir.at(&format!("runtime/swathe/{id}.control"));
+    let listener = control::listen(Path::new(&socket)).expect("a socket");
+    place.dir.mode(&format!("runtime/swathe/{id}.control"), 0o777);
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (hears, served) = (heard.clone(), listener.try_clone().expect("a copy"));
+    let server = std::thread::spawn(move || {
+        control::serve(&served, |request| {
+            hears.lock().expect("a list").push(request);
+            control::Reply::Done(Some("as you say".to_owned()))
+        })
+    });
+    let errors = place.swathe(&format!("grant {id} gpu files.dir=/etc:rx")).exits(1).errors();
+    assert!(errors.contains("unknown access"), "{errors}");
+    let outcome = place.swathe(&format!("grant {id} files.dir=../a:rw")).go();
+    assert!(outcome.errors().contains("`..` in a path"), "{outcome}");
+    let outcome = place.swathe(&format!("revoke {id} files.dir=sub:rw gpu")).go();
+    let heard = std::mem::take(&mut *heard.lock().expect("a list"));
+    if place.swathe.is_root() {
+        assert!(outcome.errors().contains("note: as you say"), "{outcome}");
+        let path = format!("files.dir={}:rw", place.project("sub"));
+        let revoke = |text: &str| control::Request::Revoke(text.to_owned());
+        assert_eq!(heard, [revoke(&path), revoke("gpu")]);
+    } else {
+        // The one who serves is another user, namely root.
+        assert!(outcome.errors().contains("only the user of this sandbox may ask"), "{outcome}");
+        assert_eq!(heard, []);
+    }
+    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).expect("shut");
+    assert!(server.join().expect("an end").is_err());
+    place.dir.file("project/stop", "");
+    running.wait();
+    assert_eq!(place.host("ls ../runtime/swathe"), "", "the sockets go with the record");
 }
 
 /// The program that asks; no test.
@@ -360,7 +462,8 @@ fn drill() {
 
 /// What `swathe run --ask` does.
 fn run(directory: &Path) -> i32 {
-    let options = Options { ask: true, ask_timeout: 300, ..Options::default() };
+    let ask_fd = std::env::var("ASK_FD").ok().map(|number| number.parse().expect("a number"));
+    let options = Options { ask: ask_fd.is_none(), ask_fd, ask_timeout: 300 };
     let way = match ask::way(&options) {
         Ok(way) => way.expect("it is asked"),
         Err(failure) => {
@@ -399,7 +502,7 @@ fn run(directory: &Path) -> i32 {
 }
 
 /// Does what files in the directory say.
-fn watch(directory: &Path, desk: &ask_desk::Desk, engine: u32) {
+fn watch(directory: &Path, desk: &Desk, engine: u32) {
     loop {
         std::thread::sleep(Duration::from_millis(2));
         let Ok(entries) = std::fs::read_dir(directory) else { return };
@@ -431,10 +534,8 @@ fn watch(directory: &Path, desk: &ask_desk::Desk, engine: u32) {
     }
 }
 
-use swathe_record::ask as ask_desk;
-
 /// Writes a reply down, whole or not at all.
-fn tell(path: &Path, reply: &ask_desk::Reply) {
+fn tell(path: &Path, reply: &Reply) {
     let said = match (reply.allow, reply.read_only) {
         (true, _) => "yes",
         (_, true) => "read",

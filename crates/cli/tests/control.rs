@@ -53,18 +53,32 @@ for c in b\"echo in\" + b\"jected\\n\":
     assert!(!seen.contains("[echo injected]"), "{seen}");
 }
 
+/// Waits until the program in the sandbox has stopped, whose text begins like this. A shell knows of
+/// swathe alone, and a program that still waits for input takes what is typed for the shell.
+fn has_stopped(place: &Place, text: &str) {
+    place.host(&format!(
+        "for n in $(seq 600); do \
+            state=$(for process in /proc/[0-9]*; do \
+                case \"$(tr '\\0' ' ' <$process/cmdline)\" in \
+                    'sh -c {text};'*) cut -d ' ' -f 3 $process/stat;; esac; done 2>/dev/null); \
+            test \"$state\" != T || exit 0; sleep 0.05; done; echo \"state: $state\" >&2; exit 1"
+    ));
+}
+
 /// Stopping and going on, of swathe as a job of an interactive shell.
 fn jobs(place: &Place) {
     for options in ["", "--no-pty"] {
         let mut screen = Screen::start(place, BASH);
         screen.expect("host> ");
         // Its own keyboard stop.
-        screen.send(&format!("\"$SWATHE\" run {options} -- sh -c 'echo up; while read l; do echo got $l; done; echo end'\r"));
+        let mark = format!(": {}", place.dir.at("job"));
+        screen.send(&format!("\"$SWATHE\" run {options} -- sh -c '{mark}; echo up; while read l; do echo got $l; done; echo end'\r"));
         screen.expect("up\r\n");
         screen.send("one\r");
         screen.expect("got one");
         screen.send("\u{1a}");
         screen.expect("Stopped").expect("host> ");
+        has_stopped(place, &mark);
         screen.send("echo $((40+2)); jobs\r");
         screen.expect("42").expect("Stopped").expect("host> ");
         screen.send("fg\r");

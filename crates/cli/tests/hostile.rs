@@ -146,7 +146,7 @@ fn killed_at_any_moment(place: &Place) {
             \"$SWATHE\" run -w sleep $of.77 >/dev/null 2>&1 & run=$!
             sleep 0.0$((n % 6))$((n % 10)); kill -9 $run; wait $run
         done 2>/dev/null
-        for n in $(seq 100); do
+        for n in $(seq 600); do
             grep -q '4242[.]77' /proc/[0-9]*/cmdline 2>/dev/null || exit 0
             sleep 0.1
         done

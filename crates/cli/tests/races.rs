@@ -74,6 +74,29 @@ fn no_delete(place: &Place) {
     assert_eq!(lost(place, &options, &kinds, rounds()), Vec::<String>::new());
 }
 
+/// Whatever is removed or replaced in between, nothing of what was ever made is lost.
+fn trash(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    place.host("mkdir in");
+    let options = format!("--allow files.dir={}:trash", place.project("in"));
+    for kind in ["memory-unlink", "memory-move", "memory-replace"] {
+        place.host("rm -rf in/*; $SWATHE trash empty --all --yes");
+        let text = format!("NUMBERED=1 ./race {kind} $PWD/in/victim $PWD/in/own {}", rounds());
+        let ran = place.inside(&options, &text).go();
+        assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+        let text = ran.text();
+        let made: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        assert!(made.len() == 2 && made[0] > 10 && made[1] > 10, "{kind}: {ran}");
+        let kept = place.host(
+            "(cat in/* || :; find $HOME/.local/share/swathe/trash/files -type f -exec cat {} +) | \
+             grep number | sort -u | wc -l",
+        );
+        assert_eq!(kept.trim(), made[1].to_string(), "{kind}: {ran}");
+    }
+}
+
 /// The races are ones: without a level each of them is lost at once.
 fn control(place: &Place) {
     if race(place).is_none() {
@@ -87,4 +110,4 @@ fn control(place: &Place) {
     assert_eq!(found.len(), kinds.len(), "{found:?}");
 }
 
-both!(append, no_delete, control);
+both!(append, no_delete, trash, control);

@@ -232,13 +232,43 @@ fn no_residue(place: &Place) {
 fn at_once(place: &Place) {
     place.repository();
     let before = place.tree();
-    let text = "for i in 1 2 3 4 5 6 7 8; do \"$SWATHE\" run -w -- sh -c \"sleep 0.\\$i; \
-        for n in .envrc .vscode/x .git/hooks/pre-push .git/commondir; do \
-        { echo >\\$n; } 2>/dev/null && echo OPEN \\$n; done; git status --porcelain\" & done; wait; \
-        for i in $(seq 500); do test -e .envrc || break; sleep 0.02; done";
-    let ran = place.outside(&text.replace("0.\\$i", "0.$i")).exits(0);
-    assert_eq!((ran.text(), ran.errors()), (String::new(), String::new()), "{ran}");
-    assert_eq!(place.tree(), before);
+    let attack = "for n in .envrc .vscode/x .git/hooks/pre-push .git/commondir; do \
+        { echo >$n; } 2>/dev/null && echo OPEN $n; done; git status --porcelain";
+    // At the same time; and many short ones, each of which begins while others end.
+    for text in [
+        "for i in 1 2 3 4 5 6 7 8; do \"$SWATHE\" run -w -- sh -c \"sleep 0.$i; $ATTACK\" & done; wait",
+        "for i in 1 2 3 4 5 6 7 8; do \
+            for n in $(seq 12); do \"$SWATHE\" run -w -- sh -c \"$ATTACK\" || echo $?; done & done; wait",
+    ] {
+        let ran = place.outside(text).env("ATTACK", attack).exits(0);
+        assert_eq!((ran.text(), ran.errors()), (String::new(), String::new()), "{ran}");
+        assert_eq!(place.tree(), before);
+    }
+}
+
+/// Placeholders that another run is about to remove, or has not written yet, are in nobody's way.
+fn halfway(place: &Place) {
+    place.repository();
+    let before = place.tree();
+    // Whoever removes one has it locked, and may be kept from it for a while.
+    for make in ["echo '#' >.envrc; chmod 1444 .envrc", "mkdir .envrc; chmod 1555 .envrc"] {
+        let text = format!(
+            "set -e; {make}; exec 9<.envrc; flock -x 9; mkfifo ../started; \
+             (echo >../started; exec \"$SWATHE\" run -w -- sh -c 'echo x >.envrc') 9<&- & run=$!; \
+             read x <../started; rm ../started; sleep 0.5; rm -r .envrc; exec 9<&-; wait $run || echo $?"
+        );
+        let ran = place.outside(&text).exits(0);
+        assert_eq!(ran.text(), "2", "{make}: {ran}");
+        assert!(ran.errors().contains("cannot create .envrc"), "{make}: {ran}");
+        assert_eq!(place.tree(), before, "{make}");
+    }
+    // It says nothing of another repository.
+    place.host("mkdir hooks; git config core.hooksPath hooks; : >.git/commondir; chmod 1444 .git/commondir");
+    let text = "git status --porcelain; echo x >hooks/pre-commit";
+    let ran = place.inside("-w", text).go();
+    assert_eq!(ran.text(), "", "{ran}");
+    assert!(ran.errors().contains("hooks/pre-commit: Read-only"), "{ran}");
+    assert!(!ran.errors().contains("fatal"), "{ran}");
 }
 
 both! {
@@ -251,4 +281,5 @@ both! {
     the_host_goes_on,
     no_residue,
     at_once,
+    halfway,
 }

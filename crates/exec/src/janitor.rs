@@ -144,22 +144,34 @@ fn receive(socket: &OwnedFd) -> Option<Option<Task>> {
 /// Removes a placeholder, if it is still the one that was made and nobody else needs it. Returns
 /// false when it has to be tried again: it is covered.
 fn remove(task: &Task) -> bool {
-    let alone = fs::flock(&task.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    let here = fs::statat(&task.dir, &task.name, AtFlags::SYMLINK_NOFOLLOW);
-    let made = fs::fstat(&task.file);
-    let (Ok(here), Ok(made)) = (here, made) else { return true };
-    let same = (here.st_dev, here.st_ino) == (made.st_dev, made.st_ino);
-    if !same {
-        // Covered by a mask; or replaced by something else, and then it has no name any more.
-        return made.st_nlink == 0;
+    match is_there(task) {
+        Ok(true) => {}
+        // Covered by a mask; or replaced by something else, and then it has no name any more. The
+        // shared lock stays: nobody may remove it before, and others may still use it.
+        Ok(false) => return fs::fstat(&task.file).is_ok_and(|made| made.st_nlink == 0),
+        Err(_) => return true,
     }
-    if alone && is_placeholder(&made) {
+    // Who asks for it in vain loses the shared one, and leaves the removal to the others.
+    if fs::flock(&task.file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return true;
+    }
+    // Another may have removed it before the lock was ours, and a third made its own.
+    if let (Ok(true), Ok(made)) = (is_there(task), fs::fstat(&task.file))
+        && is_placeholder(&made)
+    {
         let directory = FileType::from_raw_mode(made.st_mode) == FileType::Directory;
         // A directory that somebody has put something into stays.
         let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         let _ = fs::unlinkat(&task.dir, &task.name, flags);
     }
     true
+}
+
+/// Whether its name still leads to the placeholder.
+fn is_there(task: &Task) -> core::result::Result<bool, Errno> {
+    let here = fs::statat(&task.dir, &task.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let made = fs::fstat(&task.file)?;
+    Ok((here.st_dev, here.st_ino) == (made.st_dev, made.st_ino))
 }
 
 /// Whether a file is a placeholder, of this sandbox or of another.

@@ -7,8 +7,8 @@ use crate::monitor::{Life, Sandbox};
 use crate::prepare::Shape;
 use crate::terminal::Relay;
 use crate::wait::{Heard, ready, status_code};
-use swathe_sys::rustix::event::PollFlags;
-use swathe_sys::rustix::fd::{AsFd, OwnedFd};
+use swathe_sys::rustix::event::{PollFd, PollFlags, Timespec, poll};
+use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use swathe_sys::signal::{self, SignalSet};
 
@@ -119,6 +119,11 @@ pub fn run(sandbox: &Sandbox<'_>, signals: &Signals) -> Life {
     }
 }
 
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&now)) == Ok(1)
+}
+
 impl Loop<'_> {
     fn know(&mut self, pid: i32) {
         self.command = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -156,7 +161,17 @@ impl Loop<'_> {
         if gone {
             return Some(Life::Abandoned);
         }
-        if signal { self.signals() } else { None }
+        if !signal {
+            return None;
+        }
+        // All that was said before the signal was sent: whoever sent it may know that the command
+        // has started.
+        while self.channel_open && is_readable(self.sandbox.channel.as_fd()) {
+            if let Some(life) = self.channel() {
+                return Some(life);
+            }
+        }
+        self.signals()
     }
 
     fn channel(&mut self) -> Option<Life> {
@@ -169,7 +184,9 @@ impl Loop<'_> {
                         self.forward(signal, false);
                     }
                 }
-                if self.sandbox.prepared.shape == Shape::Reaped {
+                // Pid 1, too, says that it is ready where somebody asked for its number.
+                let first = sender == self.sandbox.pid;
+                if self.sandbox.prepared.shape == Shape::Reaped && !first {
                     self.know(sender);
                 }
                 None

@@ -85,6 +85,9 @@ pub struct Relay<'p> {
     saved: Option<Termios>,
     /// Whether the caller's terminal gives input still.
     input: bool,
+    /// Where input comes from: a non-blocking description of the caller's terminal. What was there
+    /// when it was waited for may have been thrown away since, by whoever else has the terminal.
+    typed: Option<OwnedFd>,
     /// Where output goes: a non-blocking description of the caller's terminal.
     output: Option<OwnedFd>,
     to_command: Vec<u8>,
@@ -102,9 +105,12 @@ impl<'p> Relay<'p> {
         }
         let flags = fs::fcntl_getfl(pty.master()).at(Stage::Terminal)?;
         fs::fcntl_setfl(pty.master(), flags | OFlags::NONBLOCK).at(Stage::Terminal)?;
-        let output = (1..3).find(|&n| is_terminal(n)).map(reopen).transpose()?;
+        let output = (1..3).find(|&n| is_terminal(n));
+        let output = output.map(|n| reopen(n, OFlags::WRONLY)).transpose()?;
+        // One that may not be opened again is read as it is.
+        let typed = if input { reopen(0, OFlags::RDONLY).ok() } else { None };
         let (to_command, to_caller) = (Vec::new(), Vec::new());
-        let relay = Self { pty, saved, input, output, to_command, to_caller };
+        let relay = Self { pty, saved, input, typed, output, to_command, to_caller };
         relay.set_raw(true);
         Ok(relay)
     }
@@ -112,7 +118,8 @@ impl<'p> Relay<'p> {
     /// What to wait for, and with which events: the caller's input, the sandbox's side, and the
     /// caller's output.
     pub fn waits(&self) -> [(Option<BorrowedFd<'_>>, PollFlags); 3] {
-        let stdin = if self.input && self.to_command.is_empty() { borrow_fd(0).ok() } else { None };
+        let reads = self.input && self.to_command.is_empty();
+        let stdin = if reads { self.typed().ok() } else { None };
         let mut master = PollFlags::empty();
         master.set(PollFlags::IN, self.to_caller.is_empty());
         master.set(PollFlags::OUT, !self.to_command.is_empty());
@@ -124,11 +131,15 @@ impl<'p> Relay<'p> {
         ]
     }
 
+    fn typed(&self) -> core::result::Result<BorrowedFd<'_>, Errno> {
+        self.typed.as_ref().map_or_else(|| borrow_fd(0), |fd| Ok(fd.as_fd()))
+    }
+
     /// Moves what can be moved. Returns false when no one has the sandbox's side open.
     pub fn turn(&mut self, input: bool) -> bool {
         if input && self.to_command.is_empty() {
             let mut buffer = [0; BUFFER];
-            match borrow_fd(0).and_then(|fd| rustix::io::read(fd, &mut buffer)) {
+            match self.typed().and_then(|fd| rustix::io::read(fd, &mut buffer)) {
                 Ok(n) if n > 0 => self.to_command.extend_from_slice(&buffer[..n]),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // The caller's terminal has gone.
@@ -200,8 +211,8 @@ impl Drop for Relay<'_> {
 }
 
 /// A non-blocking description of a terminal on a standard stream, by its own file.
-fn reopen(number: i32) -> Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+fn reopen(number: i32, access: OFlags) -> Result<OwnedFd> {
+    let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
     fs::open(&path, flags, fs::Mode::empty()).at(Stage::Terminal)
 }

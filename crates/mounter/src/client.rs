@@ -137,6 +137,21 @@ impl Mounter {
         self.ask(path, &request, Some(object)).map(Id)
     }
 
+    /// Makes the read-only mount whose root is at `path` in the sandbox, and is the host's `host`,
+    /// writable: also for processes that have it as their working directory, for which another mount
+    /// on top would change nothing. Taken back, it is read-only again.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn thaw(&mut self, host: &Path, path: &Path) -> Result<Id, Error> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let object = openat2(CWD, host, flags, Mode::empty(), resolve)
+            .map_err(|errno| Error::Host(host.to_owned(), errno.into()))?;
+        let request = Request::Thaw { path: place(path)? };
+        self.ask(path, &request, Some(object.as_fd())).map(Id)
+    }
+
     /// Covers what is at `path` in the sandbox, which must exist, with something unreadable and
     /// empty. It stays what it was on the host, and for whoever has opened it before. If the host
     /// replaces the file by renaming another over it, the cover goes with the old one.

@@ -65,6 +65,8 @@ fn text(step: Step) -> &'static str {
         Step::NoSuchMount => "find the mount: it is not there, or no more",
         Step::Covered => "take it away: a later change lies on it or below it",
         Step::Detach => "unmount it",
+        Step::NoMount => "find a read-only mount of it",
+        Step::Thaw => "change whether it can be written to",
     }
 }
 

@@ -52,6 +52,12 @@ pub enum Request<'a> {
         /// What may be done with it.
         access: Access,
     },
+    /// Makes the mount whose root is at a path writable. With it comes a descriptor of the object
+    /// that is meant.
+    Thaw {
+        /// The path.
+        path: &'a [u8],
+    },
     /// Covers a path with something unreadable.
     Hide {
         /// The path.
@@ -111,9 +117,13 @@ pub enum Step {
     Covered,
     /// Taking the mount away.
     Detach,
+    /// No read-only mount of the object begins at the path.
+    NoMount,
+    /// Changing whether the mount can be written to.
+    Thaw,
 }
 
-const STEPS: [Step; 21] = [
+const STEPS: [Step; 23] = [
     Step::Request,
     Step::Isolate,
     Step::JoinUser,
@@ -135,6 +145,8 @@ const STEPS: [Step; 21] = [
     Step::NoSuchMount,
     Step::Covered,
     Step::Detach,
+    Step::NoMount,
+    Step::Thaw,
 ];
 
 /// A step that failed, and how.
@@ -168,6 +180,7 @@ impl<'a> Request<'a> {
             Self::Show { host, path, access } => (1, access, 0, host, path),
             Self::Hide { path } => (2, Access::ReadOnly, 0, &[][..], path),
             Self::Undo { id } => (3, Access::ReadOnly, id, &[][..], &[][..]),
+            Self::Thaw { path } => (4, Access::ReadOnly, 0, &[][..], path),
         };
         let length = |text: &[u8]| u16::try_from(text.len()).ok().filter(|_| fits(text));
         let mut message = vec![op, u8::from(access == Access::ReadWrite), 0, 0];
@@ -198,6 +211,7 @@ impl<'a> Request<'a> {
             (1, 1, 0, ..) => show(Access::ReadWrite),
             (2, 0, 0, [], _) if is_place(path) => Some(Self::Hide { path }),
             (3, 0, _, [], []) => Some(Self::Undo { id }),
+            (4, 0, 0, [], _) if is_place(path) => Some(Self::Thaw { path }),
             _ => None,
         }
     }

@@ -38,6 +38,7 @@ pub fn name(intent: &Intent) -> &'static str {
 pub fn access_name(access: Access) -> &'static str {
     match access {
         Access::Hide => "hide",
+        Access::Ask => "ask",
         Access::ReadOnly => "ro",
         Access::Append => "append",
         Access::NoDelete => "no-delete",
@@ -62,6 +63,7 @@ fn doing(access: Access) -> &'static str {
         Access::ReadOnly => "read",
         Access::Append => "create and append to",
         Access::NoDelete => "write, but not delete, in",
+        Access::Ask => "decided on when it is first wanted",
         Access::Trash => "read and write (deleted files are kept)",
         Access::CopyOnWrite => "write on a copy of",
         Access::ReadWrite => "read and write",

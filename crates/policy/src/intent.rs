@@ -1,9 +1,9 @@
 //! One intent from the values of its keys, wherever they were written.
 
 use crate::model::{Access, Intent, State};
-use crate::paths::{Asker, Environment, Verdict, expand, judge};
+use crate::paths::{Asker, Environment, Verdict, expand, judge, judge_access};
 use crate::value::{Complaint, nearest};
-use crate::vocabulary::{ACCESS, STATES, SUPERVISOR, WORDS, Word, word};
+use crate::vocabulary::{ACCESS, STATES, WORDS, Word, word};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -85,9 +85,11 @@ pub fn access(text: &str) -> Result<Access, Complaint> {
         Access::NoDelete,
         Access::Trash,
         Access::CopyOnWrite,
+        Access::Ask,
     ];
     let index = choice(text, "access", &ACCESS)?;
-    all.get(index).copied().ok_or_else(|| not_yet(text, SUPERVISOR))
+    let missing = || Complaint::new(format!("unknown access {}", quoted(text)), "unknown");
+    all.get(index).copied().ok_or_else(missing)
 }
 
 /// Where an app's own files live.
@@ -133,7 +135,7 @@ pub fn directory(
     context: Context<'_>,
 ) -> Result<(Intent, Option<String>), Complaint> {
     let Context { env, asker, relative } = context;
-    let write = access != Access::ReadOnly;
+    let write = access > Access::ReadOnly;
     if let Some(base) = glob(path, b"*?") {
         let base = if base.is_empty() { OsStr::new(".") } else { base };
         if let Ok(base) = expand(base, env, true)
@@ -146,7 +148,7 @@ pub fn directory(
             .help("name the directory that holds the files"));
     }
     let path = expand(path, env, relative)?;
-    match judge(&path, write, asker, env) {
+    match judge_access(&path, access, asker, env) {
         Verdict::Fine => Ok((Intent::FilesDir { path, access }, None)),
         Verdict::Warn(why) => {
             let warning = format!("{} is dangerous to show: {why}", name(&path));

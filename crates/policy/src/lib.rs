@@ -17,6 +17,7 @@ pub mod schema;
 pub mod standing;
 pub mod value;
 pub mod vocabulary;
+pub mod why;
 pub mod words;
 
 pub use diagnostic::{Diagnostic, SourceText};

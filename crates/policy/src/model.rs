@@ -27,6 +27,8 @@ pub enum Source {
 pub enum Access {
     /// Not visible.
     Hide,
+    /// Not visible until somebody who is asked says so.
+    Ask,
     /// Read.
     ReadOnly,
     /// Create and append.

@@ -3,6 +3,7 @@
 //! Everything here is about names. A name can be a symbolic link to something else: who opens it
 //! judges the real path once more with [`judge`].
 
+use crate::model::Access;
 use crate::value::Complaint;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -257,6 +258,18 @@ pub fn judge(path: &Path, write: bool, asker: Asker, env: &Environment) -> Verdi
         },
         (None, Asker::User) => Verdict::Fine,
     }
+}
+
+/// As [`judge`], with the access: what is written on a copy cannot harm, so that its user may name
+/// even the home directory. Keys and tokens in it are not shown by that.
+pub fn judge_access(path: &Path, access: Access, asker: Asker, env: &Environment) -> Verdict {
+    if access == Access::CopyOnWrite && asker == Asker::User && path == env.home {
+        return Verdict::Warn(
+            "all files in it can be read, but those that are known to hold keys, tokens or passwords"
+                .to_owned(),
+        );
+    }
+    judge(path, access >= Access::Append, asker, env)
 }
 
 /// Whether `path` is `ancestor` or below it.

@@ -103,7 +103,8 @@ pub fn seconds(seconds: u64) -> Result<u64, Complaint> {
     positive(seconds)
 }
 
-fn number(digits: &str) -> Option<u64> {
+/// A number in plain digits; none for anything else.
+pub fn number(digits: &str) -> Option<u64> {
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
 }

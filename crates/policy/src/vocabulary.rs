@@ -47,10 +47,6 @@ pub enum Kind {
 }
 
 /// Why something cannot be asked for yet.
-pub const SUPERVISOR: &str = "needs the notification supervisor";
-/// Why something cannot be asked for yet.
-pub const WORKSPACES: &str = "needs copy-on-write workspaces";
-/// Why something cannot be asked for yet.
 pub const NETWORK: &str = "needs the network by host name";
 /// Why something cannot be asked for yet.
 pub const DESKTOP: &str = "needs the session bus/desktop proxy";
@@ -62,15 +58,15 @@ pub const ACCESS: [(&str, &str, Option<&str>); 7] = [
     ("append", "create and append", None),
     ("no-delete", "write and create, but not remove, rename or shorten", None),
     ("trash", "write; what is removed or replaced is kept in the trash", None),
-    ("cow", "write on a copy that is reviewed later", Some(WORKSPACES)),
-    ("ask", "decide at first touch", Some(SUPERVISOR)),
+    ("cow", "write on a copy that is reviewed later", None),
+    ("ask", "not visible until the answer to a question says so", None),
 ];
 
 /// Where an app's own files live: the word, what it means, what is missing for it.
 pub const STATES: [(&str, &str, Option<&str>); 3] = [
     ("persist", "kept in a directory of the app", None),
     ("ephemeral", "gone with the run", None),
-    ("overlay", "changes on top of what is there", Some(WORKSPACES)),
+    ("overlay", "changes on top of what is there, gone with the run", None),
 ];
 
 /// Keys of `[limits]`: the name, whether it is a size, what it bounds.
@@ -94,14 +90,22 @@ pub enum Measure {
     Seconds,
 }
 
-const ACCESS_KEY: Key =
-    Key { name: "access", kind: Kind::Access, required: false, about: "`ro` (default) or `rw`" };
+const ACCESS_KEY: Key = Key {
+    name: "access",
+    kind: Kind::Access,
+    required: false,
+    about: "`ro` (default), `rw` or `cow`",
+};
 const PATH_KEY: Key =
     Key { name: "path", kind: Kind::Path, required: true, about: "the directory or file" };
 const HIDE_KEY: Key =
     Key { about: "the path, whether it exists or not; a glob hides all that match", ..PATH_KEY };
-const MODE_KEY: Key =
-    Key { name: "mode", kind: Kind::State, required: true, about: "`persist` or `ephemeral`" };
+const MODE_KEY: Key = Key {
+    name: "mode",
+    kind: Kind::State,
+    required: true,
+    about: "`persist`, `ephemeral` or `overlay`",
+};
 const PASS_KEY: Key =
     Key { name: "pass", kind: Kind::Names, required: false, about: "names of the caller's" };
 const SET_KEY: Key =

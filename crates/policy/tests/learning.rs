@@ -137,7 +137,6 @@ fn what_every_run_has() {
         event(Action::Execute, "/usr/bin/tool"),
         event(Action::Read, "/home/user/project/a"),
         event(Action::Stat, "/home/user"),
-        event(Action::Read, "/home/user"),
         event(Action::Create, "/tmp/x"),
         event(Action::Write, "/tmp/x"),
         event(Action::Remove, "/tmp/x"),
@@ -152,6 +151,15 @@ fn what_every_run_has() {
     ];
     assert_eq!(lines(&learned(&world, &events)), [""; 0]);
     assert_eq!(comments(&world.learn(&events)), []);
+}
+
+/// Who opens the home directory can read in it from there, which is not seen: that is said.
+#[test]
+fn the_home_as_a_whole() {
+    let world = world(&["/home/user/d/a"]);
+    let result = learned(&world, &[event(Action::Read, "/home/user")]);
+    assert_eq!(lines(&result), [""; 0]);
+    assert!(world.text(&result).contains("what was read from there is not recorded"));
 }
 
 /// A file is one line; two of a directory are the directory; a third that is written stays apart.
@@ -455,6 +463,7 @@ fn merging_never_lifts_a_ban() {
     for old in [
         "[[intent]]\nuse = \"files.hide\"\npath = \"~/d\"\n",
         "[[intent]]\nuse = \"files.hide\"\npath = \"~/d*\"\n",
+        "[[intent]]\nuse = \"files.dir\"\npath = \"~/d\"\naccess = \"ask\"\n",
     ] {
         let result = merged(&world, old, &events);
         assert_eq!(result.text, old);

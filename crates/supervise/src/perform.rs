@@ -11,11 +11,12 @@ use crate::walk::{Found, Object, Walk, identity};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use swathe_record::bytes::Bytes;
 use swathe_record::event::Outcome;
 use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, fcntl_getfl, fcntl_setfl,
-    ftruncate, linkat, open, openat, openat2, renameat_with, unlinkat,
+    fstat, fstatfs, ftruncate, linkat, open, openat, openat2, renameat_with, unlinkat,
 };
 use swathe_sys::rustix::process::umask;
 use swathe_sys::{Errno, Result, notify};
@@ -64,6 +65,8 @@ pub struct Removal<'a> {
     pub path: &'a Path,
     /// Whether it has to be an (empty) directory; otherwise it must not be one.
     pub directory: bool,
+    /// The program that removes it, as the sandbox names its file.
+    pub program: &'a Bytes,
 }
 
 /// The place behind the level [`Level::Trash`].
@@ -120,6 +123,9 @@ impl Performer {
                 Ok(Some(done)) => return done,
                 // Something got in between: once more.
                 Ok(None) => {}
+                // What is done to an open descriptor has no such floor, and the number can have
+                // become that of another file meanwhile.
+                Err(errno) if on_descriptor(call) => return (Verdict::Refuse(errno), None),
                 // What cannot be followed is not performed: the kernel's rules are the floor.
                 Err(_) => return GO_ON,
             }
@@ -162,9 +168,15 @@ impl Performer {
         }
         let path = caller.path(at.path)?;
         let found = Walk::new(caller)?.find(at.dir, &path, at.follow)?;
+        if found.jumped && !self.places.holds(&found)? {
+            return reopen(caller, &found, flags, still);
+        }
         let Some(Placed { level, ruled, exact, .. }) = self.places.of_found(&found)? else {
             return Ok(Some(GO_ON));
         };
+        if !exact && !is_ordinary(&found)? {
+            return Ok(Some(GO_ON));
+        }
         // What is handed over is judged by its mount later on: of another, nothing is.
         if ruled && level > Level::Append || !exact && level != Level::Free {
             return Ok(Some(GO_ON));
@@ -205,7 +217,7 @@ impl Performer {
                 let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 unlinkat(&found.dir, &found.name, flags)
             }
-            Level::Trash => self.keep(&found, number, directory),
+            Level::Trash => self.keep(caller, &found, number, directory),
         });
         Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
     }
@@ -228,7 +240,7 @@ impl Performer {
             return Ok(Some(GO_ON));
         };
         let level = placed.level;
-        let done = self.renamed(&old, &new, placed, flags, still);
+        let done = self.renamed(caller, (&old, &new), placed, flags, still);
         Ok(match done {
             Err(Errno::EXIST) if flags == 0 => None,
             done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), level)),
@@ -237,8 +249,8 @@ impl Performer {
 
     fn renamed(
         &mut self,
-        old: &Found,
-        new: &Found,
+        caller: &Caller,
+        (old, new): (&Found, &Found),
         Placed { level, number, .. }: Placed,
         flags: u32,
         still: &dyn Fn() -> bool,
@@ -271,7 +283,7 @@ impl Performer {
             _ => false,
         };
         if replaced {
-            return self.replace(old, new, number, is_dir);
+            return self.replace(caller, (old, new), number, is_dir);
         }
         // What appears there meanwhile is not replaced unseen.
         let flags = if flags.is_empty() && level == Level::Trash && new.object.is_none() {
@@ -401,7 +413,13 @@ impl Performer {
         Ok(level.filter(|_| !own))
     }
 
-    fn keep(&mut self, found: &Found, place: usize, directory: bool) -> Result<()> {
+    fn keep(
+        &mut self,
+        caller: &Caller,
+        found: &Found,
+        place: usize,
+        directory: bool,
+    ) -> Result<()> {
         let dir = path_of(&found.dir)?;
         let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, found));
         let path =
@@ -409,17 +427,31 @@ impl Performer {
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
         let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
         let (dir, name) = (found.dir.as_fd(), found.name.as_c_str());
-        trash.keep(&Removal { dir, host_dir, name, path: &path, directory })
+        trash.keep(&Removal {
+            dir,
+            host_dir,
+            name,
+            path: &path,
+            directory,
+            program: &caller.program(),
+        })
     }
 
-    fn replace(&mut self, old: &Found, new: &Found, place: usize, directory: bool) -> Result<()> {
+    fn replace(
+        &mut self,
+        caller: &Caller,
+        (old, new): (&Found, &Found),
+        place: usize,
+        directory: bool,
+    ) -> Result<()> {
         let dir = path_of(&new.dir)?;
         let host_dir = self.listed.get(place).and_then(|place| host_dir(place, &dir, new));
         let path = Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(new.name.to_bytes()));
         let trash = self.trash.as_mut().ok_or(Errno::ACCESS)?;
         let host_dir = host_dir.as_ref().map(|fd| fd.as_fd());
         let (dir, name) = (new.dir.as_fd(), new.name.as_c_str());
-        let replaced = Removal { dir, host_dir, name, path: &path, directory };
+        let program = caller.program();
+        let replaced = Removal { dir, host_dir, name, path: &path, directory, program: &program };
         trash.replace(old.dir.as_fd(), &old.name, &replaced)
     }
 
@@ -522,8 +554,87 @@ fn open_existing(found: &Found, object: &Object, flags: OFlags, level: Level) ->
         }
         _ => {}
     }
-    open(own(&object.fd), again | OFlags::NOCTTY, Mode::empty())
-        .map(|fd| Verdict::Open(fd, cloexec))
+    // Without waiting: who holds a lease on the file would hold up all others.
+    let now = again | OFlags::NOCTTY | OFlags::NONBLOCK;
+    match open(own(&object.fd), now, Mode::empty()) {
+        Ok(fd) => {
+            if !again.contains(OFlags::NONBLOCK) {
+                fcntl_setfl(&fd, fcntl_getfl(&fd)? - OFlags::NONBLOCK)?;
+            }
+            Ok(Verdict::Open(fd, cloexec))
+        }
+        Err(Errno::AGAIN) if !again.contains(OFlags::NONBLOCK) => {
+            let file = swathe_sys::rustix::io::fcntl_dupfd_cloexec(&object.fd, 0)?;
+            Ok(Verdict::OpenSlowly(file, again, cloexec))
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether it is a file of a file system that keeps files. What opening others comes to depends on
+/// who does it: `/dev/tty` would be the supervisor's own terminal, and files of procfs and its like
+/// show the supervisor's own side.
+fn is_ordinary(found: &Found) -> Result<bool> {
+    if let Some(Object { kind: FileType::CharacterDevice | FileType::BlockDevice, .. }) =
+        found.object
+    {
+        return Ok(false);
+    }
+    let magic = u32::try_from(fstatfs(&found.dir)?.f_type).unwrap_or_default();
+    Ok(!PSEUDO.contains(&magic))
+}
+
+/// File systems whose files are the kernel's own: proc, sysfs, devpts, cgroup2, cgroup, debugfs,
+/// tracefs, securityfs, selinuxfs, configfs, bpf, binfmt_misc, efivarfs, pstore, mqueue.
+const PSEUDO: [u32; 15] = [
+    0x9fa0,
+    0x6265_6572,
+    0x1cd1,
+    0x6367_7270,
+    0x0027_e0eb,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xf97c_ff8c,
+    0x6265_6570,
+    0xcafe_4a11,
+    0x4249_4e4d,
+    0xde5e_81e4,
+    0x6165_676c,
+    0x1980_0202,
+];
+
+/// Opens one of the process's own descriptors again by its link in procfs. A file or terminal that
+/// came from outside lies below no directory that the kernel's rules allow; what the descriptor
+/// permits already is given once more, and nothing else.
+fn reopen(
+    caller: &Caller,
+    found: &Found,
+    flags: u32,
+    still: &dyn Fn() -> bool,
+) -> Result<Option<Performed>> {
+    let Some(object) = &found.object else { return Ok(Some(GO_ON)) };
+    let number = found.name.to_str().ok().and_then(|name| name.parse::<i32>().ok());
+    let named = fstat(&object.fd)?.st_nlink > 0
+        && matches!(object.kind, FileType::RegularFile | FileType::CharacterDevice);
+    let Some(number) = number.filter(|_| named) else { return Ok(Some(GO_ON)) };
+    let file = taken(caller, number, still)?;
+    if !identity(&file)?.is_same_place(&identity(&object.fd)?) {
+        return Err(Errno::AGAIN);
+    }
+    let (flags, has) = (OFlags::from_bits_retain(flags), fcntl_getfl(&file)?);
+    let wanted = flags & OFlags::RWMODE;
+    if has.contains(OFlags::PATH)
+        || wanted != has & OFlags::RWMODE && has & OFlags::RWMODE != OFlags::RDWR
+    {
+        return Ok(Some(GO_ON));
+    }
+    Ok(Some((Verdict::Open(file, flags.contains(OFlags::CLOEXEC)), None)))
+}
+
+/// Whether a call is about a descriptor and no path.
+fn on_descriptor(call: Call) -> bool {
+    matches!(call, Call::TruncateOpen(..) | Call::SetFlags(..))
 }
 
 /// Whether nothing but adding to its end can be done with a file opened so. One that can also be

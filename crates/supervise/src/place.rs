@@ -39,6 +39,13 @@ pub struct Place {
     pub host: Option<PathBuf>,
 }
 
+impl Place {
+    /// Whether the kernel's rules allow there whatever the mount does.
+    fn is_plain(&self) -> bool {
+        self.level == Level::Free && self.ruled
+    }
+}
+
 /// The places of a sandbox, by their mounts.
 #[derive(Debug, Default)]
 pub struct Places {
@@ -75,11 +82,20 @@ impl Places {
         let mut mounts = HashMap::new();
         for (number, place) in places.iter().enumerate() {
             let failed = |e| (place.path.clone(), e);
+            if place.is_plain() {
+                continue;
+            }
             let placed = Placed { level: place.level, ruled: place.ruled, number, exact: true };
             let found = identity(open(&root, &place.path).map_err(failed)?).map_err(failed)?;
             if mounts.insert(found.mount, placed).is_some() {
                 return Err(failed(Errno::EXIST));
             }
+        }
+        // Others only keep the supervisor away. One that lies under another mount is not there.
+        for (number, place) in places.iter().enumerate().filter(|(_, place)| place.is_plain()) {
+            let Ok(found) = open(&root, &place.path).and_then(identity) else { continue };
+            let placed = Placed { level: place.level, ruled: place.ruled, number, exact: true };
+            mounts.entry(found.mount).or_insert(placed);
         }
         Ok(Self { mounts })
     }
@@ -90,7 +106,17 @@ impl Places {
         self.mounts.get(&mount).map(|placed| placed.level)
     }
 
-    /// The level of what a name leads to: a file can be a place of its own.
+    /// Whether what a name leads to is on the mount of a place.
+    ///
+    /// # Errors
+    /// Those of statx(2).
+    pub fn holds(&self, found: &Found) -> Result<bool> {
+        let Some(object) = &found.object else { return Ok(false) };
+        Ok(self.mounts.contains_key(&identity(&object.fd)?.mount))
+    }
+
+    /// The level of what a name leads to: a file can be a place of its own. What a link of procfs
+    /// leads to is nowhere below the link.
     ///
     /// # Errors
     /// Those of [`Self::of`].
@@ -99,6 +125,9 @@ impl Places {
             && let Some(placed) = self.mounts.get(&identity(&object.fd)?.mount)
         {
             return Ok(placed.mediated());
+        }
+        if found.jumped {
+            return Ok(None);
         }
         self.of(found.dir.as_fd())
     }

@@ -6,8 +6,11 @@ use crate::place::{Level, Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Wanted, decode};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -18,7 +21,7 @@ use swathe_record::event::{Action, Event, Layer, Outcome};
 use swathe_record::question::Question;
 use swathe_sys::notify::{self, Notification};
 use swathe_sys::rustix;
-use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use swathe_sys::rustix::fd::{AsFd as _, OwnedFd};
 use swathe_sys::rustix::fs::{Mode, OFlags, open};
 use swathe_sys::rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -28,12 +31,14 @@ const SIGXFSZ: i32 = 25;
 
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
+/// How often it is looked whether who asks still waits.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// Threads that wait for the other end of a pipe at the same time.
 const MAX_SLOW: usize = 64;
 
 /// Where what happens is written. Must not block.
 pub type Sink = Box<dyn FnMut(Event) + Send>;
-/// Takes a question; whether it will be answered by [`Handle::answer`]. Must not block.
+/// Takes a question; whether it will be answered by [`Answers::go_on`]. Must not block.
 pub type Ask = Box<dyn FnMut(Question) -> bool + Send>;
 
 /// What a supervisor does.
@@ -51,6 +56,10 @@ pub struct Config {
     pub sink: Option<Sink>,
     /// Who is asked about what is not mounted.
     pub ask: Option<Ask>,
+    /// Only about what is at or below these paths; empty: about everything.
+    pub asks: Vec<PathBuf>,
+    /// Is told of questions whose process does not wait any more.
+    pub withdrawn: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 enum Command {
@@ -58,24 +67,17 @@ enum Command {
     Stop,
 }
 
-/// A running supervisor.
-pub struct Handle {
+/// Tells a supervisor that a question was answered.
+#[derive(Clone)]
+pub struct Answers {
     commands: Sender<Command>,
     wake: Arc<OwnedFd>,
-    thread: Option<std::thread::JoinHandle<()>>,
-    trouble: Arc<Mutex<Option<String>>>,
 }
 
-impl Handle {
+impl Answers {
     /// The question was answered, and what was granted is mounted: the call goes on.
-    pub fn answer(&self, question: u64) {
+    pub fn go_on(&self, question: u64) {
         self.tell(Command::Answered(question));
-    }
-
-    /// Why the sandbox was kept from starting, where the supervisor did that.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().ok()?.clone()
     }
 
     fn tell(&self, command: Command) {
@@ -86,10 +88,31 @@ impl Handle {
     }
 }
 
+/// A running supervisor.
+pub struct Handle {
+    answers: Answers,
+    thread: Option<std::thread::JoinHandle<()>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Handle {
+    /// Where answers to questions go.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
+    /// Why the sandbox was kept from starting, where the supervisor did that.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok()?.clone()
+    }
+}
+
 impl Drop for Handle {
     /// Ends the supervisor: what is trapped from then on fails with ENOSYS.
     fn drop(&mut self) {
-        self.tell(Command::Stop);
+        self.answers.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -111,7 +134,7 @@ pub fn start(config: Config, socket: OwnedFd) -> std::io::Result<Handle> {
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
         supervise(config, socket, &woken, &receiver, told);
     })?;
-    Ok(Handle { commands, wake, thread: Some(thread), trouble })
+    Ok(Handle { answers: Answers { commands, wake }, thread: Some(thread), trouble })
 }
 
 /// As [`start`], on the calling thread and in its process, until the sandbox ends.
@@ -229,9 +252,14 @@ impl Supervisor {
         loop {
             let mut fds =
                 [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
-            match poll(&mut fds, None) {
+            let timeout = (!self.parked.is_empty()).then_some(&PAUSE);
+            match poll(&mut fds, timeout) {
                 Err(Errno::INTR) => continue,
                 Err(_) => break,
+                Ok(0) => {
+                    self.withdraw();
+                    continue;
+                }
                 Ok(_) => {}
             }
             let (calls, woken) = (fds[0].revents(), fds[1].revents());
@@ -252,6 +280,19 @@ impl Supervisor {
             } else if calls.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
                 // Nothing with this filter runs any more.
                 break;
+            }
+        }
+    }
+
+    /// Questions of processes that have ended, or were interrupted, are no questions any more.
+    fn withdraw(&mut self) {
+        let listener = &self.listener;
+        let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification);
+        let gone = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(id, _)| *id);
+        for id in gone.collect::<Vec<_>>() {
+            self.parked.remove(&id);
+            if let Some(withdrawn) = &mut self.config.withdrawn {
+                withdrawn(id);
             }
         }
     }
@@ -279,6 +320,8 @@ impl Supervisor {
         let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
         let verdict = match (call, &caller) {
             (Call::Probe, caller) => self.probe(caller.as_ref()),
+            // There is no floor below these.
+            (Call::TruncateOpen(..) | Call::SetFlags(..), None) => Verdict::Refuse(Errno::PERM),
             (_, None) => Verdict::Continue,
             (call, Some(caller)) => match self.judge(caller, call, id) {
                 Some(verdict) => verdict,
@@ -357,6 +400,12 @@ impl Supervisor {
         };
         self.event(caller, said);
         if !hidden || self.parked.len() >= MAX_PARKED {
+            return false;
+        }
+        let path = seen.object.0.strip_prefix(b"unix:").unwrap_or(&seen.object.0);
+        let path = Path::new(OsStr::from_bytes(path));
+        let asks = &self.config.asks;
+        if !asks.is_empty() && !asks.iter().any(|asked| path.starts_with(asked)) {
             return false;
         }
         let Some(ask) = &mut self.config.ask else { return false };
@@ -471,7 +520,8 @@ fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) ->
                 }
                 return Ok(fd);
             }
-            Err(Errno::NXIO) if !flags.contains(OFlags::NONBLOCK) => {}
+            // The same of a file, by whoever holds a lease on it.
+            Err(Errno::NXIO | Errno::AGAIN) if !flags.contains(OFlags::NONBLOCK) => {}
             Err(e) => return Err(e),
         }
         if !notify::is_waiting(listener, id) {

@@ -30,6 +30,16 @@ const APPEND: u32 = 0o2000;
 const F_SETFL: u32 = 4;
 const RWF_NOAPPEND: u32 = 0x20;
 const FALLOC_FL_KEEP_SIZE: u32 = 1;
+const FALLOC_FL_COLLAPSE_RANGE: u32 = 8;
+/// Contents of two files exchanged, of any length; files of f2fs moved, cut and replaced by calls of
+/// its own; subvolumes of btrfs removed. None of them asks Landlock.
+const XFS_IOC_EXCHANGE_RANGE: u32 = 0x4028_5881;
+const XFS_IOC_COMMIT_RANGE: u32 = 0x4058_5883;
+const XFS_IOC_SWAPEXT: u32 = 0xc0c0_586d;
+const BTRFS_IOC_SNAP_DESTROY: u32 = 0x5000_940f;
+const BTRFS_IOC_SNAP_DESTROY_V2: u32 = 0x5000_943f;
+const IOC_TYPE: u32 = 0xff00;
+const F2FS: u32 = 0xf500;
 const EOPNOTSUPP: Action = Action::Errno(95);
 const ENOSYS: Action = Action::Errno(38);
 
@@ -38,6 +48,12 @@ const NOTIFY: &[Case<'static>] = &[Case { tests: &[], action: Action::Notify }];
 /// Removing and renaming.
 const REMOVES: &[&str] =
     &["unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat"];
+
+/// What removes and asks nobody.
+const REMOVING: &[Case<'static>] = &[
+    Case { tests: &refused(BTRFS_IOC_SNAP_DESTROY), action: EOPNOTSUPP },
+    Case { tests: &refused(BTRFS_IOC_SNAP_DESTROY_V2), action: EOPNOTSUPP },
+];
 
 /// Opening to write, and making shorter.
 const WRITES: &[(&str, &[Case<'static>])] = &[
@@ -49,6 +65,16 @@ const WRITES: &[(&str, &[Case<'static>])] = &[
     ("truncate64", NOTIFY),
     ("ftruncate", NOTIFY),
     ("ftruncate64", NOTIFY),
+    ("fallocate", &[Case { tests: &[Test::any(1, FALLOC_FL_COLLAPSE_RANGE)], action: EOPNOTSUPP }]),
+    (
+        "ioctl",
+        &[
+            Case { tests: &refused(XFS_IOC_EXCHANGE_RANGE), action: EOPNOTSUPP },
+            Case { tests: &refused(XFS_IOC_COMMIT_RANGE), action: EOPNOTSUPP },
+            Case { tests: &refused(XFS_IOC_SWAPEXT), action: EOPNOTSUPP },
+            Case { tests: &[Test::bits(1, IOC_TYPE, F2FS)], action: EOPNOTSUPP },
+        ],
+    ),
 ];
 
 const fn refused(cmd: u32) -> [Test; 1] {
@@ -157,6 +183,9 @@ fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
     }
     if wanted.removes || wanted.observe {
         REMOVES.iter().for_each(|name| add(name, NOTIFY));
+    }
+    if wanted.removes {
+        add("ioctl", REMOVING);
     }
     if wanted.writes {
         WRITES.iter().for_each(|(name, cases)| add(name, cases));
@@ -369,6 +398,19 @@ mod tests {
         }
         assert_eq!(answer(levels, "ioctl", [0, 0x4030_582b, 0, 0, 0, 0]), EOPNOTSUPP.value());
         assert_eq!(answer(levels, "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+        let kept = Wanted { removes: true, ..Wanted::default() };
+        let cut = Wanted { removes: true, writes: true, ..Wanted::default() };
+        assert_eq!(answer(kept, "fallocate", [0, 8, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(answer(cut, "fallocate", [0, 8, 0, 0, 0, 0]), EOPNOTSUPP.value());
+        assert_eq!(answer(cut, "fallocate", [0, 1, 0, 0, 0, 0]), ALLOW);
+        for request in [0x4028_5881, 0x4058_5883, 0xc0c0_586d, 0xc020_f509, 0xf501, 0xf519] {
+            let refused = answer(cut, "ioctl", [0, request, 0, 0, 0, 0]);
+            assert_eq!(refused, EOPNOTSUPP.value(), "{request:x}");
+            assert_eq!(answer(kept, "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+        }
+        for request in [0x5000_940f, 0x5000_943f] {
+            assert_eq!(answer(kept, "ioctl", [0, request, 0, 0, 0, 0]), EOPNOTSUPP.value());
+        }
     }
 
     /// The probe is trapped always, other operations of prctl never.

@@ -30,6 +30,8 @@ pub struct Found {
     pub object: Option<Object>,
     /// Whether a slash follows the name.
     pub slash: bool,
+    /// Whether the name is a link of procfs that was followed: the object is not in the directory.
+    pub jumped: bool,
 }
 
 /// What a name leads to.
@@ -136,7 +138,7 @@ impl<'a> Walk<'a> {
             let Some(name) = left.pop() else {
                 let object =
                     Some(Object { fd: open_way(at.as_fd(), c".")?, kind: FileType::Directory });
-                return Ok(Found { dir: at, name: c".".to_owned(), object, slash });
+                return Ok(Found { dir: at, name: c".".to_owned(), object, slash, jumped: false });
             };
             let last = left.is_empty();
             match name.as_slice() {
@@ -151,21 +153,33 @@ impl<'a> Walk<'a> {
             let fd = match open_way(at.as_fd(), &name) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) if last => {
-                    return Ok(Found { dir: at, name, object: None, slash });
+                    return Ok(Found { dir: at, name, object: None, slash, jumped: false });
                 }
                 Err(e) => return Err(e),
             };
             let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
             if kind != FileType::Symlink {
                 if last {
-                    return Ok(Found { dir: at, name, object: Some(Object { fd, kind }), slash });
+                    return Ok(Found {
+                        dir: at,
+                        name,
+                        object: Some(Object { fd, kind }),
+                        slash,
+                        jumped: false,
+                    });
                 }
                 self.note_proc(&at, &name);
                 at = fd;
                 continue;
             }
             if last && !follow && !slash {
-                return Ok(Found { dir: at, name, object: Some(Object { fd, kind }), slash });
+                return Ok(Found {
+                    dir: at,
+                    name,
+                    object: Some(Object { fd, kind }),
+                    slash,
+                    jumped: false,
+                });
             }
             self.links += 1;
             if self.links > MAX_LINKS {
@@ -191,6 +205,7 @@ impl<'a> Walk<'a> {
                             name,
                             object: Some(Object { fd, kind }),
                             slash,
+                            jumped: true,
                         });
                     }
                     at = fd;

@@ -199,6 +199,43 @@ fn held_back_as(b: &Bwrap) {
     assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
 }
 
+/// Signals reach a program that was held back, served or not, however early they come.
+#[test]
+fn held_back_and_signalled() {
+    as_each_user(held_back_and_signalled_as);
+}
+
+fn held_back_and_signalled_as(b: &Bwrap) {
+    let temp = b.temp();
+    for round in 0..20 {
+        let script = "trap 'exit 40' TERM; echo up; while :; do sleep 0.01; done";
+        let command = system(b, "sh").args(["-c", script]).env("PATH", "/usr/bin:/bin");
+        let mut plan = command.plan().clone();
+        plan.lifecycle.forward_signals = true;
+        let command = Command::from_plan(plan).engine(Engine::at(&b.path).expect("our bwrap"));
+        let command = command.hold_start().stdout(Stdio::piped());
+        let command = if round % 2 == 0 {
+            let path = temp.path().join(format!("socket{round}"));
+            command.serve(swathe::serve::listen(&path).expect("listen"))
+        } else {
+            command
+        };
+        let mut child = command.spawn().expect("spawn");
+        child.mount_namespace().expect("open").expect("it runs");
+        child.release().expect("release");
+        let mut out = child.stdout.take().expect("piped");
+        out.read_exact(&mut [0; 3]).expect("it is up");
+        child.signal(rustix::process::Signal::TERM).expect("signal");
+        let end = Instant::now() + Duration::from_secs(20);
+        let pidfd = child.pidfd().expect("a pidfd");
+        let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+        let time = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+        let ended = rustix::event::poll(&mut polled, Some(&time));
+        assert!(ended == Ok(1) && Instant::now() < end, "round {round}: it got no signal");
+        assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(40), "round {round}");
+    }
+}
+
 /// Where the set-up fails there is nothing to open, and the end is told as ever.
 #[test]
 fn held_back_and_failed() {

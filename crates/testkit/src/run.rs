@@ -50,7 +50,8 @@ impl Run {
             fds: Vec::new(),
             uid: if b.who == Who::User && is_root() { user() } else { 0 },
             timeout: Duration::from_secs(20),
-            grace: Duration::from_secs(5),
+            // Only what does not end is waited for so long.
+            grace: Duration::from_secs(20),
             may_leave: false,
         }
     }

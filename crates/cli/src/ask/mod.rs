@@ -33,6 +33,7 @@ const LONGEST_WAIT: u64 = 24 * 3600;
 
 /// Options of commands that may ask.
 #[derive(clap::Args, Debug, Clone, Default)]
+#[group(id = "asking")]
 pub struct Options {
     /// Ask on the terminal about what was not granted when the program first wants it
     #[arg(long)]
@@ -44,6 +45,13 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
         value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT))]
     pub ask_timeout: u64,
+}
+
+impl Options {
+    /// Whether anybody is asked.
+    pub fn is_wanted(&self) -> bool {
+        self.ask || self.ask_fd.is_some()
+    }
 }
 
 /// How it is asked.

@@ -11,6 +11,7 @@ mod staged;
 
 pub use staged::hidden;
 
+use crate::cow::Keep;
 use crate::out::{Failure, Printer, shown};
 use crate::wanted::{self, Ask, Options};
 use probe::Finding;
@@ -74,7 +75,7 @@ fn check(options: &Options) -> Result<Vec<Row>, Failure> {
         .map_err(|e| Failure::new(format!("cannot find the program itself: {e}")))?;
     // What is wrong with the options is said before anything is planted.
     let command = [program.clone().into_os_string(), "__probe".into()];
-    let wanted = wanted::resolve(options, &command, "check", Ask::Yes)?;
+    let wanted = wanted::resolve(options, &command, "check", Ask::Yes, Keep::No)?;
     let writable = wanted.sandbox.writable.contains(&host.cwd);
     let outside = side(&program, None, &host.home, writable)?;
     let inside = side(&program, Some(options), &host.home, writable)?;

@@ -1,7 +1,9 @@
 /* Races against a supervisor: a hostile thread changes what a call is about while it is decided.
  *
  * race KIND VICTIM OWN ROUNDS: VICTIM must stay as it is, OWN is the program's to change. Prints
- * how many calls got through to OWN, so that a race that never happens is seen. */
+ * how many calls got through to OWN, so that a race that never happens is seen. With NUMBERED in the
+ * environment each file that is made is told from all others, VICTIM is made anew when it was
+ * removed, and the second number printed is how many were made. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +52,22 @@ static void *flip_fd(void *unused) {
     return unused;
 }
 
-static long through;
+static long through, made;
+static int numbered;
+
+/* A file that can be told from all others, where there is none. */
+static void fill(const char *name) {
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) return;
+    if (numbered) dprintf(fd, "number %ld\n", ++made);
+    close(fd);
+}
+
+static void fill_both(void) {
+    if (!numbered) return;
+    fill(victim);
+    fill(own);
+}
 
 static void overwrite(const char *name) {
     int fd = open(name, O_WRONLY | O_CLOEXEC);
@@ -70,8 +87,8 @@ static void shorten(const char *name) {
 static void take(const char *name) {
     if (unlink(name) == 0) {
         through++;
-        int fd = open(own, O_WRONLY | O_CREAT, 0600);
-        if (fd >= 0) close(fd);
+        fill(own);
+        fill_both();
     }
 }
 
@@ -81,14 +98,14 @@ static void move(const char *name) {
     if (rename(name, to) == 0) {
         through++;
         rename(to, own);
+        fill_both();
     }
 }
 
 static void replace(const char *name) {
     char from[4200];
     snprintf(from, sizeof from, "%s.new", own);
-    int fd = open(from, O_WRONLY | O_CREAT, 0600);
-    if (fd >= 0) close(fd);
+    fill(from);
     if (rename(from, name) == 0) through++;
 }
 
@@ -135,6 +152,12 @@ int main(int argc, char **argv) {
     if (!strcmp(dash, "cut")) act = cut_fd;
     if (!strcmp(dash, "flags")) act = clear_append;
     if (!act) return 2;
+    numbered = getenv("NUMBERED") != NULL;
+    if (numbered) {
+        unlink(victim);
+        unlink(own);
+        fill_both();
+    }
     strcpy(path, own);
     pthread_t thread;
     if (pthread_create(&thread, NULL, flip, NULL)) return 4;
@@ -142,5 +165,6 @@ int main(int argc, char **argv) {
     stop = 1;
     pthread_join(thread, NULL);
     printf("%ld\n", through);
+    if (numbered) printf("%ld\n", made);
     return 0;
 }

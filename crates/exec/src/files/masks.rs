@@ -16,11 +16,17 @@ use swathe_sys::mount::Propagation;
 use swathe_sys::rustix::fd::{AsFd, OwnedFd};
 use swathe_sys::rustix::fs::{self, AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use swathe_sys::rustix::io::write;
+use swathe_sys::rustix::thread::{Timespec, nanosleep};
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// How often a placeholder that somebody else removes meanwhile is made anew.
 const TRIES: usize = 100;
+/// Nanoseconds before the next try: from the first, doubling. Who removes it may wait for a
+/// processor meanwhile, so that all tries together take some seconds.
+const FIRST_PAUSE: i64 = 50_000;
+/// The longest.
+const LONGEST_PAUSE: i64 = 100_000_000;
 
 /// What has become of a placeholder.
 enum Placeholder {
@@ -36,33 +42,50 @@ impl Builder<'_> {
     /// Hides a path: what is there is covered by something empty of its kind; what is not there gets
     /// a placeholder, where the sandbox could create it.
     pub(super) fn mask(&mut self, index: usize, stand_in: &StandIn) -> Result<()> {
-        let path = self.without_links(&self.prepared.targets[index].path)?;
-        self.pin(&path)?;
+        let mut pause = FIRST_PAUSE;
         for _ in 0..TRIES {
-            match self.root.open(&path, PATH) {
-                Ok(fd) => {
-                    let stat = fs::fstat(&fd).at(Stage::Mask)?;
-                    // Of another sandbox, which may end before this one.
-                    if !janitor::is_placeholder(&stat) || self.hold(&path)? {
-                        return self.cover(index, fd, stand_in);
-                    }
-                }
-                Err(Errno::NOENT) => match self.placeholder(&path, stand_in)? {
-                    Placeholder::Held(fd) => return self.cover(index, fd, stand_in),
-                    // It cannot be created here: the sandbox has no more rights than this process.
-                    Placeholder::Impossible => return Ok(()),
-                    Placeholder::Lost => {}
-                },
-                // Below a file there is nothing.
-                Err(Errno::NOTDIR) => return Ok(()),
-                Err(e) => return Err(e).at(Stage::Mask),
+            if self.mask_now(index, stand_in)? {
+                return Ok(());
             }
+            let time = Timespec { tv_sec: 0, tv_nsec: pause };
+            let _ = nanosleep(&time);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         Err(Errno::BUSY).at(Stage::Mask)
     }
 
-    /// The path that a path leads to, links followed as far as it exists.
-    fn without_links(&self, path: &CStr) -> Result<CString> {
+    /// One try to hide a path; false when what is on the way has gone meanwhile.
+    fn mask_now(&mut self, index: usize, stand_in: &StandIn) -> Result<bool> {
+        let Some(path) = self.without_links(&self.prepared.targets[index].path)? else {
+            return Ok(false);
+        };
+        let path = self.up_to_placeholder(path)?;
+        self.pin(&path)?;
+        let fd = match self.root.open(&path, PATH) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => match self.placeholder(&path, stand_in)? {
+                Placeholder::Held(fd) => return self.cover(index, fd, stand_in).map(|()| true),
+                // It cannot be created here: the sandbox has no more rights than this process. Below
+                // a placeholder that has come meanwhile that holds for a while only.
+                Placeholder::Impossible => return Ok(self.up_to_placeholder(path.clone())? == path),
+                Placeholder::Lost => return Ok(false),
+            },
+            // Below a file there is nothing, and below a new placeholder not for long.
+            Err(Errno::NOTDIR) => return Ok(self.up_to_placeholder(path.clone())? == path),
+            Err(e) => return Err(e).at(Stage::Mask),
+        };
+        let stat = fs::fstat(&fd).at(Stage::Mask)?;
+        // Of another sandbox, which may end before this one.
+        if janitor::is_placeholder(&stat) && !self.hold(&path, &stat)? {
+            return Ok(false);
+        }
+        self.cover(index, fd, stand_in)?;
+        Ok(true)
+    }
+
+    /// The path that a path leads to, links followed as far as it exists; none when what was there
+    /// has gone meanwhile.
+    fn without_links(&self, path: &CStr) -> Result<Option<CString>> {
         let bytes = path.to_bytes();
         let mut ends = bytes.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(i, _)| i);
         let ends = core::iter::once(bytes.len()).chain(core::iter::from_fn(|| ends.next_back()));
@@ -71,7 +94,7 @@ impl Builder<'_> {
             let fd = match self.root.open(&so_far, OFlags::PATH | OFlags::CLOEXEC) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => continue,
-                Err(Errno::NOTDIR) => return Ok(path.to_owned()),
+                Err(Errno::NOTDIR) => return Ok(Some(path.to_owned())),
                 Err(e) => return Err(e).at(Stage::Mask),
             };
             let name = |fd: &OwnedFd| {
@@ -86,12 +109,51 @@ impl Builder<'_> {
                 return Err(Failure::found(Stage::Mask));
             };
             let below = below.strip_prefix(b"/").unwrap_or(below);
+            // The kernel has a name, and no true one, also for what was removed.
+            if !self.is_at(&fd, below)? {
+                return Ok(None);
+            }
             let rest = bytes[end..].strip_prefix(b"/").unwrap_or(&bytes[end..]);
             let parts: Vec<&[u8]> =
                 [below, rest].into_iter().filter(|part| !part.is_empty()).collect();
-            return CString::new(parts.join(&b'/')).map_err(|_| Failure::found(Stage::Mask));
+            let joined = CString::new(parts.join(&b'/'));
+            return joined.map(Some).map_err(|_| Failure::found(Stage::Mask));
         }
-        Ok(path.to_owned())
+        Ok(Some(path.to_owned()))
+    }
+
+    /// A path, or what of it is the placeholder of another sandbox: what is missing below that one is
+    /// missing no longer than it is there.
+    fn up_to_placeholder(&self, path: CString) -> Result<CString> {
+        let bytes = path.to_bytes();
+        for (end, _) in bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'/') {
+            let above = CString::new(&bytes[..end]).unwrap_or_default();
+            let fd = match self.root.open(&above, PATH) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT | Errno::NOTDIR) => break,
+                Err(e) => return Err(e).at(Stage::Mask),
+            };
+            if janitor::is_placeholder(&fs::fstat(&fd).at(Stage::Mask)?) {
+                match self.root.open(&path, PATH) {
+                    Err(Errno::NOENT | Errno::NOTDIR) => return Ok(above),
+                    _ => break,
+                }
+            }
+        }
+        Ok(path)
+    }
+
+    /// Whether what is open is what a path leads to.
+    fn is_at(&self, fd: &OwnedFd, path: &[u8]) -> Result<bool> {
+        let path = if path.is_empty() { b"." } else { path };
+        let path = CString::new(path).map_err(|_| Failure::found(Stage::Mask))?;
+        let there = match self.root.open(&path, PATH) {
+            Ok(there) => there,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+            Err(e) => return Err(e).at(Stage::Mask),
+        };
+        let (there, open) = (fs::fstat(&there).at(Stage::Mask)?, fs::fstat(fd).at(Stage::Mask)?);
+        Ok(same(&there, &open))
     }
 
     /// Mounts each directory above the path on itself: what is a mount cannot be renamed away, and
@@ -135,16 +197,42 @@ impl Builder<'_> {
     /// Creates the first missing component of a path as a placeholder.
     fn placeholder(&mut self, path: &CStr, stand_in: &StandIn) -> Result<Placeholder> {
         let (dir, name) = self.first_missing(path)?;
-        match make(&dir, &name, stand_in) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {}
+        match self.make_whole(&dir, &name, stand_in) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            // Another run that shared it has ended, or what it would be in has gone.
+            Err(Errno::NOENT) => return Ok(Placeholder::Lost),
             Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(Placeholder::Impossible),
             Err(e) => return Err(e).at(Stage::Mask),
         }
-        if !self.hold_in(&dir, &name)? {
+        if !self.hold_in(&dir, &name, None)? {
             return Ok(Placeholder::Lost);
         }
         fs::openat(&dir, &name, PATH, Mode::empty()).map(Placeholder::Held).at(Stage::Mask)
+    }
+
+    /// Makes what stands in for a missing path; a text gets its name when it is complete, where the
+    /// file system can do that: programs of the host, and other runs, read it.
+    fn make_whole(
+        &self,
+        dir: &OwnedFd,
+        name: &CStr,
+        stand_in: &StandIn,
+    ) -> core::result::Result<(), Errno> {
+        if let StandIn::Text(_) = stand_in {
+            let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+            let mode = Mode::from_raw_mode(stand_in.mode());
+            if let Ok(file) = fs::openat(dir, c".", flags, mode)
+                && fill(&file, stand_in).is_ok()
+            {
+                let (proc, from) = (self.mounter.proc_fd(), fd_path(file.as_fd()));
+                match fs::linkat(proc, &from, dir, name, AtFlags::SYMLINK_FOLLOW) {
+                    Ok(()) => return Ok(()),
+                    Err(Errno::EXIST) => return Err(Errno::EXIST),
+                    Err(_) => {}
+                }
+            }
+        }
+        make(dir, name, stand_in)
     }
 
     /// The directory in which the first missing component of a path would be, and its name.
@@ -167,21 +255,21 @@ impl Builder<'_> {
     }
 
     /// Keeps a placeholder that is there from being removed while this sandbox lives; false when it
-    /// has gone meanwhile.
-    fn hold(&mut self, path: &CStr) -> Result<bool> {
+    /// has gone meanwhile, also when there is another by now.
+    fn hold(&mut self, path: &CStr, found: &fs::Stat) -> Result<bool> {
         let bytes = path.to_bytes();
         let slash = bytes.iter().rposition(|&b| b == b'/');
         let above = slash.map_or(&b"."[..], |s| &bytes[..s]);
         let name = CString::new(slash.map_or(bytes, |s| &bytes[s + 1..])).unwrap_or_default();
         let above = CString::new(above).unwrap_or_default();
         match self.root.open(&above, OFlags::PATH | OFlags::CLOEXEC) {
-            Ok(dir) => self.hold_in(&dir, &name),
+            Ok(dir) => self.hold_in(&dir, &name, Some(found)),
             Err(Errno::NOENT) => Ok(false),
             Err(e) => Err(e).at(Stage::Mask),
         }
     }
 
-    fn hold_in(&mut self, dir: &OwnedFd, name: &CStr) -> Result<bool> {
+    fn hold_in(&mut self, dir: &OwnedFd, name: &CStr, found: Option<&fs::Stat>) -> Result<bool> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match fs::openat(dir, name, flags, Mode::empty()) {
             Ok(file) => file,
@@ -196,7 +284,7 @@ impl Builder<'_> {
         }
         let still = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
         let own = fs::fstat(&file).at(Stage::Mask)?;
-        if !still.is_ok_and(|s| (s.st_dev, s.st_ino) == (own.st_dev, own.st_ino)) {
+        if !still.is_ok_and(|s| same(&s, &own)) || !found.is_none_or(|f| same(f, &own)) {
             return Ok(false);
         }
         match &self.prepared.janitor {
@@ -239,7 +327,12 @@ impl Builder<'_> {
     }
 }
 
-/// Makes what stands in for a missing path.
+/// Whether two looks were at one file.
+fn same(a: &fs::Stat, b: &fs::Stat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}
+
+/// Makes what stands in for a missing path. The umask is 0.
 fn make(dir: &OwnedFd, name: &CStr, stand_in: &StandIn) -> core::result::Result<(), Errno> {
     let mode = Mode::from_raw_mode(stand_in.mode());
     if *stand_in == StandIn::Directory {
@@ -250,14 +343,19 @@ fn make(dir: &OwnedFd, name: &CStr, stand_in: &StandIn) -> core::result::Result<
         _ => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
     };
     let file = fs::openat(dir, name, flags | OFlags::CLOEXEC, mode)?;
+    fill(&file, stand_in)
+}
+
+/// Gives a new stand-in its text and its permission bits.
+fn fill(file: &OwnedFd, stand_in: &StandIn) -> core::result::Result<(), Errno> {
     if let StandIn::Text(text) = stand_in {
         let mut line = text.clone();
         line.push(b'\n');
         // Too short to be written in parts.
-        write(&file, &line)?;
+        write(file, &line)?;
     }
-    // Neither every file system nor every umask takes the bits at once.
-    fs::fchmod(&file, mode)
+    // Not every file system takes the bits at once.
+    fs::fchmod(file, Mode::from_raw_mode(stand_in.mode()))
 }
 
 /// Whether a descriptor refers to a mount's root. Before Linux 5.8 nobody says.

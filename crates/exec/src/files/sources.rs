@@ -2,7 +2,7 @@
 
 use crate::failure::{At, Failure, Result, Stage};
 use crate::files::devices;
-use crate::files::mounts::{Attrs, Mounter, Tree};
+use crate::files::mounts::{Attrs, Mounter, Tree, fd_path};
 use crate::files::root::same_inode;
 use crate::prepare::{Base, Prepared};
 use alloc::ffi::CString;
@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use swathe_plan::model::{Access, BindSource, FileOp, OverlayUpper};
 use swathe_sys::Errno;
-use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fd::{AsFd as _, OwnedFd};
 use swathe_sys::rustix::fs::{self, CWD, Mode, OFlags};
 use swathe_sys::rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -106,7 +106,9 @@ fn open_one(
         FileOp::Bind { source: BindSource::Fd(number), access, .. } => {
             open_fd(mounter, *number, *access).map(Source::Tree)
         }
-        FileOp::Overlay { layers, upper, .. } => overlay(layers, upper).map(Source::Layers),
+        FileOp::Overlay { layers, upper, .. } => {
+            overlay(mounter, layers, upper).map(Source::Layers)
+        }
         FileOp::Dev { .. } => {
             devices::open_nodes(mounter, prepared.tty.as_ref()).map(Source::Nodes)
         }
@@ -132,14 +134,18 @@ fn open_fd(mounter: &Mounter, number: i32, access: Access) -> Result<Tree> {
     Ok(tree)
 }
 
-fn overlay(layers: &[swathe_plan::model::HostPath], upper: &OverlayUpper) -> Result<Vec<OwnedFd>> {
+fn overlay(
+    mounter: &Mounter,
+    layers: &[swathe_plan::model::HostPath],
+    upper: &OverlayUpper,
+) -> Result<Vec<OwnedFd>> {
     // What is no directory is for overlayfs to refuse, when its turn comes.
     let open = |path: &[u8], stage: Stage, detail: usize| {
         let path = CString::new(path).unwrap_or_default();
-        let path: &CStr = &path;
-        fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .at(stage)
-            .map_err(|f| f.about(detail as u32))
+        let fd = fs::openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at(stage);
+        let fd =
+            fd.and_then(|fd| if is_descriptor(&path) { reopened(mounter, fd) } else { Ok(fd) });
+        fd.map_err(|f| f.about(detail as u32))
     };
     let mut fds = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
@@ -150,4 +156,22 @@ fn overlay(layers: &[swathe_plan::model::HostPath], upper: &OverlayUpper) -> Res
         fds.push(open(&work.0, Stage::OverlayWork, 0)?);
     }
     Ok(fds)
+}
+
+/// Whether a path is the name of a descriptor that this process was given.
+fn is_descriptor(path: &CStr) -> bool {
+    let number = path.to_bytes().strip_prefix(b"/proc/self/fd/");
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+}
+
+/// As with [`open_fd`]: what the descriptor stands for, on this namespace's mounts.
+fn reopened(mounter: &Mounter, given: OwnedFd) -> Result<OwnedFd> {
+    let path = fs::readlinkat(mounter.proc_fd(), fd_path(given.as_fd()), Vec::new());
+    let path = path.at(Stage::Source)?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = fs::openat(CWD, &path, flags, Mode::empty()).at(Stage::Source)?;
+    if !same_inode(given.as_fd(), fd.as_fd()).at(Stage::SourceRace)? {
+        return Err(Failure::found(Stage::SourceRace));
+    }
+    Ok(fd)
 }

@@ -113,6 +113,7 @@ fn answer(mounts: &mut Mounts, socket: &OwnedFd, buffer: &mut [u8]) -> bool {
         (Some(Request::Show { host, path, access }), Some(object)) => {
             mounts.show(host, path, access, &object)
         }
+        (Some(Request::Thaw { path }), Some(object)) => mounts.thaw(path, &object),
         (Some(Request::Hide { path }), None) => mounts.hide(path),
         (Some(Request::Undo { id }), None) => mounts.undo(id).map(|()| 0),
         _ => Err(Refusal::found(Step::Request)),

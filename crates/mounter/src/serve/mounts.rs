@@ -4,14 +4,14 @@ use super::own::HostDevices;
 use super::place::{self, Created};
 use super::refuse;
 use crate::protocol::{Access, MAX_MOUNTS, Refusal, Step, components};
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstat, fstatvfs, openat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::fchdir;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use swathe_sys::mount::{Propagation, attr, clone_tree_with_attr, set_attr};
+use swathe_sys::mount::{Propagation, attr, clear_attr, clone_tree_with_attr, set_attr};
 
 /// How often a place is looked for again that something in the sandbox moves.
 const TRIES: usize = 8;
@@ -42,6 +42,8 @@ struct Mount {
     /// Where they were made.
     path: Vec<u8>,
     created: Vec<Created>,
+    /// A mount that was there before, and is read-only again when this is taken back.
+    thawed: Option<OwnedFd>,
 }
 
 /// The state of the helper.
@@ -132,6 +134,36 @@ impl Mounts {
         Err(last)
     }
 
+    /// Makes a read-only mount of `object` writable. Returns a number by which that is taken back.
+    pub fn thaw(&mut self, path: &[u8], object: &OwnedFd) -> Result<u64, Refusal> {
+        self.has_room()?;
+        let meant = refuse(Step::HostPath, fstat(object))?;
+        let mount = self.inside(|_, root| {
+            let at = refuse(Step::Place, place::open(root, path))?;
+            let found = refuse(Step::Place, fstat(&at))?;
+            let above = match path.iter().rposition(|&byte| byte == b'/') {
+                None | Some(0) => root.try_clone_to_owned().map_err(|_| Errno::NFILE),
+                Some(end) => place::open(root, path.get(..end).unwrap_or_default()),
+            };
+            let above = refuse(Step::Place, above.and_then(|above| place::mount_of(&above)))?;
+            let here = refuse(Step::Place, place::mount_of(&at))?;
+            let frozen = refuse(Step::Place, fstatvfs(&at))?;
+            if (meant.st_dev, meant.st_ino) != (found.st_dev, found.st_ino)
+                || above == here
+                || !frozen.f_flag.contains(StatVfsMountFlags::RDONLY)
+            {
+                return Err(Refusal::found(Step::NoMount));
+            }
+            refuse(Step::Thaw, clear_attr(at.as_fd(), attr::RDONLY))?;
+            Ok(at)
+        })?;
+        let id = self.keep(Vec::new(), path, Vec::new());
+        if let Some(kept) = self.made.get_mut(&id) {
+            kept.thawed = Some(mount);
+        }
+        Ok(id)
+    }
+
     /// Covers a path. Returns the mount's number.
     pub fn hide(&mut self, path: &[u8]) -> Result<u64, Refusal> {
         self.has_room()?;
@@ -180,6 +212,10 @@ impl Mounts {
             return Err(Refusal::found(Step::NoSuchMount));
         };
         let done = self.inside(|mounts, _| {
+            if let Some(thawed) = &mount.thawed {
+                let set = set_attr(thawed.as_fd(), c"", attr::RDONLY, Propagation::Keep, false);
+                return refuse(Step::Thaw, set);
+            }
             let mut there = false;
             for root in &mount.roots {
                 match mounts.detach(root) {
@@ -210,7 +246,7 @@ impl Mounts {
     fn keep(&mut self, roots: Vec<OwnedFd>, path: &[u8], created: Vec<Created>) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.made.insert(id, Mount { roots, path: path.to_vec(), created });
+        self.made.insert(id, Mount { roots, path: path.to_vec(), created, thawed: None });
         id
     }
 

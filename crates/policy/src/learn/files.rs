@@ -122,6 +122,14 @@ impl<'t> Found<'t, '_> {
             }
             return;
         }
+        if *path == self.place.env.home && touch.did(&[Action::Read]) {
+            // Files that are opened from there are not told apart while recording.
+            let why =
+                "it is the whole home directory, and what was read from there is not recorded";
+            let refused = Refused { why: why.to_owned(), possible: false };
+            self.leave(path, Access::ReadOnly, refused, touch, Class::Withheld);
+            return;
+        }
         let mut seen = touch.did(&READS);
         if touch.did(&NAMES) {
             let Some(parent) = path.parent() else { return };

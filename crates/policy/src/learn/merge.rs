@@ -190,6 +190,14 @@ impl<'m> Merging<'m> {
                 self.forbidden.push(format!("{} is hidden by {}", path.display(), at.display()));
                 return;
             }
+            Some((at, Access::Ask)) => {
+                self.forbidden.push(format!(
+                    "{} is asked about, by {}",
+                    path.display(),
+                    at.display()
+                ));
+                return;
+            }
             Some((_, had)) if had >= access => return,
             _ => {}
         }
@@ -271,7 +279,7 @@ impl<'m> Merging<'m> {
             if let Some((at, had)) = deeper
                 && at.components().count() > new
                 && had < *access
-                && !(had == Access::Hide && self.is_told(at))
+                && !(had <= Access::Ask && self.is_told(at))
                 && !self.changes.iter().any(|change| {
                     matches!(change, Change::Widened(_, Intent::FilesDir { path, .. }) if path == at)
                 })
@@ -285,9 +293,11 @@ impl<'m> Merging<'m> {
         }
     }
 
+    /// Whether that was said of a path.
     fn is_told(&self, hidden: &Path) -> bool {
-        let end = format!(" is hidden by {}", hidden.display());
-        self.forbidden.iter().any(|text| text.ends_with(&end))
+        let ends =
+            ["is hidden", "is asked about,"].map(|how| format!("{how} by {}", hidden.display()));
+        self.forbidden.iter().any(|text| ends.iter().any(|end| text.ends_with(end)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::Access;
 use crate::resolve::{Placed, Sandbox};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub enum Grade {
 /// The places of one plan, in the order in which they are mounted.
 #[derive(Debug, Clone, Default)]
 pub struct Shown {
-    places: Vec<(PathBuf, Grade)>,
+    /// By path; the number says which comes later. Of the same path the last counts.
+    places: HashMap<PathBuf, (usize, Grade)>,
     /// The directories above them.
     frames: BTreeSet<PathBuf>,
     levels: Vec<Placed>,
@@ -40,11 +41,11 @@ impl Shown {
     #[must_use]
     pub fn of(sandbox: &Sandbox) -> Self {
         let mut shown = Self { levels: sandbox.levels.clone(), ..Self::default() };
-        for step in &sandbox.plan.steps {
+        for (number, step) in sandbox.plan.steps.iter().enumerate() {
             let Some(grade) = grade(&step.op) else { continue };
             let path = PathBuf::from(OsStr::from_bytes(&step.op.dest().0));
             shown.frames.extend(path.ancestors().skip(1).map(Path::to_owned));
-            shown.places.push((path, grade));
+            shown.places.insert(path, (number, grade));
         }
         shown
     }
@@ -52,8 +53,14 @@ impl Shown {
     /// What is at a path; nothing: it does not exist there.
     #[must_use]
     pub fn at(&self, path: &Path) -> Option<Grade> {
-        let found = self.places.iter().rev().find(|(place, _)| path.starts_with(place));
-        match found {
+        // What was mounted last on the way to it covers what was there before.
+        let found = path
+            .ancestors()
+            .filter_map(|above| {
+                self.places.get(above).map(|(number, grade)| (number, above, grade))
+            })
+            .max_by_key(|(number, ..)| **number);
+        match found.map(|(_, place, grade)| (place, grade)) {
             // A directory between a private place and what is shown below it.
             Some((place, Grade::Private)) if path != place && self.frames.contains(path) => {
                 Some(Grade::Frame)
@@ -64,17 +71,6 @@ impl Shown {
             Some((_, grade)) => Some(*grade),
             None => self.frames.contains(path).then_some(Grade::Frame),
         }
-    }
-
-    /// Whether a directory is there before any program makes it, and lies in a private place.
-    #[must_use]
-    pub fn has_private(&self, path: &Path) -> bool {
-        let top = |(place, grade): &(PathBuf, Grade)| place == path && *grade == Grade::Private;
-        let private = |path: &Path| {
-            let found = self.places.iter().rev().find(|(place, _)| path.starts_with(place));
-            found.is_some_and(|(_, grade)| *grade == Grade::Private)
-        };
-        self.places.iter().any(top) || self.frames.contains(path) && private(path)
     }
 
     /// The access level of a place that is mounted writable.

@@ -52,6 +52,10 @@ pub struct Sandbox {
     pub levels: Vec<Placed>,
     /// Globs of what is hidden, also what is made later.
     pub hidden: Vec<PathBuf>,
+    /// What is asked about when it is first wanted.
+    pub asks: Vec<PathBuf>,
+    /// Directories that the sandbox can write to, and whose changes a workspace keeps.
+    pub copied: Vec<PathBuf>,
 }
 
 pub(super) struct Build<'a> {
@@ -67,12 +71,14 @@ pub(super) struct Build<'a> {
     pub visible: Vec<PathBuf>,
     pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
+    pub copied: Vec<PathBuf>,
     /// Files that stand in for protected ones which do not exist, outside of git directories.
     pub masked: Vec<PathBuf>,
     /// Levels that were asked for, before they are worked out.
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
     pub hidden: Vec<PathBuf>,
+    pub asks: Vec<PathBuf>,
 }
 
 impl<'a> Build<'a> {
@@ -94,10 +100,12 @@ impl<'a> Build<'a> {
             visible: Vec::new(),
             shown: Vec::new(),
             writable: Vec::new(),
+            copied: Vec::new(),
             masked: Vec::new(),
             asked_levels: Vec::new(),
             levels: Vec::new(),
             hidden: Vec::new(),
+            asks: Vec::new(),
         }
     }
 
@@ -203,6 +211,8 @@ impl<'a> Build<'a> {
             writable: self.writable,
             levels: self.levels,
             hidden: self.hidden,
+            asks: self.asks,
+            copied: self.copied,
         })
     }
 }

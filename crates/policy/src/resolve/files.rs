@@ -1,9 +1,9 @@
 //! The user's files: the working directory, and what was asked for by name.
 
 use super::build::Build;
-use super::{Kind, Refusal, globs, levels, protect, writes};
+use super::{Kind, Refusal, copied, globs, levels, protect, writes};
 use crate::model::{Access, Declared, Intent, Source};
-use crate::paths::{Asker, Verdict, judge};
+use crate::paths::{Asker, Verdict, judge_access};
 use std::path::{Path, PathBuf};
 use swathe_plan::model::{self as plan, FileOp, StandIn};
 use swathe_plan::options::Opt;
@@ -55,7 +55,7 @@ const PRIVATE: &[&str] = &[
 fn refused(build: &Build<'_>, path: &Path, access: Access, declared: &Declared) -> Option<String> {
     // Only manifests give reasons.
     let asker = if declared.reason.is_some() { Asker::Manifest } else { Asker::User };
-    match judge(path, writes(access), asker, &build.host.places) {
+    match judge_access(path, access, asker, &build.host.places) {
         Verdict::Refuse(why) => Some(why),
         Verdict::Fine | Verdict::Warn(_) => None,
     }
@@ -82,13 +82,14 @@ pub(crate) fn broad(path: &Path, home: &Path, uid: u32) -> Option<&'static str> 
 }
 
 /// One directory or file to show, and how.
-struct Shown {
-    path: PathBuf,
-    access: Access,
-    source: Source,
+pub(super) struct Shown {
+    pub path: PathBuf,
+    pub access: Access,
+    pub source: Source,
 }
 
-pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
+/// What is shown, from the outermost to the innermost.
+pub(super) fn all(build: &mut Build<'_>) -> Result<Vec<Shown>, Refusal> {
     let mut shown: Vec<Shown> = Vec::new();
     let policy = build.policy;
     for declared in &policy.intents {
@@ -103,7 +104,16 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     // the strictest, which is the first of the accesses.
     shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
     shown.dedup_by(|later, first| later.path == first.path);
+    Ok(shown)
+}
+
+pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
+    let shown = all(build)?;
     for entry in &shown {
+        if entry.access == Access::Ask {
+            build.asks.push(entry.path.clone());
+            continue;
+        }
         let directory = build.files.kind(&entry.path) == Some(Kind::Directory);
         if build.request.throwaway && directory && entry.access != Access::Hide {
             build.overlay(&entry.path, &entry.source);
@@ -111,29 +121,35 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
             build.shown.push(entry.path.clone());
             continue;
         }
-        let access = match entry.access {
-            Access::Hide => continue,
-            Access::ReadOnly => plan::Access::ReadOnly,
-            Access::ReadWrite => plan::Access::ReadWrite,
-            access if levels::is_level(access) => {
-                build.asked_levels.push(levels::Asked {
-                    path: entry.path.clone(),
-                    access,
-                    source: entry.source.clone(),
-                });
-                plan::Access::ReadWrite
+        match entry.access {
+            Access::Hide | Access::Ask => continue,
+            Access::CopyOnWrite => {
+                copied::add(build, entry, &shown)?;
+                continue;
             }
-            access => return Err(unsupported(access, &entry.source)),
-        };
-        build.bind(&entry.path, &entry.path, access, &entry.source);
+            Access::ReadOnly => {
+                build.bind(&entry.path, &entry.path, plan::Access::ReadOnly, &entry.source);
+            }
+            Access::ReadWrite => {
+                build.bind(&entry.path, &entry.path, plan::Access::ReadWrite, &entry.source);
+            }
+            access @ (Access::Append | Access::NoDelete | Access::Trash) => {
+                let (path, source) = (entry.path.clone(), entry.source.clone());
+                build.asked_levels.push(levels::Asked { path, access, source });
+                build.bind(&entry.path, &entry.path, plan::Access::ReadWrite, &entry.source);
+            }
+        }
         build.visible.push(entry.path.clone());
         build.shown.push(entry.path.clone());
         if writes(entry.access) && build.files.kind(&entry.path) == Some(Kind::Directory) {
             build.writable.push(entry.path.clone());
         }
     }
-    let kept = !build.request.throwaway;
-    for entry in shown.iter().filter(|entry| kept && writes(entry.access)) {
+    // What is changed on a copy is looked at before it counts; what is thrown away never does.
+    let throwaway = build.request.throwaway;
+    let kept =
+        |entry: &&Shown| writes(entry.access) && entry.access != Access::CopyOnWrite && !throwaway;
+    for entry in shown.iter().filter(kept) {
         protect::add(build, &entry.path, &shown_below(&shown, &entry.path), &entry.source)?;
     }
     deciding(build);
@@ -144,12 +160,6 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
 fn shown_below(shown: &[Shown], path: &Path) -> Vec<PathBuf> {
     let below = shown.iter().filter(|s| s.path != path && s.path.starts_with(path));
     below.map(|s| s.path.clone()).collect()
-}
-
-fn unsupported(access: Access, source: &Source) -> Refusal {
-    let name = crate::describe::access_name(access);
-    let layer = "copy-on-write workspaces";
-    Refusal::new(format!("access {name:?} needs {layer}, which this version does not have"), source)
 }
 
 /// The working directory, or nothing with a note where it is too much to show.
@@ -165,7 +175,9 @@ fn cwd(
         None => Ok(Some(Shown { path, access, source })),
         Some(why) if writes(access) => {
             let text = format!("{} cannot be made writable as a whole: {why}", path.display());
-            Err(Refusal::new(text, &source).hint("start in a directory of the project"))
+            let refusal = Refusal::new(text, &source).hint("start in a directory of the project");
+            let home = access == Access::CopyOnWrite && path == build.host.home;
+            Err(if home { refusal.hint("--cow=~ names the home directory") } else { refusal })
         }
         Some(why) => {
             build.note(format!(

@@ -32,11 +32,6 @@ pub(super) struct Asked {
     pub source: Source,
 }
 
-/// Whether Landlock alone cannot give this access.
-pub(super) fn is_level(access: Access) -> bool {
-    matches!(access, Access::Append | Access::NoDelete | Access::Trash)
-}
-
 /// The rights that one access takes away.
 fn taken(access: Access) -> FileRights {
     let names = FileRights::REMOVE_FILE | FileRights::REMOVE_DIR | FileRights::REFER;
@@ -75,15 +70,13 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         let access = level(path).map(|one| one.access);
         let holds = holds(path);
         let rights = access.map_or(handled, left) & handled;
-        if access.is_some() || holds {
+        if path != Path::new("/") {
+            // One that nobody asked for is listed, too: it is not a part of what it lies in, and
+            // what is done there is the kernel's to decide.
             places.push(Placed { path: path.clone(), access, ruled: !holds });
         }
         if holds || rights.is_empty() {
             continue;
-        }
-        if access.is_none() && asked.iter().any(|one| path.starts_with(&one.path)) {
-            // Not to be taken for a part of what it lies in.
-            places.push(Placed { path: path.clone(), access, ruled: true });
         }
         let covered = allowed.iter().any(|(above, r)| path.starts_with(above) && *r == rights);
         if !covered {

@@ -3,6 +3,7 @@
 //! Pure: the host is asked through [`Files`], and everything else about it is in [`Host`].
 
 mod build;
+mod copied;
 mod devices;
 mod environ;
 mod etc;
@@ -17,6 +18,7 @@ mod system;
 mod tools;
 
 pub use build::{Data, Note, Sandbox};
+pub use copied::{Copied, CopyRoot, Place, roots as copy_roots};
 pub use levels::Placed;
 pub use limits::defaults as default_limits;
 pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
@@ -98,6 +100,8 @@ pub struct Host {
     pub places: Environment,
     /// Files that decide what the next run may do: never writable in this one.
     pub deciding: Vec<PathBuf>,
+    /// Directories in which workspaces are kept: never visible, wherever they lie.
+    pub stores: Vec<PathBuf>,
     /// The directory of the app's own files; none where the run is not one of an app.
     pub state: Option<PathBuf>,
     /// What the kernel can enforce.
@@ -135,6 +139,9 @@ pub struct Request {
     /// Whether the program sees the user's home and working directory as they are, but for
     /// credentials, and what it writes there is gone with the run.
     pub throwaway: bool,
+    /// Where the changes below directories of access `cow` go: one for each that
+    /// [`copy_roots`] names.
+    pub copies: Vec<Copied>,
 }
 
 /// Why no plan can be made.
@@ -196,6 +203,7 @@ pub fn resolve(
     home::add(&mut build);
     let program = needs::add(&mut build)?;
     files::hidden(&mut build)?;
+    copied::stores(&mut build);
     levels::add(&mut build)?;
     limits::add(&mut build)?;
     environ::add(&mut build);

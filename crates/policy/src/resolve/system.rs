@@ -3,8 +3,9 @@
 use super::build::Build;
 use super::{Kind, Refusal};
 use crate::model::{Intent, Source, State};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use swathe_plan::model::{Access, FileOp};
+use swathe_plan::model::{Access, FileOp, HostPath, OverlayUpper};
 use swathe_plan::options::Opt;
 
 /// Directories of programs, at the root. On most systems all but `/usr` are links into it.
@@ -118,7 +119,13 @@ fn cover_proc(build: &mut Build<'_>) {
 pub(super) fn home(build: &mut Build<'_>) -> Result<(), Refusal> {
     let home = build.host.home.clone();
     match kept(build)? {
-        Some((state, source)) => build.bind(&state, &home, Access::ReadWrite, &source),
+        Some((state, State::Overlay, source)) => {
+            let layers = vec![HostPath(state.as_os_str().as_bytes().to_vec())];
+            let upper = OverlayUpper::Tmp;
+            let op = FileOp::Overlay { layers, upper, dest: super::boxed(&home) };
+            build.step(op, Opt::TmpOverlay, &source);
+        }
+        Some((state, _, source)) => build.bind(&state, &home, Access::ReadWrite, &source),
         None if build.request.throwaway && build.files.kind(&home) == Some(Kind::Directory) => {
             build.overlay(&home, &Source::Default);
             build.visible.push(home.clone());
@@ -131,18 +138,18 @@ pub(super) fn home(build: &mut Build<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The directory that an app keeps as its home, and who asked for it.
-fn kept(build: &Build<'_>) -> Result<Option<(PathBuf, Source)>, Refusal> {
-    let asked = |state| build.declared(&Intent::State(state)).map(|declared| &declared.source);
-    if let Some(source) = asked(State::Overlay) {
-        let text =
-            "state \"overlay\" needs copy-on-write workspaces, which this version does not have";
-        return Err(Refusal::new(text, source));
-    }
-    let Some(source) = asked(State::Persist) else { return Ok(None) };
+/// The directory that an app keeps as its home, how, and who asked for it.
+fn kept(build: &Build<'_>) -> Result<Option<(PathBuf, State, Source)>, Refusal> {
+    let asked = |state| {
+        let declared = build.declared(&Intent::State(state))?;
+        Some((state, declared.source.clone()))
+    };
+    let Some((how, source)) = asked(State::Overlay).or_else(|| asked(State::Persist)) else {
+        return Ok(None);
+    };
     match &build.host.state {
-        Some(state) => Ok(Some((state.clone(), source.clone()))),
-        None => Err(Refusal::new("only an app has files of its own to keep", source)
+        Some(state) => Ok(Some((state.clone(), how, source))),
+        None => Err(Refusal::new("only an app has files of its own to keep", &source)
             .hint("swathe app add makes the program an app; swathe run --app ID runs it")),
     }
 }

@@ -103,6 +103,7 @@ impl World {
             places: self.env.clone(),
             deciding: Vec::new(),
             state: None,
+            stores: Vec::new(),
             layers: Layers { landlock_scopes: true, pid_max: true },
         };
         let sandbox = resolve(&policy, &Request::default(), &host, &self.files)

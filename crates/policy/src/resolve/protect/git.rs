@@ -213,8 +213,8 @@ impl Search<'_, '_> {
             Some(prefix) => line.strip_prefix(prefix.as_bytes())?,
             None => line,
         };
-        // A placeholder of another run names the directory itself.
-        let line = Some(line.trim_ascii()).filter(|line| *line != b".")?;
+        // A placeholder of another run names the directory itself, or nothing before it is written.
+        let line = Some(line.trim_ascii()).filter(|line| !matches!(*line, b"" | b"."))?;
         self.build.files.real(&base.join(OsStr::from_bytes(line)))
     }
 

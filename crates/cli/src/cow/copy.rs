@@ -1,0 +1,418 @@
+//! A copy of a directory in the place of an overlay, for where the kernel lays none.
+//!
+//! Before the run the host's directory is copied, as the workspace changes it; after the run what is
+//! new in the copy goes to the upper directory, in the form that an overlay would have left, and the
+//! copy is removed. So a workspace is the same whichever way it was filled. What was not touched is
+//! known by its inode's time of last change, which no program can set.
+
+use crate::out::{Failure, shown};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, ioctl_ficlone,
+};
+use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The deepest directory that is copied.
+const DEEPEST: usize = 200;
+
+/// Marks of an overlay on directories and files of an upper directory.
+const OPAQUE: &str = "user.overlay.opaque";
+
+/// The longest list of attributes, and the largest of them, as the kernel has it.
+const MOST_XATTRS: usize = 64 << 10;
+
+/// What tells an untouched file of the copy.
+type Stamp = (u64, i64, i64);
+
+/// What was copied: by its path in the copy, what it is, and whether it comes from the upper.
+#[derive(Debug, Default)]
+pub struct Copied {
+    entries: HashMap<PathBuf, Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    stamp: Stamp,
+    directory: bool,
+    /// It is as the upper has it, not as the host has it.
+    own: bool,
+    /// The host has something there.
+    below: bool,
+}
+
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    (meta.ino(), meta.ctime(), meta.ctime_nsec())
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let path = shown(&path.to_string_lossy());
+    let failure = Failure::new(format!("cannot {what} {path}: {error}"));
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => {
+            failure.hint("a copy takes as much space as the directory: free some, then repeat")
+        }
+        _ => failure,
+    }
+}
+
+/// Copies `host` as changed by `upper` to `tree`, which must not exist. What is mounted below the
+/// host's directory is left out.
+///
+/// # Errors
+/// Something cannot be read or copied.
+pub fn make(host: &Path, upper: &Path, tree: &Path) -> Result<Copied, Failure> {
+    let mut copier = Copier { host, upper, tree, names: HashMap::new(), copied: Copied::default() };
+    if fs::symlink_metadata(tree).is_ok() {
+        let at = shown(&tree.to_string_lossy());
+        return Err(Failure::new(format!(
+            "a run was killed before the changes of its copy were kept: {at}"
+        ))
+        .hint("take from there what is needed, then remove it: rm -r"));
+    }
+    let made = copier.directory(Path::new(""), true, true, 0).and_then(|()| copier.stamps());
+    if let Err(failure) = made {
+        drop(remove(tree));
+        return Err(failure);
+    }
+    Ok(copier.copied)
+}
+
+/// Removes a copy, whatever its program made of it; that it is not there is no error.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove(tree: &Path) -> Result<(), Failure> {
+    open_up(tree, 0);
+    match fs::remove_dir_all(tree) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", tree, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives directories that cannot be entered back to their owner.
+fn open_up(directory: &Path, depth: usize) {
+    let Ok(meta) = fs::symlink_metadata(directory) else { return };
+    if !meta.is_dir() || depth > DEEPEST * 2 {
+        return;
+    }
+    if meta.mode() & 0o700 != 0o700 {
+        let mode = fs::Permissions::from_mode(meta.mode() | 0o700);
+        drop(fs::set_permissions(directory, mode));
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        open_up(&entry.path(), depth + 1);
+    }
+}
+
+struct Copier<'p> {
+    host: &'p Path,
+    upper: &'p Path,
+    tree: &'p Path,
+    /// Files with several names: where the first one was copied to.
+    names: HashMap<(u64, u64), PathBuf>,
+    copied: Copied,
+}
+
+impl Copier<'_> {
+    /// Copies one directory: `host` and `upper` say on which sides it is.
+    fn directory(
+        &mut self,
+        path: &Path,
+        host: bool,
+        upper: bool,
+        depth: usize,
+    ) -> Result<(), Failure> {
+        let (below, above) = (self.host.join(path), self.upper.join(path));
+        let to = self.tree.join(path);
+        if depth > DEEPEST {
+            let error = io::Error::other("it is too deep to be copied");
+            return Err(failed("copy", &below, &error));
+        }
+        let model = if upper { &above } else { &below };
+        fs::create_dir(&to).map_err(|e| failed("make", &to, &e))?;
+        // The host's names, and over them those of the upper.
+        let mut names: HashMap<std::ffi::OsString, bool> = HashMap::new();
+        if host {
+            for name in list(&below).map_err(|e| failed("read", &below, &e))? {
+                names.insert(name, false);
+            }
+        }
+        if upper {
+            for name in list(&above).map_err(|e| failed("read", &above, &e))? {
+                names.insert(name, true);
+            }
+        }
+        for (name, own) in names {
+            self.entry(&path.join(name), host, own, depth)?;
+        }
+        attributes(model, &to).map_err(|e| failed("copy", model, &e))
+    }
+
+    fn entry(&mut self, path: &Path, host: bool, own: bool, depth: usize) -> Result<(), Failure> {
+        let (below, above) = (self.host.join(path), self.upper.join(path));
+        let from = if own { &above } else { &below };
+        let meta = match fs::symlink_metadata(from) {
+            // It went while it was copied.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            meta => meta.map_err(|e| failed("look at", from, &e))?,
+        };
+        let under = if host { fs::symlink_metadata(&below).ok() } else { None };
+        let to = self.tree.join(path);
+        let kind = FileType::from_raw_mode(meta.mode());
+        match kind {
+            FileType::Directory => {
+                let opaque = own && rustix::fs::lgetxattr(from, OPAQUE, &mut [0_u8; 1][..]).is_ok();
+                let mounted = !own && device(&below) != device(self.host);
+                let merged =
+                    !opaque && !mounted && under.as_ref().is_some_and(fs::Metadata::is_dir);
+                self.directory(path, merged, own, depth + 1)?;
+            }
+            FileType::RegularFile => self.file(from, &meta, &to)?,
+            FileType::Symlink => {
+                let target = fs::read_link(from).map_err(|e| failed("read", from, &e))?;
+                std::os::unix::fs::symlink(target, &to).map_err(|e| failed("make", &to, &e))?;
+                times(&meta, &to).map_err(|e| failed("copy", from, &e))?;
+            }
+            // A whiteout: what the host has there was deleted. Other devices cannot be copied.
+            FileType::CharacterDevice | FileType::BlockDevice if own => {}
+            _ => {
+                let mode = Mode::from_raw_mode(meta.mode() & 0o7777);
+                // Sockets and devices of the host are nothing without who serves them.
+                if kind == FileType::Fifo {
+                    rustix::fs::mknodat(CWD, &to, kind, mode, 0)
+                        .map_err(|e| failed("make", &to, &e.into()))?;
+                }
+            }
+        }
+        let directory = kind == FileType::Directory;
+        let entry = Entry { stamp: (0, 0, 0), directory, own, below: under.is_some() };
+        self.copied.entries.insert(path.to_owned(), entry);
+        Ok(())
+    }
+
+    fn file(&mut self, from: &Path, meta: &fs::Metadata, to: &Path) -> Result<(), Failure> {
+        let error = |e: io::Error| failed("copy", from, &e);
+        let key = (meta.dev(), meta.ino());
+        if meta.nlink() > 1 {
+            if let Some(first) = self.names.get(&key) {
+                return fs::hard_link(first, to).map_err(error);
+            }
+            self.names.insert(key, to.to_owned());
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let source = match rustix::fs::open(from, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            // As in an overlay: the name is there, and cannot be read.
+            Err(Errno::ACCESS) => {
+                let mode = fs::Permissions::from_mode(0o0);
+                File::create_new(to).and_then(|file| file.set_permissions(mode)).map_err(error)?;
+                return Ok(());
+            }
+            Err(e) => return Err(error(e.into())),
+        };
+        let target = File::create_new(to).map_err(|e| failed("make", to, &e))?;
+        if ioctl_ficlone(&target, &source).is_err() {
+            let (mut source, mut target) = (&source, &target);
+            io::copy(&mut source, &mut target).map_err(error)?;
+        }
+        drop(target);
+        attributes(from, to).map_err(error)
+    }
+
+    /// What everything is now that nothing of it is touched any more.
+    fn stamps(&mut self) -> Result<(), Failure> {
+        let mut gone = Vec::new();
+        for (path, entry) in &mut self.copied.entries {
+            match fs::symlink_metadata(self.tree.join(path)) {
+                Ok(meta) => entry.stamp = stamp(&meta),
+                Err(_) => gone.push(path.clone()),
+            }
+        }
+        // Whiteouts, and what cannot be copied.
+        for path in gone {
+            self.copied.entries.remove(&path);
+        }
+        Ok(())
+    }
+}
+
+fn list(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+fn device(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|meta| meta.dev())
+}
+
+/// Mode, attributes and times of something that is no link.
+fn attributes(from: &Path, to: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(from)?;
+    let mut names = vec![0_u8; MOST_XATTRS];
+    let length = rustix::fs::llistxattr(from, &mut names[..]).unwrap_or(0);
+    for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
+        let Ok(name) = CString::new(name) else { continue };
+        if name.is_empty() || name.as_bytes().starts_with(b"user.overlay.") {
+            continue;
+        }
+        let mut value = vec![0_u8; MOST_XATTRS];
+        let Ok(length) = rustix::fs::lgetxattr(from, &name, &mut value[..]) else { continue };
+        let value = value.get(..length).unwrap_or_default();
+        // What the user may not set is not part of a change either.
+        let _ = rustix::fs::lsetxattr(to, &name, value, XattrFlags::empty());
+    }
+    fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
+    times(&meta, to)
+}
+
+fn times(meta: &fs::Metadata, to: &Path) -> io::Result<()> {
+    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let times = Timestamps {
+        last_access: time(meta.atime(), meta.atime_nsec()),
+        last_modification: time(meta.mtime(), meta.mtime_nsec()),
+    };
+    Ok(rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Brings what a run has changed in a copy to the upper directory, and removes the copy.
+///
+/// # Errors
+/// Something cannot be moved; the copy is kept then.
+pub fn collect(copied: &Copied, host: &Path, upper: &Path, tree: &Path) -> Result<(), Failure> {
+    // Its program may have taken its own rights away: of directories these are given back, in the
+    // copy alone, and a directory that was not entered has kept its contents.
+    let mut children: HashMap<&Path, Vec<&PathBuf>> = HashMap::new();
+    for path in copied.entries.keys() {
+        children.entry(path.parent().unwrap_or(path)).or_default().push(path);
+    }
+    let mut collector = Collector { copied, children, host, upper, tree };
+    collector.directory(Path::new(""), 0)?;
+    remove(tree)
+}
+
+struct Collector<'p> {
+    copied: &'p Copied,
+    /// What was copied, by its directory.
+    children: HashMap<&'p Path, Vec<&'p PathBuf>>,
+    host: &'p Path,
+    upper: &'p Path,
+    tree: &'p Path,
+}
+
+impl Collector<'_> {
+    /// Compares one directory that was there before and is there now.
+    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Failure> {
+        let here = self.tree.join(path);
+        let meta = fs::symlink_metadata(&here).map_err(|e| failed("look at", &here, &e))?;
+        let mode = meta.mode() & 0o7777;
+        if mode & 0o700 != 0o700 {
+            let opened = fs::Permissions::from_mode(mode | 0o700);
+            fs::set_permissions(&here, opened).map_err(|e| failed("enter", &here, &e))?;
+        }
+        if depth > DEEPEST {
+            let error = io::Error::other("the run made it too deep to be kept");
+            return Err(failed("keep", &here, &error));
+        }
+        let names = list(&here).map_err(|e| failed("read", &here, &e))?;
+        for name in &names {
+            self.entry(&path.join(name), depth)?;
+        }
+        let names: HashSet<&OsStr> = names.iter().map(std::ffi::OsString::as_os_str).collect();
+        for gone in self.children.get(path).into_iter().flatten() {
+            let there = gone.file_name().is_some_and(|name| names.contains(name));
+            if let Some(entry) = self.copied.entries.get(*gone).filter(|_| !there) {
+                self.deleted(gone, entry)?;
+            }
+        }
+        let known = self.copied.entries.get(path);
+        let touched = known
+            .is_some_and(|known| known.stamp.0 != meta.ino() || mode != self.mode_before(path));
+        if touched {
+            self.parents(path)?;
+            let to = self.upper.join(path);
+            make_directory(&to)?;
+            let _ = fs::set_permissions(&to, fs::Permissions::from_mode(mode));
+        }
+        Ok(())
+    }
+
+    fn mode_before(&self, path: &Path) -> u32 {
+        let above = fs::symlink_metadata(self.upper.join(path));
+        let meta = above.or_else(|_| fs::symlink_metadata(self.host.join(path)));
+        meta.map_or(0, |meta| meta.mode() & 0o7777)
+    }
+
+    fn entry(&mut self, path: &Path, depth: usize) -> Result<(), Failure> {
+        let here = self.tree.join(path);
+        let meta = fs::symlink_metadata(&here).map_err(|e| failed("look at", &here, &e))?;
+        let known = self.copied.entries.get(path).copied();
+        let same = known.is_some_and(|known| known.stamp.0 == meta.ino());
+        if meta.is_dir() && same && known.is_some_and(|known| known.directory) {
+            return self.directory(path, depth + 1);
+        }
+        if known.is_some_and(|known| known.stamp == stamp(&meta)) {
+            return Ok(());
+        }
+        // New, written to, or another than before.
+        self.parents(path)?;
+        let to = self.upper.join(path);
+        clear(&to)?;
+        fs::rename(&here, &to).map_err(|e| failed("keep", &here, &e))?;
+        if meta.is_dir() && known.is_some_and(|known| known.below) {
+            rustix::fs::lsetxattr(&to, OPAQUE, b"y", XattrFlags::empty())
+                .map_err(|e| failed("mark", &to, &e.into()))?;
+        }
+        Ok(())
+    }
+
+    /// What the run has deleted: a mark where the host has something, else nothing.
+    fn deleted(&self, path: &Path, entry: &Entry) -> Result<(), Failure> {
+        let to = self.upper.join(path);
+        if entry.own {
+            clear(&to)?;
+        }
+        if entry.below {
+            self.parents(path)?;
+            clear(&to)?;
+            let mode = Mode::from_raw_mode(0);
+            rustix::fs::mknodat(CWD, &to, FileType::CharacterDevice, mode, 0)
+                .map_err(|e| failed("mark as deleted", &to, &e.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directories above in the upper, as they are in the copy.
+    fn parents(&self, path: &Path) -> Result<(), Failure> {
+        let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
+            return Ok(());
+        };
+        self.parents(above)?;
+        let to = self.upper.join(above);
+        if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_dir()) {
+            return Ok(());
+        }
+        make_directory(&to)?;
+        let model = self.tree.join(above);
+        attributes(&model, &to).map_err(|e| failed("copy", &model, &e))
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what an earlier run left in the upper.
+fn clear(path: &Path) -> Result<(), Failure> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => remove(path),
+        Ok(_) => fs::remove_file(path).map_err(|e| failed("remove", path, &e)),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,447 @@
+//! Copy-on-write: a run's changes go to a workspace, and the host sees nothing of them.
+
+mod bounds;
+mod copy;
+mod options;
+mod place;
+
+pub use options::CowOptions;
+
+use crate::out::{Failure, note, shown};
+use crate::rundir;
+use bounds::Watch;
+use rustix::fd::AsFd as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use swathe_policy::Environment;
+use swathe_policy::resolve::{Copied, CopyRoot, Place};
+use swathe_workspace::{
+    ErrorKind, Held, Limits, New, NewRoot, ScanOptions, SnapshotOptions, Store,
+};
+
+/// What becomes of the changes of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// They are kept for review.
+    Yes,
+    /// As `Yes`, and the sandbox outlives this process.
+    Session,
+    /// Nothing is run, or nothing is kept.
+    No,
+}
+
+/// Where the changes of a run go.
+#[derive(Debug)]
+pub struct Workspace {
+    /// None where they are thrown away.
+    held: Option<Held>,
+    copies: Vec<Copied>,
+    /// Whether this run made it.
+    made: bool,
+    limits: Limits,
+    env: Environment,
+    /// What was copied, where that was asked for in the place of overlays.
+    by_copy: Vec<ByCopy>,
+}
+
+/// A directory that was copied.
+#[derive(Debug)]
+struct ByCopy {
+    host: PathBuf,
+    upper: PathBuf,
+    tree: PathBuf,
+    copied: copy::Copied,
+}
+
+/// Copies a directory, and says so in its place.
+fn by_copy(copied: &mut Copied) -> Result<ByCopy, Failure> {
+    let Place::Overlay { upper, .. } = &copied.place else {
+        return Err(Failure::new("a directory has no place for its copy"));
+    };
+    let (host, upper) = (copied.root.clone(), upper.clone());
+    let tree = upper.with_file_name("copy");
+    let found = copy::make(&host, &upper, &tree)?;
+    let mounts = place::mounts_below(&host);
+    copied.place = Place::Copy { tree: tree.clone(), mounts };
+    Ok(ByCopy { host, upper, tree, copied: found })
+}
+
+/// The store of this user's workspaces; made if need be.
+///
+/// # Errors
+/// It cannot be made, or is not the user's alone.
+pub fn store(env: &Environment) -> Result<Store, Failure> {
+    let path = place::usual(&env.state);
+    let parent = path.parent().unwrap_or(&path);
+    make_private(parent)?;
+    Store::open(&path).map_err(|error| failed(&error))
+}
+
+fn make_private(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|e| {
+        Failure::new(format!("cannot make {}: {e}", shown(&path.to_string_lossy())))
+            .hint("workspaces are kept there; set XDG_STATE_HOME to another directory")
+    })
+}
+
+/// A failure of the library.
+pub fn failed(error: &swathe_workspace::Error) -> Failure {
+    let failure = Failure::new(shown(&error.text));
+    match &error.fix {
+        Some(fix) => failure.hint(shown(fix)),
+        None => failure,
+    }
+}
+
+/// As [`failed`], of one workspace: says who uses it.
+pub fn failed_on(name: &str, error: &swathe_workspace::Error) -> Failure {
+    if error.kind != ErrorKind::InUse {
+        return failed(error);
+    }
+    let running = rundir::running().unwrap_or_default();
+    let user = running.into_iter().find(|state| state.workspace.as_deref() == Some(name));
+    match user {
+        Some(state) => {
+            let id = shown(&state.id);
+            let (what, end) = match state.session {
+                Some(_) => ("the session", format!("swathe session stop {id}")),
+                None => ("the run", format!("swathe kill {id}")),
+            };
+            Failure::new(format!(
+                "the workspace {name} is in use by {what} {id} (pid {})",
+                state.pid
+            ))
+            .hint(format!("wait until it has ended, or end it: {end}"))
+        }
+        None => Failure::new(format!("the workspace {name} is in use by another swathe"))
+            .hint("a commit, a discard or a run of it goes on: repeat when that has ended"),
+    }
+}
+
+/// The directories in which workspaces lie: nothing that runs may see them.
+pub fn stores(env: &Environment) -> Vec<PathBuf> {
+    let usual = place::usual(&env.state);
+    if !usual.is_dir() {
+        return Vec::new();
+    }
+    let Ok(store) = Store::open(&usual) else { return vec![usual] };
+    let areas =
+        names(env).into_iter().filter_map(|name| store.find(&name).ok()).flat_map(|workspace| {
+            let roots = &workspace.about().roots;
+            roots
+                .iter()
+                .filter_map(|root| Some(root.area.as_path().parent()?.to_owned()))
+                .collect::<Vec<_>>()
+        });
+    let mut all: Vec<PathBuf> = areas.chain([usual.clone()]).collect();
+    all.sort();
+    all.dedup();
+    // What lies in the store goes with it.
+    all.retain(|path| *path == usual || !path.starts_with(&usual));
+    all
+}
+
+/// Makes or finds the workspace of a run.
+///
+/// # Errors
+/// It is in use, covers other directories, or overlays cannot work there.
+pub fn prepare(
+    options: &CowOptions,
+    roots: &[CopyRoot],
+    id: &str,
+    env: &Environment,
+    keep: Keep,
+) -> Result<Option<Workspace>, Failure> {
+    let limits = options.limits()?;
+    let unused = [
+        ("--workspace", options.workspace.is_some()),
+        ("--cow-size", limits.bytes.is_some()),
+        ("--cow-files", limits.inodes.is_some()),
+        ("--cow-copy", options.cow_copy),
+        ("--cow-discard", options.cow_discard),
+    ];
+    if roots.is_empty() {
+        return match unused.iter().find(|(_, used)| *used && keep != Keep::No) {
+            Some((option, _)) => Err(Failure::new(format!(
+                "{option}: nothing is changed on a copy"
+            ))
+            .hint("--cow keeps changes below the current directory apart, --cow=PATH others")),
+            None => Ok(None),
+        };
+    }
+    if keep == Keep::Session && limits != Limits::default() {
+        return Err(Failure::new("the limits of a workspace are kept by who waits for its run")
+            .hint("start the session without --cow-size and --cow-files"));
+    }
+    if keep == Keep::Session && options.cow_copy {
+        return Err(Failure::new("what a session changes in a copy is collected by nobody")
+            .hint("start the session without --cow-copy"));
+    }
+    if !options.cow_copy {
+        roots.iter().try_for_each(|root| place::overlay_works(&root.path))?;
+    }
+    if keep == Keep::No || options.cow_discard {
+        let nowhere = |root: &CopyRoot| Copied { root: root.path.clone(), place: Place::Nowhere };
+        let copies = roots.iter().map(nowhere).collect();
+        return Ok(Some(Workspace {
+            held: None,
+            copies,
+            made: false,
+            limits,
+            env: env.clone(),
+            by_copy: Vec::new(),
+        }));
+    }
+    let store = store(env)?;
+    let (held, made) = match &options.workspace {
+        Some(name) if exists(env, name) => (find(&store, name, roots)?, false),
+        named => (make(&store, named.as_deref(), roots, id, env, limits)?, true),
+    };
+    let mut copies = copies(&held, roots)?;
+    held.snapshot(&snapshot()).map_err(|error| failed(&error))?;
+    let mut workspace = Workspace {
+        held: Some(held),
+        copies: Vec::new(),
+        by_copy: Vec::new(),
+        made,
+        limits,
+        env: env.clone(),
+    };
+    if options.cow_copy {
+        for copied in &mut copies {
+            workspace.by_copy.push(by_copy(copied)?);
+        }
+    }
+    workspace.copies = copies;
+    Ok(Some(workspace))
+}
+
+/// What is recorded of the host's side before a run. The texts of small projects are kept for merges;
+/// reading those of large ones would hold every run up.
+fn snapshot() -> SnapshotOptions {
+    SnapshotOptions { texts: 16 << 20, ..SnapshotOptions::default() }
+}
+
+/// The names of all workspaces, in no order. Some may be damaged.
+pub fn names(env: &Environment) -> Vec<String> {
+    let entries = std::fs::read_dir(place::usual(&env.state)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| swathe_workspace::is_id(name)).collect()
+}
+
+/// Whether there is a workspace of this name.
+pub fn exists(env: &Environment, name: &str) -> bool {
+    swathe_workspace::is_id(name) && place::usual(&env.state).join(name).exists()
+}
+
+/// The directories of a workspace that exists.
+///
+/// # Errors
+/// It cannot be read.
+pub fn roots_of(env: &Environment, name: &str) -> Result<Vec<PathBuf>, Failure> {
+    if !exists(env, name) {
+        return Ok(Vec::new());
+    }
+    let found = store(env)?.find(name).map_err(|error| failed(&error))?;
+    Ok(found.about().roots.iter().map(|root| root.path.as_path().to_owned()).collect())
+}
+
+fn find(store: &Store, name: &str, roots: &[CopyRoot]) -> Result<Held, Failure> {
+    let found = store.find(name).map_err(|error| failed(&error))?;
+    let known: Vec<PathBuf> =
+        found.about().roots.iter().map(|root| root.path.as_path().to_owned()).collect();
+    if let Some(other) = roots.iter().find(|root| !known.contains(&root.path)) {
+        let list: Vec<String> = known.iter().map(|path| shown(&path.to_string_lossy())).collect();
+        let other = shown(&other.path.to_string_lossy());
+        return Err(Failure::new(format!(
+            "the workspace {name} holds changes of {}, not of {other}",
+            list.join(", ")
+        ))
+        .hint("choose another name for this directory: --workspace NAME"));
+    }
+    found.hold().map_err(|error| failed_on(name, &error))
+}
+
+fn make(
+    store: &Store,
+    named: Option<&str>,
+    roots: &[CopyRoot],
+    id: &str,
+    env: &Environment,
+    limits: Limits,
+) -> Result<Held, Failure> {
+    let mut new_roots = Vec::new();
+    for root in roots {
+        let place = place::choose(&root.path, &env.state)?;
+        let name = shown(&root.path.to_string_lossy());
+        if !place.renames {
+            let there = shown(&place.directory.to_string_lossy());
+            note(&format!(
+                "changes of {name} are kept in {there}, on another file system: a commit copies them"
+            ));
+        }
+        // The store itself comes last by itself.
+        let own = place.directory == place::usual(&env.state);
+        let candidates = if own { Vec::new() } else { vec![place.directory] };
+        new_roots.push(NewRoot { path: root.path.clone(), candidates });
+    }
+    let free = |name: &String| !exists(env, name);
+    let unnamed = || {
+        // A pid comes back; a name of changes that are kept must not.
+        let numbered = (2..=1000).map(|number| format!("{id}.{number}"));
+        std::iter::once(id.to_owned()).chain(numbered).find(free)
+    };
+    let name = match named {
+        Some(name) => name.to_owned(),
+        None => unnamed().ok_or_else(|| {
+            Failure::new(format!("there are too many workspaces {id}"))
+                .hint("swathe workspace list shows them")
+        })?,
+    };
+    let new = New { id: &name, named: named.is_some(), run: id, roots: new_roots, limits };
+    store.create(&new).map_err(|error| failed(&error))
+}
+
+fn copies(held: &Held, roots: &[CopyRoot]) -> Result<Vec<Copied>, Failure> {
+    let of = |root: &CopyRoot| {
+        let known = held.about().roots.iter().find(|known| known.path.as_path() == root.path)?;
+        let place = Place::Overlay { upper: known.upper(), work: known.work() };
+        Some(Copied { root: root.path.clone(), place })
+    };
+    roots.iter().map(of).collect::<Option<_>>().ok_or_else(|| {
+        Failure::new("the workspace does not hold what it was made for")
+            .hint("swathe workspace list shows it")
+    })
+}
+
+impl Workspace {
+    /// Where the changes of each directory go.
+    pub fn copies(&self) -> Vec<Copied> {
+        self.copies.clone()
+    }
+
+    /// Its name; none where nothing is kept.
+    pub fn name(&self) -> Option<&str> {
+        self.held.as_ref().map(|held| held.about().id.as_str())
+    }
+
+    /// A descriptor that keeps it locked as long as it is open anywhere.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn lock(&self) -> Result<Option<OwnedFd>, Failure> {
+        let Some(held) = &self.held else { return Ok(None) };
+        let copy = held.lock().as_fd().try_clone_to_owned();
+        copy.map(Some).map_err(|e| Failure::new(format!("cannot lock the workspace: {e}")))
+    }
+
+    /// Watches its limits where it has some.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn watch(&self, child: &swathe::Child) -> Result<Option<Watch>, Failure> {
+        let Some(held) = &self.held else { return Ok(None) };
+        let about = held.about();
+        // Those that it was made with hold where this run has none.
+        let bytes = self.limits.bytes.or(about.limits.bytes);
+        let inodes = self.limits.inodes.or(about.limits.inodes);
+        if (bytes, inodes) == (None, None) {
+            return Ok(None);
+        }
+        let workspace = store(&self.env)?.find(&about.id).map_err(|error| failed(&error))?;
+        Watch::start(workspace, Limits { bytes, inodes }, child).map(Some)
+    }
+
+    /// After the run: says what is kept, and removes a workspace of this run that holds nothing.
+    ///
+    /// # Errors
+    /// It cannot be looked through.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        for by in std::mem::take(&mut self.by_copy) {
+            copy::collect(&by.copied, &by.host, &by.upper, &by.tree)?;
+        }
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let name = held.about().id.clone();
+        let found = held.scan(&ScanOptions::default()).map_err(|error| failed(&error))?;
+        if found.changes.is_empty() && self.made {
+            return self.remove(held);
+        }
+        say_kept(&name, found.changes.len());
+        Ok(())
+    }
+
+    fn remove(&self, held: Held) -> Result<(), Failure> {
+        let store = store(&self.env)?;
+        held.remove(&store).map_err(|error| failed(&error))
+    }
+
+    /// Leaves it to a sandbox that outlives this process.
+    pub fn hand_over(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // Nothing ran in it: it would only be in the way.
+        for by in &self.by_copy {
+            drop(copy::remove(&by.tree));
+        }
+        if let Some(held) = self.held.take().filter(|_| self.made) {
+            drop(self.remove(held));
+        }
+    }
+}
+
+fn say_kept(name: &str, count: usize) {
+    match count {
+        0 => {}
+        1 => crate::out::say(&format!("1 change kept in workspace {name}; swathe diff {name}")),
+        n => crate::out::say(&format!("{n} changes kept in workspace {name}; swathe diff {name}")),
+    }
+}
+
+/// After a session: says what is kept.
+///
+/// # Errors
+/// The workspace cannot be looked through.
+pub fn ended(name: &str, env: &Environment) -> Result<(), Failure> {
+    let workspace = store(env)?.find(name).map_err(|error| failed(&error))?;
+    let held = workspace.hold().map_err(|error| failed_on(name, &error))?;
+    let made = !held.about().named;
+    Workspace {
+        held: Some(held),
+        copies: Vec::new(),
+        made,
+        limits: Limits::default(),
+        env: env.clone(),
+        by_copy: Vec::new(),
+    }
+    .finish()
+}
+
+/// Whether the step that failed lays an overlay.
+pub fn is_overlay(error: &swathe::SetupError) -> bool {
+    error.words.iter().any(|word| matches!(word.as_str(), "--overlay" | "--tmp-overlay"))
+}
+
+/// Says what to do where the kernel lays no overlay.
+pub fn no_overlay(failure: Failure) -> Failure {
+    failure
+        .hint("no overlay can be laid over this directory: swathe doctor says what is missing here")
+        .hint("--cow-copy works on a copy of the directory instead")
+}
+
+/// Without namespaces there are no overlays.
+///
+/// # Errors
+/// The run has a workspace.
+pub fn none_degraded(workspace: Option<&Workspace>) -> Result<(), Failure> {
+    match workspace {
+        None => Ok(()),
+        Some(_) => Err(Failure::new("without namespaces nothing can be changed on a copy")
+            .hint("leave --cow out: the run then writes to the directory itself where -w says so")),
+    }
+}

@@ -1,0 +1,216 @@
+//! `swathe diff`: what a workspace changes, the most dangerous first.
+
+use super::pager::Out;
+use super::{Target, Which, json, listed, marks, path_of, stat, text, tool};
+use crate::cow;
+use crate::out::{Failure, Printer};
+use std::io::{IsTerminal as _, Write as _};
+use swathe_workspace::diff::DiffOptions;
+use swathe_workspace::{Change, Changeset, Workspace};
+
+/// Options of `swathe diff`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// Only a line for each changed path, and how many lines change
+    #[arg(long, conflicts_with_all = ["name_only", "json", "tool"])]
+    stat: bool,
+    /// Only the changed paths
+    #[arg(long, conflicts_with_all = ["json", "tool"])]
+    name_only: bool,
+    /// With --name-only: paths as they are, each ended by a NUL
+    #[arg(short = 'z', requires = "name_only")]
+    null: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "tool")]
+    json: bool,
+    /// Show both sides of each file with this tool of git difftool, by default git's diff.tool
+    #[arg(long, value_name = "TOOL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    tool: Option<String>,
+    /// Lines around each hunk
+    #[arg(short = 'U', long, value_name = "LINES", default_value_t = 3)]
+    unified: usize,
+    /// Do not start a pager
+    #[arg(long)]
+    no_pager: bool,
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let target = arguments.which.target(super::Newest::WithChanges)?;
+    let workspace = target.find()?;
+    let set = target.scan(&workspace)?;
+    let chosen = target.chosen(&workspace, &set)?;
+    if arguments.json {
+        let mut out = Printer::stdout();
+        out.line(&json::document(&workspace, &set, &chosen)?);
+        out.finish()?;
+        return Ok(0);
+    }
+    if set.live {
+        crate::out::note("a run writes to the workspace now: what is shown may change");
+    }
+    if arguments.name_only {
+        names(&workspace, &set, &listed(&set, &chosen), arguments.null)?;
+        return Ok(0);
+    }
+    if set.changes.is_empty() {
+        crate::out::say(&format!("the workspace {} changes nothing", target.name));
+        return Ok(0);
+    }
+    if arguments.stat {
+        let mut out = Printer::stdout();
+        stat::print(&mut out, &workspace, &set, &chosen);
+        out.finish()?;
+    } else if let Some(tool) = &arguments.tool {
+        tool::show(tool, &target, &workspace, &set, &chosen)?;
+    } else {
+        patches(arguments, &target, &workspace, &set, &chosen)?;
+    }
+    Ok(0)
+}
+
+fn names(
+    workspace: &Workspace,
+    set: &Changeset,
+    chosen: &[usize],
+    null: bool,
+) -> Result<(), Failure> {
+    let mut out = Out::open(false);
+    for change in chosen.iter().filter_map(|index| set.changes.get(*index)) {
+        let mut name = path_of(workspace, change);
+        if null {
+            name.push(0);
+        } else {
+            name = text::name(&name).into_bytes();
+            name.push(b'\n');
+        }
+        if out.write(&name)? {
+            break;
+        }
+    }
+    out.finish()
+}
+
+/// Everything, as unified diffs. To a file or pipe contents go as they are, so that the text can be
+/// applied; a terminal gets nothing that it would obey.
+fn patches(
+    arguments: &Arguments,
+    target: &Target,
+    workspace: &Workspace,
+    set: &Changeset,
+    chosen: &[usize],
+) -> Result<(), Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    let options = DiffOptions { context: arguments.unified.min(1 << 20), visible: terminal };
+    let mut out = Out::open(!arguments.no_pager);
+    let paint = Paint::new(terminal);
+    let chosen = listed(set, chosen);
+    if out.write(first(target, workspace, set, &chosen, &paint).as_bytes())? {
+        return out.finish();
+    }
+    for change in chosen.iter().filter_map(|index| set.changes.get(*index)) {
+        if out.write(&one(workspace, change, &options, &paint)?)? {
+            break;
+        }
+    }
+    out.finish()
+}
+
+/// The list of what to look at first.
+fn first(
+    target: &Target,
+    workspace: &Workspace,
+    set: &Changeset,
+    chosen: &[usize],
+    paint: &Paint,
+) -> String {
+    let changes = || chosen.iter().filter_map(|index| set.changes.get(*index));
+    let dangerous: Vec<&Change> = changes().filter(|change| marks::is_dangerous(change)).collect();
+    let conflicts = changes().filter(|change| change.conflict.is_some());
+    let mut text = String::new();
+    if !dangerous.is_empty() {
+        let head = format!("workspace {}: {} to look at first", target.name, dangerous.len());
+        text.push_str(&format!("{}\n", paint.bad(&head)));
+        for change in &dangerous {
+            let name = text::name(&path_of(workspace, change));
+            text.push_str(&format!("  {} {name}: {}\n", paint.bad("!"), marks::line(change)));
+        }
+    }
+    for change in conflicts {
+        let name = text::name(&path_of(workspace, change));
+        let why = change.conflict.map(marks::conflict).unwrap_or_default();
+        text.push_str(&format!("  {} {name}: {why}\n", paint.bad("conflict:")));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// One change: what to look at, and the difference.
+///
+/// # Errors
+/// A side cannot be read.
+pub fn one(
+    workspace: &Workspace,
+    change: &Change,
+    options: &DiffOptions,
+    paint: &Paint,
+) -> Result<Vec<u8>, Failure> {
+    let mut diff = Vec::new();
+    workspace.diff(change, options, &mut diff).map_err(|error| cow::failed(&error))?;
+    let mut out = Vec::with_capacity(diff.len());
+    let mut lines = diff.split_inclusive(|byte| *byte == b'\n');
+    let mut body = false;
+    for line in lines.by_ref() {
+        body |= line.starts_with(b"@@");
+        paint.line(line, body, &mut out);
+        if !body && line.starts_with(b"diff ") && !change.marks.is_empty() {
+            let marks = format!("! {}", marks::line(change));
+            // It cannot fail: it is memory.
+            let _ = writeln!(out, "{}", paint.bad(&marks));
+        }
+    }
+    Ok(out)
+}
+
+/// Colours of a terminal.
+pub struct Paint(bool);
+
+impl Paint {
+    /// Colours where the text goes to a terminal and nobody has asked for none.
+    pub fn new(terminal: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self(terminal && !plain)
+    }
+
+    /// What a person shall not overlook.
+    pub fn bad(&self, text: &str) -> String {
+        if self.0 { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// A line of a unified diff.
+    pub fn line(&self, line: &[u8], body: bool, out: &mut Vec<u8>) {
+        let code: &[u8] = match line.first() {
+            _ if !self.0 => b"",
+            Some(b'+') if body => b"\x1b[32m",
+            Some(b'-') if body => b"\x1b[31m",
+            Some(b'@') => b"\x1b[36m",
+            _ if !body => b"\x1b[1m",
+            _ => b"",
+        };
+        let (text, end) = match line.split_last() {
+            Some((b'\n', text)) => (text, &b"\n"[..]),
+            _ => (line, &b""[..]),
+        };
+        out.extend_from_slice(code);
+        out.extend_from_slice(text);
+        if !code.is_empty() {
+            out.extend_from_slice(b"\x1b[0m");
+        }
+        out.extend_from_slice(end);
+    }
+}

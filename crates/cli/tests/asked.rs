@@ -1,0 +1,150 @@
+//! Questions while a program runs, answered by a program; what is granted becomes visible, at once
+//! and to all of the sandbox, and what is refused stays as it was.
+
+mod common;
+
+use common::Place;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use swathe_testkit::Outcome;
+
+/// Runs a program and answers each question by this: its object and action, and the answer's fields
+/// but the id. Returns the questions, too.
+fn ask(
+    place: &Place,
+    options: &str,
+    text: &str,
+    answer: impl Fn(&str, &str) -> Option<String>,
+) -> (Outcome, Vec<String>) {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let words = format!("--ask-fd 7 {options}");
+    let running = place.inside(&words, text).fd(7, OwnedFd::from(theirs)).start();
+    let mut to = ours.try_clone().expect("a copy");
+    let mut asked = Vec::new();
+    for line in BufReader::new(ours).lines() {
+        let Ok(line) = line else { break };
+        let Some(question) = line.strip_prefix("{\"question\":") else { continue };
+        let field = |name: &str| {
+            let start = question.split(&format!("\"{name}\":")).nth(1).expect(name);
+            start.split([',', '}']).next().expect(name).trim_matches('"').to_owned()
+        };
+        let (object, action) = (field("object"), field("action"));
+        asked.push(format!("{action} {object}"));
+        let Some(answer) = answer(&object, &action) else { continue };
+        let line = format!("{{\"answer\":{{\"id\":{},{answer}}}}}\n", field("id"));
+        if to.write_all(line.as_bytes()).is_err() {
+            break;
+        }
+    }
+    (running.wait(), asked)
+}
+
+const YES: &str = r#""allow":true,"term":"once""#;
+const NO: &str = r#""allow":false,"term":"once""#;
+
+/// A hidden file is shown when the answer is yes, and only that; the file beside it is not.
+fn reads(place: &Place) {
+    place.host("echo hello >../home/notes; echo secret >../home/other");
+    let text = "cat ~/notes; cat ~/other; ls ~; stat -c %s ~/notes";
+    let (ran, asked) = ask(place, "", text, |object, _| {
+        Some(if object.ends_with("/notes") { YES } else { NO }.to_owned())
+    });
+    let notes = format!("read {}", place.home("notes"));
+    assert!(asked.contains(&notes), "{asked:?}: {ran}");
+    assert_eq!(ran.text(), "hello\nnotes\n6", "{ran}");
+}
+
+/// A read-only file becomes writable, and the host's file is what is written to.
+fn writes(place: &Place) {
+    place.host("echo one >file; echo one >other");
+    let text = "echo two >>file; echo two >>other; cat file other";
+    let (ran, asked) = ask(place, "", text, |object, action| {
+        let fine = object.ends_with("/file") && action == "write";
+        Some(if fine { YES } else { NO }.to_owned())
+    });
+    assert_eq!(ran.text(), "one\ntwo\none", "{asked:?}: {ran}");
+    assert_eq!(place.host("cat file"), "one\ntwo");
+}
+
+/// Yes to reading, where writing was asked for.
+fn narrowed(place: &Place) {
+    place.host("mkdir ../elsewhere; echo one >../elsewhere/f");
+    let text = "cd /; echo two >>$OLDPWD/../elsewhere/f; cat $OLDPWD/../elsewhere/f";
+    let (ran, asked) = ask(place, "", text, |_, _| Some(format!(r#"{YES},"read_only":true"#)));
+    assert_eq!(ran.text(), "one", "{asked:?}: {ran}");
+    assert_eq!(place.host("cat ../elsewhere/f"), "one");
+}
+
+/// New names need their directory; what is protected in it stays so.
+fn makes(place: &Place) {
+    place.repository();
+    let text = "echo new >new; cat new; echo x >.git/hooks/post-commit; echo x >>.git/config; :";
+    let (ran, asked) = ask(place, "", text, |object, _| {
+        Some(if object.ends_with("/new") { YES } else { NO }.to_owned())
+    });
+    assert_eq!(ran.text(), "new", "{asked:?}: {ran}");
+    assert_eq!(place.host("cat new; ls .git/hooks | grep -c '^post-commit$' || :"), "new\n0");
+    assert!(!place.host("cat .git/config").contains("\nx"));
+}
+
+/// Refusals, silence until the time is over, an asker that goes, one that lies: all leave the program
+/// as without asking, and it ends.
+fn refused(place: &Place) {
+    place.host("echo secret >../home/notes");
+    let text = "cat ~/notes; echo rc $?";
+    let (ran, _) = ask(place, "", text, |_, _| Some(NO.to_owned()));
+    assert_eq!(ran.text(), "rc 1", "{ran}");
+    let (ran, _) = ask(place, "--ask-timeout 1", text, |_, _| None);
+    assert_eq!(ran.text(), "rc 1", "{ran}");
+    for lie in
+        [r#""allow":"yes","term":"once""#, r#""allow":true"#, r#""allow":true,"term":"for ever""#]
+    {
+        let (ran, _) = ask(place, "--ask-timeout 1", text, |_, _| Some(lie.to_owned()));
+        assert_eq!(ran.text(), "rc 1", "{lie}: {ran}");
+    }
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let running = place.inside("--ask-fd 7", text).fd(7, OwnedFd::from(theirs)).start();
+    drop(ours);
+    let ran = running.wait();
+    assert_eq!(ran.text(), "rc 1", "{ran}");
+}
+
+/// Nobody who could be asked: it does not start.
+fn nobody(place: &Place) {
+    let ran = place.inside("--ask", "echo ran").go();
+    assert!(!ran.text().contains("ran") && ran.ended.shell() != 0, "{ran}");
+    assert!(ran.errors().contains("--ask-fd"), "{ran}");
+}
+
+/// Grants and revocations while it runs, by another process.
+fn granted(place: &Place) {
+    place.host("echo hello >../home/notes; echo one >file");
+    let text = "\
+        \"$SWATHE\" run -- sh -c 'until cat ~/notes; do sleep 0.05; done; \
+            until echo two >>file; do sleep 0.05; done; \
+            while cat ~/notes; do sleep 0.05; done; echo gone' >../out 2>/dev/null & \
+        until run=$(\"$SWATHE\" ps | awk 'END { if (NR > 1) print $1 }'); test -n \"$run\"; do sleep 0.05; done; \
+        until \"$SWATHE\" grant $run files.dir=$HOME/notes; do sleep 0.05; done; \
+        \"$SWATHE\" grant $run files.dir=$PWD/file:rw; \
+        until grep -q two file; do sleep 0.05; done; \
+        \"$SWATHE\" revoke $run files.dir=$HOME/notes; wait; tail -1 ../out; \
+        \"$SWATHE\" grant $run files.dir=$HOME/notes || echo over";
+    let ran = place.outside(text).go();
+    assert!(ran.text().ends_with("gone\nover"), "{ran}");
+    assert_eq!(place.host("cat file; head -1 ../out"), "one\ntwo\nhello");
+}
+
+/// What cannot be changed while it runs is refused, and what may never be shown.
+fn not_granted(place: &Place) {
+    let text = "\
+        \"$SWATHE\" run -- sleep 100 & pid=$!; \
+        until run=$(\"$SWATHE\" ps | awk 'END { if (NR > 1) print $1 }'); test -n \"$run\"; do sleep 0.05; done; \
+        for i in net.all gpu files.dir=$HOME files.dir=/ files.dir=/nowhere files.dir=$PWD:append nonsense; do \
+            \"$SWATHE\" grant $run $i 2>/dev/null && echo granted $i; done; \
+        \"$SWATHE\" kill $run; wait $pid; echo done";
+    let ran = place.outside(text).go();
+    assert_eq!(ran.text(), "done", "{ran}");
+}
+
+both!(reads, writes, narrowed, makes, refused, nobody, granted, not_granted);

@@ -1,0 +1,429 @@
+//! Changes on a copy: run, look, commit, undo, discard, as a user does it.
+
+mod common;
+
+use common::{Place, installed, no_secret};
+use serde_json::Value;
+use swathe_testkit::Outcome;
+
+/// What `swathe diff` says for programs.
+fn json(place: &Place, words: &str) -> Value {
+    let text = place.swathe(&format!("diff --json {words}")).prints();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// The changed paths, in the order in which they are shown.
+fn paths(place: &Place, words: &str) -> Vec<String> {
+    let text = place.swathe(&format!("diff --name-only {words}")).prints();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// How many workspaces there are.
+fn count(place: &Place) -> usize {
+    let text = place.swathe("workspace list --json").prints();
+    let list: Value = serde_json::from_str(&text).expect("JSON");
+    list.as_array().expect("a list").len()
+}
+
+/// The workspace that a run says it kept its changes in.
+#[track_caller]
+fn kept(ran: &Outcome) -> String {
+    let errors = ran.errors();
+    let name =
+        errors.lines().find_map(|line| line.split_once("kept in workspace ")?.1.split(';').next());
+    name.unwrap_or_else(|| panic!("nothing was kept: {ran}")).to_owned()
+}
+
+/// A run's changes are its own until they are committed; undo takes them back.
+fn run_diff_commit_undo(place: &Place) {
+    place.host("printf 'one\ntwo\n' >file; echo old >gone; mkdir d; echo x >d/x");
+    let before = place.tree();
+    let ran = place
+        .inside("--cow", "echo three >>file; rm gone; rm -r d; mkdir new; echo y >new/y; cat file")
+        .exits(0);
+    assert_eq!(ran.text(), "one\ntwo\nthree");
+    assert_eq!(place.tree(), before, "the host has changed");
+    let name = kept(&ran);
+    assert!(ran.errors().contains(&format!("swathe diff {name}")), "{ran}");
+    let diff = place.swathe("diff").prints();
+    assert!(diff.contains("+three") && diff.contains("--- a/gone"), "{diff}");
+    assert_eq!(paths(place, ""), ["d", "file", "gone", "new", "new/y"]);
+    let would = place.swathe("commit --dry-run").prints();
+    assert!(would.contains("new/y"), "{would}");
+    assert_eq!(place.tree(), before, "a dry run has changed the host");
+    place.swathe("commit").exits(0);
+    assert_eq!(place.host("cat file new/y; ls"), "one\ntwo\nthree\ny\nfile\nnew");
+    place.swathe("commit --undo").exits(0);
+    assert_eq!(place.tree(), before);
+    assert_eq!(place.host("cat file gone d/x"), "one\ntwo\nold\nx");
+}
+
+/// Nothing changed: nothing is kept and nothing is said.
+fn nothing_changed(place: &Place) {
+    let ran = place.inside("--cow", "echo x >x; rm x; true").exits(0);
+    assert_eq!(ran.errors(), "");
+    assert_eq!(count(place), 0);
+    let failed = place.swathe("diff").exits(1);
+    assert!(failed.errors().contains("swathe run --cow"), "{failed}");
+}
+
+/// `rm -rf` of everything, then discard.
+fn everything_removed(place: &Place) {
+    place.repository();
+    place.host("mkdir -p a/b/c; echo 1 >a/b/c/f; ln -s a link");
+    let before = place.tree();
+    let ran = place.inside("--cow", "rm -rf ./* .git; ls -A | wc -l").exits(0);
+    assert_eq!(ran.text(), "0");
+    assert_eq!(place.tree(), before);
+    let would = place.swathe("discard --dry-run").prints();
+    assert!(would.contains("a"), "{would}");
+    assert_eq!(count(place), 1);
+    place.swathe("discard").exits(0);
+    assert_eq!(count(place), 0);
+    assert_eq!(place.tree(), before);
+    place.host("git status --porcelain | grep -v -e '?? a/' -e '?? link' && exit 1; exit 0");
+}
+
+/// A named workspace over several runs, seen by the later ones.
+fn named(place: &Place) {
+    place.host("echo 1 >file");
+    let name = "--cow --workspace work";
+    let ran = place.inside(name, "echo 2 >>file").exits(0);
+    assert_eq!(kept(&ran), "work");
+    assert_eq!(place.inside(name, "echo 3 >>file; cat file").prints(), "1\n2\n3");
+    // Without its name the word alone is enough: it knows its directories.
+    assert_eq!(place.inside("--workspace work", "cat file").prints(), "1\n2\n3");
+    assert_eq!(place.host("cat file"), "1");
+    place.swathe("commit work").exits(0);
+    assert_eq!(place.host("cat file"), "1\n2\n3");
+    assert_eq!(place.inside(name, "cat file").prints(), "1\n2\n3");
+    let bad = place.inside("--cow --workspace ../x", "true").exits(1);
+    assert!(bad.errors().contains("no name for a workspace"), "{bad}");
+}
+
+/// A session writes to its workspace as long as it runs; nobody commits meanwhile.
+fn sessions(place: &Place) {
+    let text = "echo 1 >file; \"$SWATHE\" session start --cow --workspace s box; \
+        trap '\"$SWATHE\" session stop box' EXIT; \
+        \"$SWATHE\" run --session box -- sh -c 'echo 2 >>file'; \
+        \"$SWATHE\" run --session box -- cat file; \
+        for words in 'commit s' 'discard s' 'workspace rm s' 'run --cow --workspace s -- true'; do \
+            if said=$(\"$SWATHE\" $words 2>&1); then echo \"$words went through\"; fi; \
+            case $said in *'session box'*) ;; *) echo \"$words does not say who uses it: $said\";; esac; \
+        done; \"$SWATHE\" diff s 2>&1 | grep -e ^+2 -e now";
+    let ran = place.outside(&format!("set -e; {text}")).exits(0);
+    let said =
+        "1\n2\nswathe: note: a run writes to the workspace now: what is shown may change\n+2";
+    assert_eq!(ran.text(), said, "{ran}");
+    assert!(ran.errors().contains("1 change kept in workspace s"), "{ran}");
+    assert_eq!(place.host("cat file"), "1");
+    place.swathe("commit s").exits(0);
+    assert_eq!(place.host("cat file"), "1\n2");
+}
+
+/// What the host changed below a run is never overwritten; both sides are told.
+fn conflicts(place: &Place) {
+    place.host("echo 1 >both; echo 1 >mine; echo 1 >theirs; echo 1 >removed; echo 1 >kept");
+    place
+        .inside(
+            "--cow",
+            "echo inside >both; echo inside >mine; rm removed; echo inside >kept; echo i >new",
+        )
+        .exits(0);
+    place.host(
+        "echo outside >both; echo outside >theirs; echo outside >removed; rm kept; echo o >new",
+    );
+    let refused = place.swathe("commit").exits(1);
+    for name in ["both", "removed", "kept", "new"] {
+        assert!(refused.errors().contains(name), "{name} is no conflict: {refused}");
+    }
+    assert!(!refused.errors().contains("theirs"), "{refused}");
+    assert_eq!(place.host("cat both theirs removed new"), "outside\noutside\noutside\no");
+    assert!(refused.errors().contains("--skip-conflicts"), "{refused}");
+    place.host("test ! -e kept; test $(cat mine) = 1");
+    // By name the rest can be had.
+    place.swathe("commit mine").exits(0);
+    assert_eq!(place.host("cat mine"), "inside");
+    place.swathe("discard").exits(0);
+    assert_eq!(place.host("cat both"), "outside");
+}
+
+/// Changes of both sides in different places of a text come together when asked for.
+fn merged(place: &Place) {
+    place.host("seq 1 30 >text");
+    place.inside("--cow", "sed -i s/^3$/three/ text").exits(0);
+    place.host("sed -i s/^28$/twenty-eight/ text");
+    place.swathe("commit").exits(1);
+    place.swathe("commit --merge").exits(0);
+    let text = place.host("cat text");
+    assert!(text.contains("three") && text.contains("twenty-eight"), "{text}");
+}
+
+/// A directory becomes a file, a file a directory, a link something else.
+fn retyped(place: &Place) {
+    place.host("mkdir -p d/e; echo 1 >d/e/f; echo 1 >f; ln -s f l; mkdir full; echo 1 >full/a");
+    place
+        .inside(
+            "--cow",
+            "rm -r d; echo was >d; rm f; mkdir f; echo 2 >f/g; rm l; echo l >l; \
+             rm -r full; mkdir full; echo b >full/b",
+        )
+        .exits(0);
+    place.swathe("commit --yes").exits(0);
+    assert_eq!(place.host("cat d f/g l full/b; ls full; test ! -L l"), "was\n2\nl\nb\nb");
+    place.swathe("commit --undo").exits(0);
+    assert_eq!(place.host("cat d/e/f f full/a; ls full; readlink l"), "1\n1\n1\na\nf");
+}
+
+/// Git works inside: commits, branches, worktrees; after the commit the repository is whole.
+fn git(place: &Place) {
+    place.repository();
+    place
+        .inside(
+            "--cow",
+            "set -e; echo two >>file; git commit -qam two; git worktree add -q -b side wt; \
+             cd wt; echo side >s; git add s; git commit -qm side; git -C .. merge -q side; git status --porcelain",
+        )
+        .exits(0);
+    assert_eq!(place.host("git log --format=%s"), "one");
+    place.swathe("commit --yes").exits(0);
+    assert_eq!(place.host("git log --format=%s --no-merges | sort"), "one\nside\ntwo");
+    place.host("git fsck --strict 2>&1; git status --porcelain; git -C wt status --porcelain");
+    assert_eq!(place.host("cat s wt/s"), "side\nside");
+}
+
+/// `sed -i` over a tree.
+fn sed_over_a_tree(place: &Place) {
+    place.host(
+        "for i in $(seq 1 50); do mkdir -p s/$((i % 7)); echo old $i >s/$((i % 7))/$i.txt; done",
+    );
+    let before = place.host("cat s/*/*");
+    place.inside("--cow", "find . -name '*.txt' -exec sed -i s/old/new/ {} +").exits(0);
+    assert_eq!(place.host("cat s/*/*"), before);
+    assert_eq!(paths(place, "").len(), 50);
+    let stat = place.swathe("diff --stat").prints();
+    assert!(stat.contains("50 files"), "{stat}");
+    place.swathe("commit").exits(0);
+    assert_eq!(place.host("cat s/*/*"), before.replace("old", "new"));
+}
+
+/// An install that runs a hostile script: what it planted is shown first, and a commit without a
+/// word about it is refused.
+fn hostile_install(place: &Place) {
+    place.repository();
+    let script = "mkdir -p node_modules/left-pad; echo 'module.exports = 1' >node_modules/left-pad/index.js; \
+        printf '#!/bin/sh\ntouch /tmp/pwned\n' >.git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; \
+        git config core.fsmonitor 'touch /tmp/pwned'; echo 'export PATH=/evil' >.envrc; \
+        ln -s /etc/passwd innocent; ln -s ../../../../.. up; echo '{}' >package-lock.json; cp /bin/true tool; chmod 755 tool";
+    place.host("echo '{}' >package.json");
+    place.outside("echo \"$1\" >install.sh").arg("sh").arg(script).exits(0);
+    place.inside("--cow", "sh install.sh").exits(0);
+    let shown = paths(place, "");
+    let at = |name: &str| {
+        shown.iter().position(|path| path == name).unwrap_or_else(|| panic!("{name}: {shown:?}"))
+    };
+    let harmless = at("package-lock.json");
+    for name in [".git/hooks/pre-commit", ".git/config", ".envrc", "innocent", "up", "tool"] {
+        assert!(at(name) < harmless, "{name} is not shown first: {shown:?}");
+    }
+    let stat = place.swathe("diff --stat").prints();
+    let first = stat.lines().find(|line| line.contains("pre-commit")).expect("listed");
+    assert!(first.contains('!'), "not marked: {stat}");
+    let refused = place.swathe("commit").exits(1);
+    assert!(refused.errors().contains("pre-commit"), "{refused}");
+    assert!(refused.errors().contains("--yes"), "{refused}");
+    place.host("test ! -e .git/hooks/pre-commit; test ! -e node_modules");
+    place.swathe("commit node_modules package-lock.json").exits(0);
+    place.host(
+        "test -e node_modules/left-pad/index.js; test ! -e .git/hooks/pre-commit; test ! -e .envrc",
+    );
+    place.swathe("discard").exits(0);
+    place.host("git status --porcelain >/dev/null; test ! -e /tmp/pwned");
+}
+
+/// Names and contents with escape codes and line breaks do not reach the terminal's rules.
+fn nothing_draws(place: &Place) {
+    place
+        .inside(
+            "--cow",
+            "printf 'x\\033[2J\\n' >\"$(printf 'a\\033[31m\\nb')\"; printf '\\033]0;title\\007' >c",
+        )
+        .exits(0);
+    for words in ["diff --stat", "workspace show", "commit --dry-run", "diff --name-only"] {
+        let said = place.swathe(words).go();
+        assert!(!said.out.contains(&0x1b) && !said.err.contains(&0x1b), "{words}: {said}");
+    }
+    let names = place.swathe("diff --name-only -z").go();
+    assert!(names.out.ends_with(b"\0"), "{names}");
+    assert_eq!(paths(place, "").len(), 2);
+}
+
+/// Only what is below the named paths is shown, committed, discarded.
+fn selected(place: &Place) {
+    place.host("mkdir a b; echo 1 >a/x; echo 1 >b/x; echo 1 >top");
+    place
+        .inside("--cow", "echo 2 >a/x; mkdir -p a/n/m; echo n >a/n/m/f; echo 2 >b/x; echo 2 >top")
+        .exits(0);
+    assert_eq!(paths(place, "b top"), ["b/x", "top"]);
+    // A new file brings its new directories.
+    place.swathe("commit a/n/m/f").exits(0);
+    assert_eq!(place.host("cat a/n/m/f a/x"), "n\n1");
+    assert_eq!(paths(place, ""), ["a/x", "b/x", "top"]);
+    place.swathe("discard b").exits(0);
+    assert_eq!(paths(place, ""), ["a/x", "top"]);
+    assert_eq!(place.swathe("diff --name-only x/nothing").exits(1).text(), "");
+    place.swathe("commit").exits(0);
+    assert_eq!(place.host("cat a/x b/x top"), "2\n1\n2");
+    place.swathe("diff").exits(1);
+}
+
+/// The document for programs.
+fn for_programs(place: &Place) {
+    place.host("echo 1 >f; echo bye >gone");
+    place.inside("--cow", "echo 2 >>f; rm gone; printf 'a\\0b' >bin; ln -s f l; printf '#!/bin/sh\\n' >x; chmod +x x; echo q >\"$(printf 'n\\377')\"").exits(0);
+    let found = json(place, "");
+    assert_eq!(found["version"], 1);
+    assert_eq!(found["roots"][0], place.project(""));
+    let changes = found["changes"].as_array().expect("changes");
+    let of = |path: &str| {
+        changes.iter().find(|c| c["path"] == path).unwrap_or_else(|| panic!("{path}: {found:#}"))
+    };
+    assert_eq!(of("f")["kind"], "modified");
+    assert_eq!(of("gone")["kind"], "deleted");
+    assert_eq!(of("bin")["kind"], "added");
+    assert_eq!(of("l")["new"]["kind"], "symlink");
+    assert_eq!(of("l")["target"], "f");
+    assert_eq!(of("f")["new"]["size"], 4);
+    assert_eq!((&of("x")["marks"][0], &of("x")["dangerous"]), (&"executable".into(), &true.into()));
+    assert_eq!((&of("f")["marks"], &of("f")["dangerous"]), (&Value::Array(vec![]), &false.into()));
+    // What is not UTF-8 is told exactly.
+    assert_eq!(of("n\\xff")["kind"], "added");
+    let list: Value =
+        serde_json::from_str(&place.swathe("workspace list --json").prints()).expect("JSON");
+    assert_eq!(list[0]["roots"][0], place.project(""));
+    assert_eq!(list[0]["in_use"], Value::Null);
+}
+
+/// Two directories in one workspace, of which one is named from elsewhere.
+fn two_directories(place: &Place) {
+    place.host("mkdir ../other; echo 1 >../other/o; echo 1 >p");
+    let other = place.dir.at("other");
+    place
+        .inside(&format!("--cow --cow={other}"), &format!("echo 2 >p; echo 2 >{other}/o"))
+        .exits(0);
+    assert_eq!(place.host("cat p ../other/o"), "1\n1");
+    place.swathe("commit").exits(0);
+    assert_eq!(place.host("cat p ../other/o"), "2\n2");
+}
+
+/// The home directory by name: its keys are not seen, and nothing of it changes.
+fn home(place: &Place) {
+    let look = format!("{} echo x >$HOME/made; cat $HOME/.gitconfig | head -n 1", common::LOOK);
+    let refused = place.swathe("run --cow -- true").cwd(place.home("")).exits(1);
+    assert!(refused.errors().contains("--cow=~"), "{refused}");
+    let ran = place.inside("--cow=~", &look).go();
+    no_secret(&ran);
+    assert!(ran.text().contains("[user]"), "{ran}");
+    place.host("test ! -e $HOME/made");
+    let name = kept(&ran);
+    place.swathe(&format!("commit {name}")).exits(0);
+    assert_eq!(place.host("cat $HOME/made"), "x");
+}
+
+/// Limits on what may be changed end the run.
+fn limits(place: &Place) {
+    let loop_ = "i=0; while :; do i=$((i+1)); echo x >f$i; done";
+    let ran = place.inside("--cow --cow-files 50", loop_).go();
+    assert!(ran.errors().contains("--cow-files"), "{ran}");
+    assert_eq!(ran.ended.shell(), 137, "{ran}");
+    place.swathe("discard").exits(0);
+    let ran = place
+        .inside("--cow --cow-size 1M", "while :; do head -c 100000 /dev/zero >>big; done")
+        .go();
+    assert!(ran.errors().contains("--cow-size"), "{ran}");
+    place.swathe("discard").exits(0);
+    place.inside("--cow --cow-size 100M --cow-files 100", "echo x >x").exits(0);
+    let refused = place.inside("--cow --cow-size lots", "true").exits(1);
+    assert!(refused.errors().contains("--cow-size lots"), "{refused}");
+}
+
+/// Changes that are thrown away leave nothing.
+fn thrown_away(place: &Place) {
+    place.host("echo 1 >f");
+    assert_eq!(place.inside("--cow --cow-discard", "echo 2 >f; cat f").prints(), "2");
+    assert_eq!(place.host("cat f"), "1");
+    assert_eq!(count(place), 0);
+}
+
+/// The words of profiles.
+fn profiles(place: &Place) {
+    place
+        .host("echo 1 >f; printf '[[intent]]\nuse = \"files.cwd\"\naccess = \"cow\"\n' >../p.toml");
+    let profile = place.dir.at("p.toml");
+    place.inside(&format!("--profile {profile}"), "echo 2 >f").exits(0);
+    assert_eq!(place.host("cat f"), "1");
+    assert_eq!(paths(place, ""), ["f"]);
+    let shown = place.swathe("explain --cow -- true").prints();
+    assert!(shown.contains("copy"), "{shown}");
+    assert_eq!(count(place), 1, "explain has made a workspace");
+}
+
+/// A copy of the whole in the place of an overlay.
+fn by_copying(place: &Place) {
+    place.host("echo 1 >f; echo 1 >gone; mkdir d; echo 1 >d/x; ln -s f l");
+    let name = "--cow --cow-copy --workspace c";
+    let ran = place.inside(name, "echo 2 >f; rm gone; rm -r d; echo new >n; readlink l").exits(0);
+    assert_eq!(ran.text(), "f");
+    assert_eq!(place.host("cat f gone d/x"), "1\n1\n1");
+    assert_eq!(paths(place, ""), ["d", "f", "gone", "n"]);
+    assert_eq!(place.inside(name, "cat f n; ls").prints(), "2\nnew\nf\nl\nn");
+    place.swathe("commit").exits(0);
+    assert_eq!(place.host("cat f n; ls"), "2\nnew\nf\nl\nn");
+}
+
+/// A tool of the user's shows both sides.
+fn difftool(place: &Place) {
+    place.host("echo 1 >f");
+    place.inside("--cow", "echo 2 >f").exits(0);
+    place.host("git config --global diff.tool mine; git config --global difftool.mine.cmd 'echo tool; cat \"$LOCAL\" \"$REMOTE\"'");
+    assert_eq!(place.swathe("diff --tool").prints(), "tool\n1\n2");
+    assert_eq!(place.swathe("diff --tool=other").env("PATH", "/nowhere").exits(1).text(), "");
+}
+
+/// The patch that is printed is one that `patch` takes.
+fn patches(place: &Place) {
+    if !installed("patch") {
+        return;
+    }
+    place.host("mkdir d; seq 1 40 >d/text; printf 'no newline' >n; echo gone >gone");
+    place.host("cp -r . ../copy");
+    place.inside("--cow", "sed -i -e 3d -e 's/^30$/thirty/' d/text; printf 'more\nstill none' >n; rm gone; echo new >d/new").exits(0);
+    let _ = place.host("\"$SWATHE\" diff >../patch; cd ../copy; patch -p1 <../patch");
+    place.swathe("commit").exits(0);
+    place.host("diff -r . ../copy");
+}
+
+both!(
+    run_diff_commit_undo,
+    nothing_changed,
+    everything_removed,
+    named,
+    sessions,
+    conflicts,
+    merged,
+    retyped,
+    git,
+    sed_over_a_tree,
+    hostile_install,
+    nothing_draws,
+    selected,
+    for_programs,
+    two_directories,
+    home,
+    limits,
+    thrown_away,
+    profiles,
+    by_copying,
+    difftool,
+    patches,
+);

@@ -1,0 +1,326 @@
+//! Why something was denied, and what would allow it.
+
+use super::fix::Fix;
+use super::group::Group;
+use super::{Finding, Host, Run, changes, errno, number};
+use crate::model::{Access, Intent};
+use crate::paths::{Asker, Environment, Verdict, judge};
+use crate::resolve::{Kind, PROTECTIONS, ProtectedBase as Base};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+use swathe_plan::filter::{ALL, Switch, When};
+use swathe_record::bytes::Bytes;
+use swathe_record::event::{Action, Event, Layer};
+
+/// Why, in one sentence without a full stop.
+pub fn cause(event: &Event, object: &Bytes) -> String {
+    let errno = number(event).unwrap_or(0);
+    let text = match (event.layer, errno) {
+        (Layer::Mount, errno::EROFS) => format!("{object} can only be read in the sandbox"),
+        (Layer::Mount, _) => format!("{object} is not visible in the sandbox"),
+        (Layer::Landlock, _) if object.0.starts_with(b"unix:@") => {
+            "sockets by name of programs outside are out of reach".to_owned()
+        }
+        (Layer::Landlock, _) => format!("Landlock's rules do not allow it at {object}"),
+        (Layer::Filter, _) => format!("the filter of system calls refuses {object}"),
+        (Layer::Network, _) => "the sandbox has no way to that address".to_owned(),
+        (Layer::Limit, _) => format!("a limit of the run is reached at {object}"),
+        (Layer::Level, errno::EDQUOT) => "the trash is full".to_owned(),
+        (Layer::Level, _) => format!("the access that {object} was given does not include it"),
+        (Layer::User, _) => "the answer was no, or there was none".to_owned(),
+        (Layer::Other, _) => {
+            format!("not the sandbox: the file's own owner and mode forbid it at {object}")
+        }
+    };
+    match &event.reason {
+        Some(reason) => format!("{text} ({})", Bytes(reason.clone().into_bytes())),
+        None => text,
+    }
+}
+
+/// Why nothing can allow it.
+pub fn never(event: &Event, group: &Group<'_>, env: &Environment) -> Option<String> {
+    let text = group.object.to_string();
+    match event.layer {
+        Layer::Other => Some("no option changes that".to_owned()),
+        Layer::Filter => (switch(&text).is_none()).then(|| {
+            let why = ALL.iter().find(|rule| rule.calls.contains(&text.as_str()));
+            let why = why.map_or("", |rule| rule.why);
+            format!("no sandbox allows it: {why}").trim_end_matches([':', ' ']).to_owned()
+        }),
+        _ if text.starts_with("unix:@") => {
+            Some("sockets by name are reached by no program inside".to_owned())
+        }
+        _ => match path_of(&group.object) {
+            Some(path) if named(path).is_some() => None,
+            Some(path) if DESKTOP.iter().any(|part| text.contains(part)) => {
+                let _ = path;
+                Some("needs the session bus/desktop proxy, which this version lacks".to_owned())
+            }
+            Some(path) => match judge(path, changes(group.last.action), Asker::User, env) {
+                Verdict::Refuse(why) => Some(why),
+                _ if std::str::from_utf8(path.as_os_str().as_bytes()).is_err() => {
+                    Some("its name is not UTF-8: name a directory above it".to_owned())
+                }
+                _ => None,
+            },
+            None => None,
+        },
+    }
+}
+
+/// Sockets of the desktop.
+const DESKTOP: [&str; 5] = ["/wayland-", ".X11-unix", "/pulse/", "/pipewire-", "/bus"];
+
+/// What would allow it, the best first.
+pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
+    let event = group.last;
+    if never(event, group, env).is_some() {
+        return Vec::new();
+    }
+    match event.layer {
+        Layer::Network if run.online => Vec::new(),
+        Layer::Network if is_loopback(&group.object) => vec![Fix::Intent(Intent::NetLoopback)],
+        Layer::Network => vec![Fix::Intent(Intent::NetAll)],
+        Layer::Filter => {
+            let intent = switch(&group.object.to_string());
+            intent.map(Fix::Intent).into_iter().collect()
+        }
+        Layer::Limit => limit_of(number(event).unwrap_or(0)).into_iter().collect(),
+        Layer::Level if number(event) == Some(errno::EDQUOT) => {
+            vec![Fix::Command("swathe trash empty --older-than 7d")]
+        }
+        Layer::Level => levels(group, env, host),
+        Layer::Other => Vec::new(),
+        Layer::Mount | Layer::Landlock | Layer::User => files(group, env, host),
+    }
+}
+
+fn is_loopback(object: &Bytes) -> bool {
+    let text = object.to_string();
+    ["tcp:127.", "udp:127.", "tcp:[::1]", "udp:[::1]"].iter().any(|start| text.starts_with(start))
+}
+
+/// The intent that opens a system call.
+fn switch(call: &str) -> Option<Intent> {
+    let rules = ALL.iter().filter(|rule| rule.calls.contains(&call));
+    rules
+        .filter_map(|rule| match rule.when {
+            When::Without(switch) => Some(match switch {
+                Switch::NestedSandbox => Intent::NestedSandbox,
+                Switch::Ptrace => Intent::Ptrace,
+                Switch::Bits32 => Intent::Bits32,
+                Switch::Inet => Intent::NetLoopback,
+            }),
+            _ => None,
+        })
+        .next()
+}
+
+/// The path of what was denied; none for addresses that have none, and calls.
+fn path_of(object: &Bytes) -> Option<&Path> {
+    let bytes = object.0.strip_prefix(b"unix:").unwrap_or(&object.0);
+    bytes.starts_with(b"/").then(|| Path::new(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+/// Intents that have a word of their own for a path.
+fn named(path: &Path) -> Option<Intent> {
+    let text = path.to_str()?;
+    let device = path.strip_prefix("/dev").ok().and_then(Path::to_str);
+    if let Some(device) = device {
+        let starts = |names: &[&str]| names.iter().any(|name| device.starts_with(name));
+        return match device {
+            _ if starts(&["dri", "nvidia", "kfd"]) => Some(Intent::Gpu),
+            "kvm" => Some(Intent::Kvm),
+            _ if starts(&["video", "media"]) => Some(Intent::Camera),
+            _ if starts(&["bus/usb"]) => Some(Intent::Usb),
+            _ if starts(&["input/js", "hidraw"]) => Some(Intent::Gamepad),
+            _ => None,
+        };
+    }
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    match () {
+        () if has(&["S.gpg-agent.ssh", "keyring/ssh", "/agent.", "ssh-agent"]) => {
+            Some(Intent::SshAgent)
+        }
+        () if has(&["S.gpg-agent"]) => Some(Intent::GpgAgent),
+        () if has(&["cups.sock"]) => Some(Intent::Print),
+        () if has(&["/.fonts", "/.local/share/fonts", "/.config/fontconfig"]) => {
+            Some(Intent::Fonts)
+        }
+        () if has(&["/.themes", "/.icons", "/.local/share/icons"]) => Some(Intent::Themes),
+        () => None,
+    }
+}
+
+/// What is not visible, or not writable.
+fn files(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
+    let Some(path) = path_of(&group.object) else { return Vec::new() };
+    if let Some(intent) = named(path) {
+        return vec![Fix::Intent(intent)];
+    }
+    let write = changes(group.last.action);
+    if write && let Some(name) = protection(path, env) {
+        return vec![Fix::Unprotect(name)];
+    }
+    let access = if write { Access::ReadWrite } else { Access::ReadOnly };
+    // The working directory is shown anyway, where that is possible.
+    if write && path.starts_with(&env.cwd) && env.cwd != env.home {
+        return vec![
+            Fix::Intent(Intent::FilesCwd(Access::ReadWrite)),
+            Fix::Intent(Intent::FilesCwd(Access::Trash)),
+        ];
+    }
+    directory(path, group.many, access, env, host).into_iter().collect()
+}
+
+/// The narrowest path that can be asked for: the file itself where it is only read; what holds it
+/// where it has to be made, replaced or removed.
+fn directory(
+    path: &Path,
+    many: bool,
+    access: Access,
+    env: &Environment,
+    host: &dyn Host,
+) -> Option<Fix> {
+    let fits = |path: &Path| {
+        !matches!(judge(path, access != Access::ReadOnly, Asker::User, env), Verdict::Refuse(_))
+            && !is_private(path, env)
+    };
+    let intent = |path: PathBuf| Intent::FilesDir { path, access };
+    let there = host.kind(path);
+    if many || there.is_some() && (access == Access::ReadOnly || there == Some(Kind::Directory)) {
+        return fits(path).then(|| Fix::Intent(intent(path.to_owned())));
+    }
+    let above: Vec<&Path> = path.ancestors().skip(1).collect();
+    let near = above.iter().find(|path| host.kind(path).is_some())?;
+    if fits(near) {
+        return Some(Fix::Intent(intent(near.to_path_buf())));
+    }
+    // The file alone, where its directory is too much.
+    if there.is_some() {
+        return fits(path).then(|| Fix::Intent(intent(path.to_owned())));
+    }
+    // A directory of its own, where one has to be made.
+    let below = above.iter().rev().find(|path| path.starts_with(near) && path != &near)?;
+    fits(below).then(|| Fix::Make(intent(below.to_path_buf())))
+}
+
+/// What an access that is finer than writable or not left out.
+fn levels(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
+    let Some(path) = path_of(&group.object) else { return Vec::new() };
+    let names = matches!(group.last.action, Action::Remove | Action::Rename);
+    // What keeps most of what the access was given for comes first.
+    let accesses = [if names { Access::Trash } else { Access::NoDelete }, Access::ReadWrite];
+    let intent = |access| {
+        if path.starts_with(&env.cwd) && env.cwd != env.home {
+            return Some(Fix::Intent(Intent::FilesCwd(access)));
+        }
+        let parent = if group.many { Some(path) } else { path.parent() };
+        directory(parent?, true, access, env, host)
+    };
+    let truncates = matches!(group.last.action, Action::Truncate | Action::Write);
+    let accesses = if truncates { [Access::Trash, Access::ReadWrite] } else { accesses };
+    accesses.into_iter().filter_map(intent).collect()
+}
+
+/// Directories of the home that hold those of all programs: never asked for as a whole.
+pub fn is_private(path: &Path, env: &Environment) -> bool {
+    let own = [&env.config, &env.data, &env.cache, &env.state];
+    own.iter().any(|own| own.as_path() == path)
+        || [".local", ".config", ".cache"].iter().any(|name| env.home.join(name) == path)
+        || env.home.starts_with(path)
+}
+
+/// The protection that keeps a path from being written.
+fn protection(path: &Path, env: &Environment) -> Option<&'static str> {
+    let holds = |known: &&str| {
+        let name = known.trim_end_matches('/');
+        let parts: Vec<Component<'_>> = Path::new(name).components().collect();
+        let whole: Vec<Component<'_>> = path.components().collect();
+        whole.windows(parts.len()).any(|window| window == parts)
+    };
+    let found = PROTECTIONS.iter().find(|protection| match protection.base {
+        Base::Writable => protection.paths.iter().any(holds),
+        Base::Home => protection.paths.iter().any(|known| path.starts_with(env.home.join(known))),
+    });
+    found.map(|protection| protection.name)
+}
+
+/// The limit behind an error.
+fn limit_of(errno: i32) -> Option<Fix> {
+    Some(match errno {
+        errno::EMFILE | errno::ENFILE => Fix::Limit { name: "open-files", value: "65536" },
+        errno::EAGAIN => Fix::Limit { name: "processes", value: "8192" },
+        errno::ENOMEM => Fix::Limit { name: "memory", value: "8G" },
+        errno::ENOSPC => Fix::Limit { name: "tmpfs", value: "8G" },
+        errno::EDQUOT => Fix::Limit { name: "tmpfs-files", value: "4000000" },
+        _ => return None,
+    })
+}
+
+/// A limit that the run itself reports.
+pub fn limit(name: &str) -> Option<Finding> {
+    let (fix, purpose) = match name {
+        "memory" => (limit_of(errno::ENOMEM), "use more memory"),
+        "processes" => (limit_of(errno::EAGAIN), "start another process or thread"),
+        "time" => (Some(Fix::Limit { name: "time", value: "12h" }), "run on"),
+        "tmpfs" => (limit_of(errno::ENOSPC), "write to a temporary file system"),
+        "tmpfs-files" => (limit_of(errno::EDQUOT), "make a file on a temporary file system"),
+        "open-files" => (limit_of(errno::EMFILE), "open another file"),
+        _ => return None,
+    };
+    let cause = format!("the run's limit of {name} was reached");
+    Some(whole_run(Layer::Limit, purpose, cause, fix.into_iter().collect(), None, 110))
+}
+
+/// What only the exit status tells.
+pub fn signal(run: &Run) -> Option<Finding> {
+    const KILL: u8 = 128 + 9;
+    const SYS: u8 = 128 + 31;
+    match run.status? {
+        SYS => Some(whole_run(
+            Layer::Filter,
+            "make a system call that the filter ends programs for",
+            "it was ended by SIGSYS".to_owned(),
+            vec![Fix::Intent(Intent::Bits32)],
+            None,
+            100,
+        )),
+        KILL if run.limits.is_empty() => Some(whole_run(
+            Layer::Limit,
+            "use more memory, if nobody else ended it",
+            "it was ended by SIGKILL, as the kernel does where memory is short".to_owned(),
+            limit_of(errno::ENOMEM).into_iter().collect(),
+            None,
+            60,
+        )),
+        _ => None,
+    }
+}
+
+fn whole_run(
+    layer: Layer,
+    purpose: &str,
+    cause: String,
+    fixes: Vec<Fix>,
+    never: Option<String>,
+    weight: i32,
+) -> Finding {
+    Finding {
+        action: Action::Call,
+        object: Bytes::default(),
+        layer,
+        errno: None,
+        error: None,
+        count: 1,
+        program: Bytes::default(),
+        pid: 0,
+        time: 0,
+        purpose: purpose.to_owned(),
+        cause,
+        fixes,
+        never,
+        weight,
+    }
+}

@@ -1,0 +1,358 @@
+//! Single behaviours: conflicts, choice, merges, locks, saved copies, collection.
+
+use crate::{ops, say};
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use swathe_workspace::{
+    ChangeKind, Changeset, CommitOptions, Conflict, ErrorKind, GcOptions, Held, Limits, New,
+    NewRoot, ScanOptions, Selection, SnapshotOptions, State, Store, Take, Why,
+};
+
+struct Place {
+    dir: PathBuf,
+    root: PathBuf,
+    upper: PathBuf,
+    store: Store,
+}
+
+impl Place {
+    fn new(dir: &Path, texts: u64) -> (Self, Held) {
+        let dir = dir.join("case");
+        let root = dir.join("root");
+        fs::create_dir_all(root.join("dir")).unwrap();
+        for name in ["a", "b", "dir/c", "dir/d"] {
+            fs::write(root.join(name), lines(&[])).unwrap();
+        }
+        ops::age(&root);
+        let store = Store::open(&dir.join("store")).unwrap();
+        let held = create(&store, "w", &root, true).unwrap();
+        let seen = held.snapshot(&SnapshotOptions { texts, ..SnapshotOptions::default() }).unwrap();
+        assert!(seen.whole && seen.entries == 5 && (seen.texts == 4) == (texts > 0), "{seen:?}");
+        let upper = held.about().roots[0].upper();
+        (Self { dir, root, upper, store }, held)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.root.join(name)).unwrap()
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        if let Some(dir) = Path::new(name).parent() {
+            fs::create_dir_all(self.upper.join(dir)).unwrap();
+        }
+        fs::write(self.upper.join(name), text).unwrap();
+    }
+
+    fn host(&self, name: &str, text: &str) {
+        fs::write(self.root.join(name), text).unwrap();
+    }
+}
+
+fn create(
+    store: &Store,
+    id: &str,
+    root: &Path,
+    named: bool,
+) -> Result<Held, swathe_workspace::Error> {
+    let root = NewRoot { path: root.to_owned(), candidates: Vec::new() };
+    store.create(&New { id, named, run: "test", roots: vec![root], limits: Limits::default() })
+}
+
+fn lines(changed: &[(usize, &str)]) -> String {
+    let line = |n: usize| {
+        let known = changed.iter().find(|(at, _)| *at == n);
+        known.map_or_else(|| format!("line {n}\n"), |(_, text)| format!("{text}\n"))
+    };
+    (0..40).map(line).collect()
+}
+
+fn scan(held: &Held) -> Changeset {
+    held.scan(&ScanOptions::default()).unwrap()
+}
+
+fn at(set: &Changeset, path: &str) -> usize {
+    set.find(0, path.as_bytes()).unwrap_or_else(|| panic!("{path} is no change: {set:?}"))
+}
+
+/// A case, with the workspace that it holds.
+type Test = fn(&Place, Held);
+
+pub fn run(dir: &Path) {
+    let all: [(&str, u64, Test); 13] = [
+        ("conflicts", 0, conflicts),
+        ("despite", 0, despite),
+        ("hunks", 0, hunks),
+        ("merge", 1 << 20, merge),
+        ("merge without a base", 0, merge_blind),
+        ("dependencies", 0, dependencies),
+        ("locks", 0, locks),
+        ("another root", 0, another_root),
+        ("saved", 0, saved),
+        ("undo after a change", 0, undo_after_change),
+        ("collection", 0, collection),
+        ("dry run", 0, dry_run),
+        ("refused names", 0, refused),
+    ];
+    for (name, texts, test) in all {
+        let (place, held) = Place::new(dir, texts);
+        say(name);
+        test(&place, held);
+        crate::model::wipe(&place.dir);
+    }
+}
+
+fn commit(held: &Held, set: &Changeset, chosen: &Selection) -> swathe_workspace::Committed {
+    held.commit(set, chosen, &CommitOptions::default()).unwrap()
+}
+
+/// What both sides changed stays as the host has it, and stays in the workspace.
+fn conflicts(p: &Place, held: Held) {
+    p.program("a", "of the program\n");
+    p.program("b", "of the program\n");
+    p.program("new", "of the program\n");
+    p.program("dir/c", "of the program\n");
+    p.host("a", "of the host\n");
+    fs::remove_file(p.root.join("b")).unwrap();
+    p.host("new", "of the host\n");
+    let set = scan(&held);
+    for (path, conflict) in
+        [("a", Conflict::Modified), ("b", Conflict::Deleted), ("new", Conflict::Created)]
+    {
+        assert_eq!(set.changes[at(&set, path)].conflict, Some(conflict), "{path}");
+    }
+    let mut all = Selection::new();
+    (0..set.changes.len()).for_each(|index| all.take(index, Take::Whole));
+    let done = commit(&held, &set, &all);
+    let why: Vec<Why> = done.left.iter().map(|left| left.why).collect();
+    assert_eq!(why.len(), 3, "{why:?}");
+    assert_eq!((p.read("a"), p.read("new")), ("of the host\n".into(), "of the host\n".into()));
+    assert!(!p.root.join("b").exists());
+    assert_eq!(p.read("dir/c"), "of the program\n");
+    assert_eq!(scan(&held).changes.len(), 3);
+}
+
+/// Who says so gets the program's version, and an undo brings the host's back.
+fn despite(p: &Place, held: Held) {
+    p.program("a", "of the program\n");
+    p.host("a", "of the host\n");
+    let set = scan(&held);
+    let mut chosen = Selection::new();
+    chosen.take_despite(at(&set, "a"), Take::Whole);
+    assert!(commit(&held, &set, &chosen).left.is_empty());
+    assert_eq!(p.read("a"), "of the program\n");
+    held.undo().unwrap();
+    assert_eq!(p.read("a"), "of the host\n");
+    // It holds for the version that was shown, not for a later one.
+    let set = scan(&held);
+    p.host("a", "of the host, later\n");
+    chosen = Selection::new();
+    chosen.take_despite(at(&set, "a"), Take::Whole);
+    assert_eq!(commit(&held, &set, &chosen).left.len(), 1);
+    assert_eq!(p.read("a"), "of the host, later\n");
+}
+
+fn hunks(p: &Place, held: Held) {
+    p.program("a", &lines(&[(3, "first"), (20, "second"), (35, "third")]));
+    let set = scan(&held);
+    let index = at(&set, "a");
+    assert_eq!(held.hunks(&set.changes[index]).unwrap().len(), 3);
+    let mut chosen = Selection::new();
+    chosen.take(index, Take::Hunks(vec![1]));
+    commit(&held, &set, &chosen);
+    assert_eq!(p.read("a"), lines(&[(20, "second")]));
+    let set = scan(&held);
+    assert_eq!(held.hunks(&set.changes[at(&set, "a")]).unwrap().len(), 2);
+    let mut chosen = Selection::new();
+    chosen.take(at(&set, "a"), Take::Hunks(vec![0]));
+    held.discard(&set, &chosen, false).unwrap();
+    let set = scan(&held);
+    commit(&held, &set, &Selection::all(&set));
+    assert_eq!(p.read("a"), lines(&[(20, "second"), (35, "third")]));
+    assert!(scan(&held).changes.is_empty());
+    let mut bad = Selection::new();
+    held.snapshot(&SnapshotOptions::default()).unwrap();
+    p.program("a", &lines(&[(0, "again"), (20, "second"), (35, "third")]));
+    let set = scan(&held);
+    bad.take(at(&set, "a"), Take::Hunks(vec![7]));
+    let error = held.commit(&set, &bad, &CommitOptions::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unusable, "{error}");
+}
+
+fn merge(p: &Place, held: Held) {
+    p.program("a", &lines(&[(3, "of the program")]));
+    p.host("a", &lines(&[(30, "of the host")]));
+    p.program("b", &lines(&[(3, "of the program")]));
+    p.host("b", &lines(&[(3, "of the host")]));
+    let set = scan(&held);
+    let merged = held.merge(&set.changes[at(&set, "a")]).unwrap();
+    assert!(merged.three_way && !merged.conflicts);
+    assert_eq!(merged.content, lines(&[(3, "of the program"), (30, "of the host")]).as_bytes());
+    let clash = held.merge(&set.changes[at(&set, "b")]).unwrap();
+    assert!(clash.three_way && clash.conflicts);
+    let mut chosen = Selection::new();
+    chosen.take_despite(at(&set, "a"), Take::Content(merged.content.clone()));
+    assert!(commit(&held, &set, &chosen).left.is_empty());
+    assert_eq!(p.read("a").as_bytes(), merged.content);
+    assert_eq!(scan(&held).changes.len(), 1);
+    held.undo().unwrap();
+    assert_eq!(p.read("a"), lines(&[(30, "of the host")]));
+    assert_eq!(scan(&held).changes.len(), 2);
+}
+
+/// Without the text from before nothing is merged by itself.
+fn merge_blind(p: &Place, held: Held) {
+    p.program("a", &lines(&[(3, "of the program")]));
+    p.host("a", &lines(&[(30, "of the host")]));
+    let set = scan(&held);
+    let merged = held.merge(&set.changes[at(&set, "a")]).unwrap();
+    assert!(!merged.three_way && merged.conflicts);
+    let text = String::from_utf8(merged.content).unwrap();
+    assert_eq!(text.matches("<<<<<<< host").count(), 2, "{text}");
+}
+
+fn dependencies(p: &Place, held: Held) {
+    p.program("new/deep/file", "x\n");
+    p.program("new/other", "x\n");
+    let set = scan(&held);
+    let mut chosen = Selection::new();
+    chosen.take(at(&set, "new/deep/file"), Take::Whole);
+    let added = chosen.complete(&set);
+    assert_eq!(added.len(), 2);
+    commit(&held, &set, &chosen);
+    assert_eq!(p.read("new/deep/file"), "x\n");
+    assert!(!p.root.join("new/other").exists());
+    let set = scan(&held);
+    assert_eq!(set.changes.len(), 1);
+    commit(&held, &set, &Selection::all(&set));
+    assert_eq!(p.read("new/other"), "x\n");
+}
+
+fn locks(p: &Place, held: Held) {
+    p.program("a", "x\n");
+    let found = || p.store.find("w").unwrap();
+    assert_eq!(found().state(), State::InUse);
+    assert_eq!(found().hold().unwrap_err().kind, ErrorKind::InUse);
+    let set = found().scan(&ScanOptions::default()).unwrap();
+    assert!(set.live);
+    let error = held.commit(&set, &Selection::all(&set), &CommitOptions::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unusable);
+    drop(held);
+    assert_eq!(found().state(), State::Idle);
+    let gone = p.store.find("none").unwrap_err();
+    assert_eq!(gone.kind, ErrorKind::Gone);
+    for bad in ["", "..", "a/b", ".hidden", "a b"] {
+        assert!(p.store.find(bad).is_err(), "{bad}");
+        assert!(create(&p.store, bad, &p.root, true).is_err(), "{bad}");
+    }
+    assert!(create(&p.store, "w", &p.root, true).is_err());
+    // A store in its own root cannot be an overlay's upper, and one open to others is not ours.
+    let inside = Store::open(&p.root.join("store")).unwrap();
+    let error = create(&inside, "w", &p.root, true).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unusable, "{error}");
+    assert!(inside.list().unwrap().is_empty());
+    fs::set_permissions(p.root.join("store"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(Store::open(&p.root.join("store")).unwrap_err().kind, ErrorKind::NotOurs);
+}
+
+/// The host's directory is moved away and replaced: nothing is done to the new one.
+fn another_root(p: &Place, held: Held) {
+    p.program("a", "x\n");
+    let set = scan(&held);
+    fs::rename(&p.root, p.dir.join("moved")).unwrap();
+    assert!(held.scan(&ScanOptions::default()).is_err());
+    fs::create_dir(&p.root).unwrap();
+    let all = Selection::all(&set);
+    let error = held.commit(&set, &all, &CommitOptions::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Gone, "{error}");
+    assert!(error.fix.is_some() && fs::read_dir(&p.root).unwrap().next().is_none());
+    fs::remove_dir(&p.root).unwrap();
+    symlink(p.dir.join("moved"), &p.root).unwrap();
+    commit(&held, &set, &all);
+    assert_eq!(p.read("a"), "x\n");
+}
+
+/// Old versions are kept within a bound, one commit's at a time.
+fn saved(p: &Place, held: Held) {
+    let ino = fs::metadata(p.root.join("a")).unwrap().ino();
+    p.program("a", "x\n");
+    let set = scan(&held);
+    let done = commit(&held, &set, &Selection::all(&set));
+    assert!(done.saved && held.saved().unwrap().is_some());
+    assert!(held.usage().unwrap().saved > 0);
+    held.undo().unwrap();
+    assert_eq!(fs::metadata(p.root.join("a")).unwrap().ino(), ino);
+    assert_eq!(held.undo().unwrap_err().kind, ErrorKind::Gone);
+    let set = scan(&held);
+    let options = CommitOptions { most_saved: 3, ..CommitOptions::default() };
+    let done = held.commit(&set, &Selection::all(&set), &options).unwrap();
+    assert!(!done.saved && held.saved().unwrap().is_none());
+    assert_eq!(held.usage().unwrap().saved, 0);
+    assert_eq!(p.read("a"), "x\n");
+}
+
+/// What the user did after a commit is not undone with it.
+fn undo_after_change(p: &Place, held: Held) {
+    p.program("a", "x\n");
+    p.program("b", "x\n");
+    let set = scan(&held);
+    commit(&held, &set, &Selection::all(&set));
+    p.host("a", "edited since\n");
+    let undone = held.undo().unwrap();
+    assert_eq!(undone.left.len(), 1);
+    assert_eq!(p.read("a"), "edited since\n");
+    assert_eq!(p.read("b"), lines(&[]));
+    assert!(held.saved().unwrap().is_some(), "what could not be put back is still kept");
+    fs::remove_file(p.root.join("a")).unwrap();
+    assert_eq!(held.undo().unwrap().left.len(), 1);
+}
+
+fn collection(p: &Place, held: Held) {
+    p.program("a", "x\n");
+    let set = scan(&held);
+    commit(&held, &set, &Selection::all(&set));
+    let gc = |options| p.store.gc(&options).unwrap();
+    assert_eq!(gc(GcOptions::default()).tidied.len(), 0, "it is in use");
+    drop(held);
+    let old = GcOptions { saved_older: Some(0), ..GcOptions::default() };
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(gc(GcOptions { dry_run: true, ..old }).tidied, ["w"]);
+    assert!(p.store.find("w").unwrap().saved().unwrap().is_some());
+    assert_eq!(gc(old).tidied, ["w"]);
+    assert!(p.store.find("w").unwrap().saved().unwrap().is_none());
+    drop(create(&p.store, "run1", &p.root, false).unwrap());
+    let full = create(&p.store, "run2", &p.root, false).unwrap();
+    fs::write(full.about().roots[0].upper().join("x"), "x").unwrap();
+    drop(full);
+    assert_eq!(gc(GcOptions::default()).removed, ["run1"]);
+    let ids: Vec<String> = p.store.list().unwrap().into_iter().map(|listed| listed.id).collect();
+    assert_eq!(ids, ["run2", "w"]);
+}
+
+fn dry_run(p: &Place, held: Held) {
+    p.program("a", "x\n");
+    p.program("new/b", "x\n");
+    let before = crate::dump::tree(&p.dir);
+    let set = scan(&held);
+    let options = CommitOptions { dry_run: true, ..CommitOptions::default() };
+    let done = held.commit(&set, &Selection::all(&set), &options).unwrap();
+    assert_eq!((done.changes, done.moved), (3, 2), "{done:?}");
+    let dropped = held.discard(&set, &Selection::all(&set), true).unwrap();
+    assert_eq!(dropped.steps, 2);
+    crate::dump::same("after dry runs", &crate::dump::tree(&p.dir), &before);
+}
+
+/// The kinds of a change, and a rename seen.
+fn refused(p: &Place, held: Held) {
+    fs::create_dir(p.upper.join("dir")).unwrap();
+    fs::copy(p.root.join("a"), p.upper.join("moved")).unwrap();
+    ops::touch(&p.upper.join("moved"), 900_000_000).unwrap();
+    let mode = rustix::fs::Mode::empty();
+    let kind = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, p.upper.join("a"), kind, mode, 0).unwrap();
+    let set = scan(&held);
+    let (old, new) = (&set.changes[at(&set, "a")], &set.changes[at(&set, "moved")]);
+    assert_eq!((old.kind, new.kind), (ChangeKind::Deleted, ChangeKind::Added));
+    assert_eq!(new.renamed_from.as_ref().map(|path| &path.0[..]), Some(&b"a"[..]));
+    assert_eq!(old.renamed_to.as_ref().map(|path| &path.0[..]), Some(&b"moved"[..]));
+}

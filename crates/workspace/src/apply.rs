@@ -1,0 +1,319 @@
+//! Changes the host, step by step. Every step can be repeated.
+
+use crate::base::Entry;
+use crate::copy::{Copier, Filter};
+use crate::dir::{Dir, join, split};
+use crate::error::{Error, Result, Step as _};
+use crate::journal::{DirData, Do, From, Journal, Op};
+use crate::meta::Id;
+use crate::work::{At, Place, Work, is};
+use crate::xattr::Named;
+use rustix::io::Errno;
+use std::collections::HashSet;
+
+/// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
+pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
+    crate::prepare::open_directories(work, journal, true)?;
+    let mut done = Vec::with_capacity(journal.ops.len());
+    for op in &journal.ops {
+        let place = work.place(op)?;
+        let step = Step { place, journal, op };
+        done.push(match &op.act {
+            Do::Put { from, old, .. } => step.put(from, old.as_ref())?,
+            Do::Delete { old } => step.delete(old)?,
+            Do::Directory { .. } | Do::Drop | Do::Rewrite => true,
+        });
+    }
+    let changed: HashSet<(usize, &[u8])> = journal
+        .ops
+        .iter()
+        .zip(&done)
+        .filter(|(op, done)| **done && !matches!(op.act, Do::Directory { .. }))
+        .map(|(op, _)| (op.root, split(&op.path.0).0))
+        .collect();
+    // What is deeper comes later in the plan.
+    for op in journal.ops.iter().rev() {
+        let Do::Directory { old, new, .. } = &op.act else { continue };
+        let own = new.mode != old.mode || new.xattrs.is_some();
+        let any = own || changed.contains(&(op.root, op.path.0.as_slice()));
+        let wanted = if any { new } else { old };
+        directory(&work.place(op)?.sides.lower, &op.path.0, wanted, Some(old.mode))?;
+    }
+    work.sync()?;
+    Ok(done)
+}
+
+pub(crate) struct Step<'a> {
+    pub place: &'a Place,
+    pub journal: &'a Journal,
+    pub op: &'a Op,
+}
+
+impl Step<'_> {
+    /// Where the new version waits, and after an exchange the old one.
+    pub fn waiting(&self, from: &From) -> Result<Option<At>> {
+        let (dir, _) = split(&self.op.path.0);
+        match from {
+            From::Move => At::find(&self.place.sides.upper, &self.op.path.0),
+            _ => {
+                let path = join(dir, &self.journal.temporary(self.op.n));
+                At::find(&self.place.sides.lower, &path)
+            }
+        }
+    }
+
+    pub fn saved(&self, name: &str) -> Result<At> {
+        let dir = self.place.saved.at(b"").step("open", name.as_bytes())?;
+        Ok(At { dir, name: name.as_bytes().to_vec() })
+    }
+
+    pub fn put(&self, from: &From, old: Option<&Id>) -> Result<bool> {
+        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+            return Ok(false);
+        };
+        let now = at.id()?;
+        let Some(waiting) = self.waiting(from)? else {
+            return Ok(now.is_some_and(|now| self.journal.is_new(self.op, &now)));
+        };
+        if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
+            if !waiting.id()?.is_some_and(|id| self.journal.is_new(self.op, &id)) {
+                return Ok(false);
+            }
+            match old {
+                None if now.is_none() => {
+                    if !waiting.rename(&at)? {
+                        return Ok(false);
+                    }
+                }
+                Some(old) if is(now, old) => {
+                    if !waiting.exchange(&at)? {
+                        return Ok(false);
+                    }
+                    if !is(waiting.id()?, old) {
+                        // The host was quicker: it gets back what it made.
+                        waiting.exchange(&at)?;
+                        return Ok(false);
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
+        at.settle(self.op.modes.1)?;
+        match old {
+            Some(old) if is(waiting.id()?, old) => self.save(&waiting).map(|()| true),
+            _ => Ok(true),
+        }
+    }
+
+    pub fn delete(&self, old: &Id) -> Result<bool> {
+        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+            return Ok(true);
+        };
+        let aside = at.beside(self.journal.temporary(self.op.n))?;
+        if is(aside.id()?, old) {
+            return self.save(&aside).map(|()| true);
+        }
+        let saved = self.saved(&self.op.n.to_string())?;
+        if is(saved.id()?, old) {
+            return Ok(true);
+        }
+        let now = at.id()?;
+        if !is(now, old) {
+            return Ok(now.is_none());
+        }
+        let target = if self.place.moves { &saved } else { &aside };
+        if !at.rename(target)? {
+            return Ok(false);
+        }
+        if !is(target.id()?, old) {
+            target.rename(&at)?;
+            return Ok(false);
+        }
+        if self.place.moves { Ok(true) } else { self.save(&aside).map(|()| true) }
+    }
+
+    /// Takes an old version into the area. Where nothing is saved it stays, to be removed at the end.
+    fn save(&self, old: &At) -> Result<()> {
+        let name = self.op.n.to_string();
+        let saved = self.saved(&name)?;
+        if self.place.moves {
+            old.rename(&saved)?;
+            return Ok(());
+        }
+        if !self.journal.head.saved {
+            return Ok(());
+        }
+        if saved.id()?.is_none() {
+            let part = self.saved(&format!("{name}.part"))?;
+            part.remove()?;
+            let root = self.place.saved.at(b"").step("open", &part.name)?;
+            Copier::new(true, root)
+                .tree((&old.dir, &old.name), &part.name, &Filter::All)
+                .step("save", &self.op.path.0)?;
+            part.rename(&saved)?;
+        }
+        old.remove()
+    }
+}
+
+/// Gives a directory its data. One that is not there any more is no error. One whose mode is neither
+/// the known one, as it is or opened for its owner, nor the wanted one was changed by somebody else,
+/// and is left.
+pub(crate) fn directory(
+    root: &Dir,
+    path: &[u8],
+    wanted: &DirData,
+    known: Option<u32>,
+) -> Result<()> {
+    let Some(dir) = root.find(path).step("open", path)? else { return Ok(()) };
+    let set = || -> std::result::Result<(), Errno> {
+        let meta = dir.meta()?;
+        let mine = |known: u32| [known, known | 0o300, wanted.mode].contains(&meta.mode);
+        if !known.is_none_or(mine) {
+            return Ok(());
+        }
+        if (meta.uid, meta.gid) != (wanted.uid, wanted.gid) {
+            dir.chown(b".", wanted.uid, wanted.gid)?;
+        }
+        if let Some(xattrs) = &wanted.xattrs {
+            let named: Vec<Named> =
+                xattrs.iter().map(|(name, value)| (name.0.clone(), value.0.clone())).collect();
+            crate::xattr::assign(&dir, b"", &named)?;
+        }
+        if meta.mode != wanted.mode || wanted.xattrs.is_some() {
+            dir.chmod(b"", wanted.mode)?;
+        }
+        if meta.mtime != wanted.mtime { dir.touch(b"", wanted.mtime) } else { Ok(()) }
+    };
+    match set() {
+        // A directory of somebody else's in which the user may make names.
+        Err(Errno::PERM) => Ok(()),
+        other => other.step("set mode and time of", path),
+    }
+}
+
+/// Takes what was committed out of the workspace, and notes what lies below it now.
+pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool]) -> Result<()> {
+    let mut patches: Vec<Vec<(Vec<u8>, Option<Entry>)>> = Vec::new();
+    patches.resize_with(work.places.len(), Vec::new);
+    for (op, _) in journal.ops.iter().zip(done).filter(|(_, done)| **done) {
+        let step = Step { place: work.place(op)?, journal, op };
+        step.clear()?;
+        if let Some(patches) = patches.get_mut(op.root) {
+            step.patches(patches)?;
+        }
+    }
+    for (number, patches) in patches.iter().enumerate() {
+        crate::snapshot::patch(work.workspace, number, patches)?;
+    }
+    for op in journal.ops.iter().rev() {
+        if let Do::Directory { upper: Some(upper), .. } = &op.act {
+            let place = work.place(op)?;
+            prune(place, &op.path.0, upper)?;
+        }
+    }
+    for op in &journal.ops {
+        // New versions that found no place, and old ones that are not kept.
+        let aside = join(split(&op.path.0).0, &journal.temporary(op.n));
+        let Some(at) = At::find(&work.place(op)?.sides.lower, &aside)? else { continue };
+        let new = at.id()?.is_some_and(|id| journal.is_new(op, &id));
+        if new || !journal.head.saved {
+            at.remove()?;
+        }
+    }
+    work.sync()
+}
+
+impl Step<'_> {
+    /// Takes out of the upper what is on the host now. It is kept as long as the old versions are.
+    fn clear(&self) -> Result<()> {
+        let path = &self.op.path.0;
+        match &self.op.act {
+            Do::Put { from: From::Copy | From::Staged { keep: false }, .. } | Do::Delete { .. } => {
+                self.put_away(path, &format!("up-{}", self.op.n))
+            }
+            Do::Put { from: From::Part { paths, trees }, .. } => {
+                for (index, tree) in trees.iter().enumerate() {
+                    self.put_away(&join(path, &tree.0), &format!("up-{}-{index}", self.op.n))?;
+                }
+                let below = paths.iter().map(|below| join(path, &below.0));
+                for path in below.rev().chain(std::iter::once(path.clone())) {
+                    let found = self.place.sides.upper.find(&path).step("open", &path)?;
+                    if let Some(dir) = found {
+                        crate::opaque::clear(&dir, b"").step("change", &path)?;
+                    }
+                    self.remove_empty(&path)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn put_away(&self, path: &[u8], name: &str) -> Result<()> {
+        let Some(at) = At::find(&self.place.sides.upper, path)? else { return Ok(()) };
+        if at.rename(&self.saved(name)?)? || at.id()?.is_none() {
+            return Ok(());
+        }
+        // It was put away before, and what is there is not ours.
+        Ok(())
+    }
+
+    fn remove_empty(&self, path: &[u8]) -> Result<()> {
+        let Some(at) = At::find(&self.place.sides.upper, path)? else { return Ok(()) };
+        match at.dir.rmdir(&at.name) {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
+            Err(errno) => Err(Error::system("remove", path, errno)),
+        }
+    }
+
+    fn patches(&self, all: &mut Vec<(Vec<u8>, Option<Entry>)>) -> Result<()> {
+        let path = &self.op.path.0;
+        let lower = &self.place.sides.lower;
+        let mut note = |path: Vec<u8>| -> Result<()> {
+            let entry = crate::snapshot::entry(lower, &path)?;
+            all.push((path, entry));
+            Ok(())
+        };
+        match &self.op.act {
+            Do::Put { from: From::Staged { .. }, .. } => note(path.clone()),
+            Do::Put { from: From::Part { paths, .. }, .. } => {
+                note(path.clone())?;
+                paths.iter().try_for_each(|below| note(join(path, &below.0)))
+            }
+            Do::Directory { new, .. } if new.xattrs.is_some() => note(path.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removes a directory of the upper that says nothing any more, and those above it. One that stays
+/// gets its data back.
+pub(crate) fn prune(place: &Place, path: &[u8], upper: &DirData) -> Result<()> {
+    directory(&place.sides.upper, path, upper, None)?;
+    let mut at = path;
+    while !at.is_empty() {
+        let above = place.sides.upper.find(at).step("open", at)?;
+        let below = place.sides.lower.find(at).step("open", at)?;
+        let (Some(above), Some(below)) = (above, below) else { return Ok(()) };
+        let same = || -> std::result::Result<bool, Errno> {
+            let (a, b) = (above.meta()?, below.meta()?);
+            Ok((a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)
+                && crate::xattr::kept(&above, b"")? == crate::xattr::kept(&below, b"")?
+                && !crate::opaque::is(&above)?)
+        };
+        if !same().step("compare", at)? {
+            return Ok(());
+        }
+        let (dir, name) = split(at);
+        let parent = place.sides.upper.at(dir).step("open", dir)?;
+        let mtime = parent.meta().step("look at", dir)?.mtime;
+        match parent.rmdir(name) {
+            Ok(()) => parent.touch(b"", mtime).step("set the time of", dir)?,
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS) => return Ok(()),
+            Err(errno) => return Err(Error::system("remove", at, errno)),
+        }
+        at = dir;
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Takes changes out of a workspace without keeping them.
+
+use crate::change::{ChangeKind, Changeset};
+use crate::error::{Error, ErrorKind, Result, Step as _};
+use crate::journal::{DirData, Do, Journal, Op, Task};
+use crate::select::{Selection, Take};
+use crate::store::Held;
+use crate::work::{At, Place, Work};
+use rustix::io::Errno;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use swathe_record::bytes::Bytes;
+
+/// What a discard did, or with `dry_run` would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Discarded {
+    /// Files and trees that were taken out.
+    pub steps: usize,
+}
+
+impl Held {
+    /// Takes the chosen changes out of the workspace: the program sees what the host has there. A new
+    /// directory goes when all that is in it is chosen. When it is interrupted, [`Held::resume`]
+    /// ends it.
+    ///
+    /// # Errors
+    /// The workspace is half committed, or the system refuses a step.
+    pub fn discard(
+        &self,
+        set: &Changeset,
+        selection: &Selection,
+        dry_run: bool,
+    ) -> Result<Discarded> {
+        if crate::journal::is_open(&self.dir) {
+            return Err(self.half_done());
+        }
+        let taken = closed(set, selection);
+        let sides = (0..self.about.roots.len()).map(|n| self.sides(n));
+        let sides = sides.collect::<Result<Vec<_>>>()?;
+        let (mut ops, mut staged) = (Vec::new(), BTreeMap::new());
+        let mut directories = BTreeMap::new();
+        let mut covered = 0;
+        for (&index, take) in &taken {
+            let Some(change) = set.changes.get(index).filter(|c| c.part_of.is_none()) else {
+                continue;
+            };
+            if index < covered {
+                continue;
+            }
+            let new_dir = change.is_dir() && change.kind != ChangeKind::Modified;
+            let end = below(set, index);
+            if new_dir && !(index..end).all(|index| taken.contains_key(&index)) {
+                continue;
+            }
+            let n = ops.len();
+            let act = match take {
+                Take::Hunks(chosen) => {
+                    let text = crate::diff::Texts::read(&sides, change)?;
+                    staged.insert(n, text.without(chosen)?);
+                    Do::Rewrite
+                }
+                Take::Whole | Take::Content(_) if change.is_dir() && !new_dir => {
+                    directories.insert((change.root, change.path.0.clone()), true);
+                    continue;
+                }
+                Take::Whole | Take::Content(_) => {
+                    covered = if new_dir { end } else { covered };
+                    Do::Drop
+                }
+            };
+            crate::plan::above(&sides, change.root, &change.path.0, &mut directories)?;
+            let (root, path) = (change.root, Bytes(change.path.0.clone()));
+            ops.push(Op { n, root, path, act, modes: (None, None) });
+        }
+        let steps = ops.len() + directories.values().filter(|own| **own).count();
+        for ((root, path), own) in directories {
+            let mut act = crate::plan::directory(&sides, root, &path, own)?;
+            if let (true, Do::Directory { old, upper, .. }) = (own, &mut act) {
+                // What it is in the end: as the host's.
+                *upper = Some(old.clone());
+            }
+            ops.push(Op { n: ops.len(), root, path: Bytes(path), act, modes: (None, None) });
+        }
+        if !dry_run && steps > 0 {
+            drop(sides);
+            let journal = Journal::new(Task::Discard, false, ops)?;
+            crate::commit::stage(&self.dir, &journal, &staged)?;
+            journal.begin(&self.dir)?;
+            self.drop_all(&journal)?;
+        }
+        Ok(Discarded { steps })
+    }
+
+    /// Takes everything out of the workspace, whatever it is, without looking at it.
+    ///
+    /// # Errors
+    /// The workspace is half committed, or the system refuses a step.
+    pub fn discard_all(&self) -> Result<()> {
+        if crate::journal::is_open(&self.dir) {
+            return Err(self.half_done());
+        }
+        let journal = Journal::new(Task::DiscardAll, false, Vec::new())?;
+        journal.begin(&self.dir)?;
+        self.drop_all(&journal)
+    }
+
+    pub(crate) fn drop_all(&self, journal: &Journal) -> Result<()> {
+        let work = Work::open(self, journal)?;
+        let run = || -> Result<()> {
+            match journal.head.task {
+                Task::DiscardAll => work.places.iter().try_for_each(empty)?,
+                _ => {
+                    crate::prepare::open_directories(&work, journal, false)?;
+                    crate::prepare::spread(&work, journal)?;
+                    for op in &journal.ops {
+                        drop_one(&work, journal, op)?;
+                    }
+                    for op in journal.ops.iter().rev() {
+                        if let Do::Directory { upper: Some(upper), .. } = &op.act {
+                            crate::apply::prune(work.place(op)?, &op.path.0, upper)?;
+                        }
+                    }
+                }
+            }
+            work.sync()?;
+            self.forget(&work, journal)
+        };
+        run().map_err(|error| {
+            let id = &self.about.id;
+            let cause = error.fix.as_deref().map_or(String::new(), |fix| format!("{fix}; "));
+            error.fix(format!(
+                "{cause}the discard is half done: swathe commit --resume {id} ends it"
+            ))
+        })
+    }
+}
+
+/// The choice with the tops of what goes only as a whole.
+fn closed(set: &Changeset, selection: &Selection) -> BTreeMap<usize, Take> {
+    let mut taken: BTreeMap<usize, Take> =
+        selection.iter().map(|(index, take)| (index, take.clone())).collect();
+    for index in taken.keys().copied().collect::<Vec<_>>() {
+        if let Some(top) = set.changes.get(index).and_then(|change| change.part_of) {
+            taken.insert(top, Take::Whole);
+        }
+    }
+    taken
+}
+
+fn below(set: &Changeset, index: usize) -> usize {
+    let Some(top) = set.changes.get(index) else { return index };
+    let rest = set.changes.get(index..).unwrap_or_default();
+    let inside = |change: &&crate::change::Change| {
+        change.root == top.root && crate::change::is_at_or_below(&change.path.0, &top.path.0)
+    };
+    index + rest.iter().take_while(inside).count()
+}
+
+fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
+    let place = work.place(op)?;
+    let path = &op.path.0;
+    let Some(at) = At::find(&place.sides.upper, path)? else { return Ok(()) };
+    let saved = |name: String| -> Result<At> {
+        Ok(At { dir: place.saved.at(b"").step("open", path)?, name: name.into_bytes() })
+    };
+    let put_away = saved(format!("up-{}", op.n))?;
+    match &op.act {
+        Do::Drop if put_away.id()?.is_none() => {
+            at.rename(&put_away)?;
+        }
+        Do::Rewrite => {
+            let new = saved(format!("new-{}", op.n))?;
+            if at.id()?.is_some() && put_away.id()?.is_none() {
+                new.remove()?;
+                let content = crate::commit::staged(&work.workspace.dir, journal, op.n)?;
+                crate::prepare::write_staged(content, &at, &new).step("write", path)?;
+                if at.exchange(&new)? {
+                    new.rename(&put_away)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Empties an upper directory.
+fn empty(place: &Place) -> Result<()> {
+    let upper = &place.sides.upper;
+    let own = upper.meta().step("look at", b"upper")?.mode;
+    upper.chmod(b"", own | 0o700).step("set the mode of", b"upper")?;
+    let mut number = 0_u64;
+    for name in upper.list().step("list", b"upper")? {
+        loop {
+            let kept = format!("all-{number}");
+            match upper.rename(&name, &place.saved, kept.as_bytes()) {
+                Ok(()) | Err(Errno::NOENT) => break,
+                Err(Errno::EXIST) => number += 1,
+                // To move a directory its owner has to be able to write to it.
+                Err(Errno::ACCESS) if number < u64::MAX => {
+                    upper.chmod(&name, 0o700).step("set the mode of", &name)?;
+                }
+                Err(errno) => return Err(Error::system("discard", &name, errno)),
+            }
+        }
+    }
+    let attributes = crate::xattr::Xattrs::read(upper, b"").step("look at", b"upper")?;
+    for attribute in attributes.stripped {
+        crate::xattr::remove(upper, b"", &attribute).step("clear", b"upper")?;
+    }
+    let data = DirData::of(&place.sides.lower, true).step("look at", b"")?;
+    crate::apply::prune(place, b"", &data)
+}
+
+impl Held {
+    /// Removes the workspace with all that is in it.
+    ///
+    /// # Errors
+    /// A commit of it is half done, or the system refuses a step.
+    pub fn remove(self, store: &crate::Store) -> Result<()> {
+        if crate::journal::is_open(&self.dir) {
+            return Err(self.half_done());
+        }
+        self.remove_areas()?;
+        let (dir, _) = store.parts();
+        let name = self.about.id.as_bytes();
+        if dir.at(name).and_then(|dir| dir.meta()).ok() != self.dir.meta().ok() {
+            let text = format!("{} is not a workspace of this store", self.about.id);
+            return Err(Error::new(ErrorKind::Unusable, text));
+        }
+        crate::remove::tree(dir, name).step("remove", name)
+    }
+
+    fn remove_areas(&self) -> Result<()> {
+        for root in &self.about.roots {
+            let path = root.area.as_path();
+            let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            let dir = match crate::dir::Dir::open(above) {
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                other => other.step("open", &root.area.0)?,
+            };
+            let name = std::os::unix::ffi::OsStrExt::as_bytes(name);
+            if let Some(area) = dir.find(name).step("open", &root.area.0)? {
+                crate::store::check_ours(&area, path)?;
+                crate::remove::tree(&dir, name).step("remove", &root.area.0)?;
+            }
+        }
+        Ok(())
+    }
+}

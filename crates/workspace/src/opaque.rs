@@ -1,0 +1,51 @@
+//! Says by single whiteouts what an opaque directory says at once.
+
+use crate::dir::Dir;
+use crate::meta::Meta;
+use crate::xattr::{self, Xattrs};
+use rustix::fs::{FileType, Mode};
+use rustix::io::Errno;
+
+const OPAQUE: &[u8] = b"user.overlay.opaque";
+
+/// Makes a whiteout; one that is there is no error.
+pub(crate) fn whiteout(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    match rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether a directory hides what the host has in it.
+pub(crate) fn is(upper: &Dir) -> Result<bool, Errno> {
+    Ok(Xattrs::read(upper, b"")?.overlay(upper, b"")?.opaque)
+}
+
+/// Replaces a directory's opacity by a whiteout for each name of the host's that the upper does not
+/// have, and by opacity of the directories that both have. It means the same at every moment: what
+/// takes the opacity's place comes first. `keeps` says which names of the host are not deleted.
+pub(crate) fn spread(
+    upper: &Dir,
+    lower: &Dir,
+    mut keeps: impl FnMut(&[u8]) -> bool,
+) -> Result<(), Errno> {
+    let mtime = upper.meta()?.mtime;
+    for name in lower.list()? {
+        let both = |meta: &Meta| meta.is_dir();
+        match upper.stat(&name)? {
+            None if keeps(&name) => {}
+            None => whiteout(upper, &name)?,
+            Some(meta) if both(&meta) && lower.stat(&name)?.is_some_and(|m| m.is_dir()) => {
+                xattr::set(upper, &name, OPAQUE, b"y")?;
+            }
+            Some(_) => {}
+        }
+    }
+    clear(upper, b"")?;
+    upper.touch(b"", mtime)
+}
+
+/// Takes a directory's opacity away.
+pub(crate) fn clear(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    xattr::remove(dir, name, OPAQUE)
+}

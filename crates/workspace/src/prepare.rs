@@ -1,0 +1,140 @@
+//! Makes what a commit puts in place, before anything of the host is changed.
+
+use crate::base::{Base, Found};
+use crate::copy::{Copier, Filter, clean};
+use crate::dir::{join, split};
+use crate::error::{Result, Step as _};
+use crate::journal::{Do, From, Journal, Op};
+use crate::meta::Id;
+use crate::work::{At, Work};
+use rustix::fs::OFlags;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+
+/// Makes all temporary files, and cleans what is to be moved. What was made, by step.
+pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<HashMap<usize, Id>> {
+    let mut copiers = Vec::new();
+    for place in &work.places {
+        let root = place.sides.lower.at(b"").step("open", b"")?;
+        copiers.push(Copier::new(false, root));
+    }
+    let mut made = HashMap::new();
+    open_directories(work, journal, true)?;
+    spread(work, journal)?;
+    for op in &journal.ops {
+        let Do::Put { from, .. } = &op.act else { continue };
+        let place = work.place(op)?;
+        let source = At::new(&place.sides.upper, &op.path.0)?;
+        if *from == From::Move {
+            clean(&source.dir, &source.name).step("clean", &op.path.0)?;
+            continue;
+        }
+        let Some(copier) = copiers.get_mut(op.root) else { continue };
+        let path = join(split(&op.path.0).0, &journal.temporary(op.n));
+        let target = At::new(&place.sides.lower, &path)?;
+        target.remove()?;
+        let from_upper = (&source.dir, source.name.as_slice());
+        match from {
+            From::Copy => copier.tree(from_upper, &path, &Filter::All),
+            From::Part { paths, .. } => {
+                let wanted: HashSet<Vec<u8>> = paths.iter().map(|path| path.0.clone()).collect();
+                copier.tree(from_upper, &path, &Filter::Only(&wanted))
+            }
+            From::Staged { .. } | From::Move => {
+                staged(work, journal, op, &source, &target)?;
+                Ok(())
+            }
+        }
+        .step("copy", &op.path.0)?;
+        made.extend(target.id()?.map(|id| (op.n, id)));
+    }
+    Ok(made)
+}
+
+/// Turns opacity of the plan's directories into single whiteouts, so that each stands for itself.
+pub(crate) fn spread(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let mut bases: HashMap<usize, Option<Base>> = HashMap::new();
+    for op in journal.ops.iter().filter(|op| matches!(op.act, Do::Directory { .. })) {
+        let place = work.place(op)?;
+        let path = &op.path.0;
+        let upper = place.sides.upper.find(path).step("open", path)?;
+        let lower = place.sides.lower.find(path).step("open", path)?;
+        let (Some(upper), Some(lower)) = (upper, lower) else { continue };
+        if !crate::opaque::is(&upper).step("look at", path)? {
+            continue;
+        }
+        let base = match bases.entry(op.root) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(work.workspace.base(op.root)?),
+        };
+        // What the host made meanwhile was not deleted.
+        let made = |name: &[u8]| {
+            base.as_ref().is_some_and(|base| base.find(&join(path, name)) == Found::Absent)
+        };
+        crate::opaque::spread(&upper, &lower, made).step("write whiteouts in", path)?;
+    }
+    Ok(())
+}
+
+/// Lets names be made in the directories of the plan, on the `host`, too. Their modes come back at
+/// the end.
+pub(crate) fn open_directories(work: &Work<'_>, journal: &Journal, host: bool) -> Result<()> {
+    for op in &journal.ops {
+        if !matches!(op.act, Do::Directory { .. }) {
+            continue;
+        }
+        let place = work.place(op)?;
+        let upper = std::iter::once(&place.sides.upper);
+        for root in upper.chain(host.then_some(&place.sides.lower)) {
+            let Some(at) = At::find(root, &op.path.0)? else { continue };
+            let Some(meta) = at.meta()? else { continue };
+            let own = meta.uid == rustix::process::geteuid().as_raw();
+            if meta.is_dir() && own && meta.mode & 0o300 != 0o300 {
+                at.dir.chmod(&at.name, meta.mode | 0o300).step("set the mode of", &op.path.0)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Content that was put together, with the mode and attributes of the program's version.
+fn staged(work: &Work<'_>, journal: &Journal, op: &Op, source: &At, target: &At) -> Result<()> {
+    let content = crate::commit::staged(&work.workspace.dir, journal, op.n)?;
+    write_staged(content, source, target).step("write", &op.path.0)
+}
+
+pub(crate) fn write_staged(mut content: File, like: &At, target: &At) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let mut file = File::from(target.dir.file(&target.name, flags, 0o600)?);
+    std::io::copy(&mut content, &mut file)?;
+    if let Some(meta) = like.dir.stat(&like.name)? {
+        let kept = crate::xattr::kept(&like.dir, &like.name)?;
+        crate::xattr::assign(&target.dir, &target.name, &kept)?;
+        target.dir.chmod(&target.name, meta.safe_mode())?;
+    }
+    Ok(())
+}
+
+/// Removes the temporary files of a commit that did not begin, and gives directories their modes.
+pub(crate) fn remove(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    for op in &journal.ops {
+        let place = work.place(op)?;
+        match &op.act {
+            Do::Put { .. } => {
+                let path = join(split(&op.path.0).0, &journal.temporary(op.n));
+                if let Some(at) = At::find(&place.sides.lower, &path)? {
+                    at.remove()?;
+                }
+            }
+            Do::Directory { old, upper, .. } => {
+                crate::apply::directory(&place.sides.lower, &op.path.0, old, None)?;
+                if let Some(upper) = upper {
+                    crate::apply::directory(&place.sides.upper, &op.path.0, upper, None)?;
+                }
+            }
+            Do::Delete { .. } | Do::Drop | Do::Rewrite => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,468 @@
+//! The walk through one upper directory, beside the host's.
+
+use super::compare::{Side, conflict, is_mounted, parts};
+use super::{ScanOptions, Sides};
+use crate::base::{Base, Found};
+use crate::change::{Change, ChangeKind, Changeset, Conflict, Mark, Oddity, Parts};
+use crate::danger;
+use crate::dir::{Dir, join};
+use crate::error::{Error, ErrorKind, Result, Step as _};
+use crate::meta::{FileKind, Meta};
+use crate::store::Workspace;
+use crate::xattr::Xattrs;
+use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
+use swathe_record::bytes::Bytes;
+
+/// The longest relative path, in bytes, so that the kernel takes it in one call.
+const LONGEST_PATH: usize = 4000;
+
+/// The most oddities that are listed.
+const MOST_ODDITIES: usize = 1000;
+
+struct Walk<'a> {
+    number: usize,
+    root: &'a [u8],
+    sides: &'a Sides,
+    base: Option<&'a Base>,
+    options: &'a ScanOptions,
+    set: &'a mut Changeset,
+    /// Of files with several names: how many were seen, and the changes with them.
+    links: HashMap<u64, (u64, Vec<usize>)>,
+}
+
+/// A directory of the upper on the way.
+struct Here<'a> {
+    upper: &'a Dir,
+    lower: Option<&'a Dir>,
+    path: &'a [u8],
+    /// What the host has here is deleted unless the upper has it.
+    opaque: bool,
+    /// Files with a certain attribute stand for deleted ones.
+    whiteouts: bool,
+    depth: usize,
+}
+
+/// Adds the changes of one root.
+pub(super) fn root(
+    workspace: &Workspace,
+    number: usize,
+    sides: &Sides,
+    base: Option<&Base>,
+    options: &ScanOptions,
+    set: &mut Changeset,
+) -> Result<()> {
+    let root = workspace.about.roots.get(number).map_or(&[][..], |root| &root.path.0);
+    let mut walk = Walk { number, root, sides, base, options, set, links: HashMap::new() };
+    let (upper, lower) = (&sides.upper, &sides.lower);
+    let look = || -> Result<_, Errno> {
+        let xattrs = Xattrs::read(upper, b"")?;
+        let overlay = xattrs.overlay(upper, b"")?;
+        let (old, new) =
+            (Side { dir: lower, meta: lower.meta()? }, Side { dir: upper, meta: upper.meta()? });
+        Ok((overlay, parts(old, new, b"")?, old, new))
+    };
+    let (overlay, mut differs, old, new) = look().step("look at", root)?;
+    // The upper of somebody else's directory is its user's all the same.
+    let euid = rustix::process::geteuid();
+    differs.owner &= euid.is_root() || new.meta.uid != euid.as_raw();
+    if differs.any() || overlay.crafted {
+        let mut change = walk.change(b"", ChangeKind::Modified, Some(old.meta), Some(new.meta));
+        change.parts = differs;
+        change.conflict = conflict(base, b"", Some(old), b"", true).step("compare", root)?;
+        if overlay.crafted {
+            change.marks.push(Mark::Crafted);
+        }
+        walk.push(change)?;
+    }
+    let (opaque, whiteouts) = (overlay.opaque, overlay.whiteouts);
+    let here = Here { upper, lower: Some(lower), path: b"", opaque, whiteouts, depth: 0 };
+    walk.directory(&here)?;
+    walk.join_links();
+    Ok(())
+}
+
+impl Walk<'_> {
+    fn change(
+        &self,
+        path: &[u8],
+        kind: ChangeKind,
+        old: Option<Meta>,
+        new: Option<Meta>,
+    ) -> Change {
+        Change {
+            root: self.number,
+            path: Bytes(path.to_vec()),
+            kind,
+            parts: Parts::default(),
+            old,
+            new,
+            old_target: None,
+            target: None,
+            marks: Vec::new(),
+            part_of: None,
+            renamed_from: None,
+            renamed_to: None,
+            linked_to: None,
+            conflict: None,
+        }
+    }
+
+    fn push(&mut self, mut change: Change) -> Result<usize> {
+        if self.set.changes.len() >= self.options.most {
+            let text = format!("there are more than {} changes", self.options.most);
+            return Err(Error::new(ErrorKind::TooMuch, text)
+                .fix("discard what is not needed, or raise the bound"));
+        }
+        change.marks = danger::marks(&change, self.root, &self.options.sensitive);
+        self.set.changes.push(change);
+        Ok(self.set.changes.len() - 1)
+    }
+
+    fn odd(&mut self, path: &[u8], text: &str) {
+        if self.set.oddities.len() < MOST_ODDITIES {
+            let (root, path) = (self.number, Bytes(path.to_vec()));
+            self.set.oddities.push(Oddity { root, path, text: text.to_owned() });
+        }
+    }
+
+    fn directory(&mut self, here: &Here<'_>) -> Result<()> {
+        let names = here.upper.list().step("list", here.path)?;
+        let mut added = Vec::new();
+        for name in &names {
+            let path = join(here.path, name);
+            if path.len() > LONGEST_PATH {
+                self.odd(here.path, "a name makes its path too long: it is left out");
+                continue;
+            }
+            let before = self.set.changes.len();
+            self.name(here, name, &path)?;
+            let own = self.set.changes.get(before).filter(|c| c.path.0 == path);
+            if own.is_some_and(|change| change.kind == ChangeKind::Added) {
+                added.push((name.as_slice(), before));
+            }
+        }
+        let mut all: HashSet<Vec<u8>> = names.iter().cloned().collect();
+        if let Some(lower) = here.lower
+            && (here.opaque || !added.is_empty())
+        {
+            let below = match lower.list() {
+                Err(Errno::ACCESS) if !here.opaque => Vec::new(),
+                other => other.step("list", here.path)?,
+            };
+            for name in &below {
+                if here.opaque && !all.contains(name) {
+                    self.deleted(here, name, &join(here.path, name), true)?;
+                }
+            }
+            all.extend(below);
+        }
+        self.twins(&added, &all);
+        Ok(())
+    }
+
+    /// Marks added names that differ from others only by letter case.
+    fn twins(&mut self, added: &[(&[u8], usize)], all: &HashSet<Vec<u8>>) {
+        if added.is_empty() {
+            return;
+        }
+        let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase();
+        let mut counts: HashMap<String, u32> = HashMap::new();
+        for name in all {
+            *counts.entry(fold(name)).or_default() += 1;
+        }
+        for (name, index) in added {
+            if counts.get(&fold(name)).is_some_and(|count| *count > 1)
+                && let Some(change) = self.set.changes.get_mut(*index)
+            {
+                change.marks.push(Mark::CaseTwin);
+                change.marks.sort_unstable();
+            }
+        }
+    }
+
+    fn name(&mut self, here: &Here<'_>, name: &[u8], path: &[u8]) -> Result<()> {
+        // It can vanish while a run is going on.
+        let Some(new) = here.upper.stat(name).step("look at", path)? else { return Ok(()) };
+        if new.dev != self.sides.upper.meta().step("look at", path)?.dev {
+            self.odd(path, "another file system is mounted there: it is left out");
+            return Ok(());
+        }
+        if new.is_whiteout() {
+            return self.deleted(here, name, path, false);
+        }
+        let xattrs = Xattrs::read(here.upper, name).step("read attributes of", path)?;
+        let overlay = xattrs.overlay(here.upper, name).step("read attributes of", path)?;
+        if overlay.whiteout && here.whiteouts && new.kind == FileKind::File && new.size == 0 {
+            return self.deleted(here, name, path, false);
+        }
+        let old = match here.lower {
+            Some(lower) => lower.stat(name).step("look at", path)?,
+            None => None,
+        };
+        let mut marks = Vec::new();
+        let odd_opaque = !new.is_dir() && (overlay.opaque || overlay.whiteouts);
+        if overlay.crafted || overlay.whiteout || odd_opaque {
+            marks.push(Mark::Crafted);
+        }
+        if xattrs.stripped.iter().any(|name| name == b"security.capability") {
+            marks.push(Mark::Capabilities);
+        }
+        let low = here.lower.zip(old).map(|(dir, meta)| Side { dir, meta });
+        let top = Side { dir: here.upper, meta: new };
+        let mut own = self.compared(path, name, low, top)?;
+        own.marks = marks;
+        self.settle(&mut own, path, name, low, overlay.opaque)?;
+        if new.is_dir() {
+            self.below(here, name, own, low, (overlay.opaque, overlay.whiteouts))
+        } else {
+            self.file(here, own, low)
+        }
+    }
+
+    /// The change of a path that the upper has; of what is the same, one without parts.
+    fn compared(
+        &mut self,
+        path: &[u8],
+        name: &[u8],
+        low: Option<Side<'_>>,
+        top: Side<'_>,
+    ) -> Result<Change> {
+        let kind = match low {
+            None => ChangeKind::Added,
+            Some(low) if low.meta.kind != top.meta.kind => ChangeKind::Replaced,
+            Some(_) => ChangeKind::Modified,
+        };
+        let old = low.map(|low| low.meta);
+        let mut own = self.change(path, kind, old, Some(top.meta));
+        if let (ChangeKind::Modified, Some(low)) = (kind, low) {
+            own.parts = parts(low, top, name).step("compare", path)?;
+            // Whether another of its names is a change shows at the end.
+            own.parts.links = !own.parts.any() && !top.meta.is_dir() && top.meta.nlink > 1;
+        }
+        let target = |side: Side<'_>| {
+            (side.meta.kind == FileKind::Symlink).then(|| side.dir.link(name).ok().map(Bytes))
+        };
+        own.target = target(top).flatten();
+        own.old_target = low.and_then(target).flatten();
+        Ok(own)
+    }
+
+    /// Says whether the host has changed what this changes.
+    fn settle(
+        &self,
+        own: &mut Change,
+        path: &[u8],
+        name: &[u8],
+        low: Option<Side<'_>>,
+        opaque: bool,
+    ) -> Result<()> {
+        let both = own.is_dir() && low.is_some_and(|low| low.meta.is_dir());
+        if own.kind == ChangeKind::Modified && !own.parts.any() {
+            return Ok(());
+        }
+        own.conflict = conflict(self.base, path, low, name, both).step("compare", path)?;
+        // Two directories of one name become one, and a directory that the program deleted and made
+        // again does not miss the one that the host deleted.
+        let fresh = both && own.conflict == Some(Conflict::Created);
+        let again = own.is_dir() && opaque && own.conflict == Some(Conflict::Deleted);
+        if fresh || again {
+            own.conflict = None;
+        }
+        if let Some(low) = low
+            && is_mounted(self.sides, &low.meta).step("look at", path)?
+        {
+            own.conflict = Some(Conflict::Mounted);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, here: &Here<'_>, own: Change, low: Option<Side<'_>>) -> Result<()> {
+        let (nlink, ino) = own.new.map_or((1, 0), |new| (new.nlink, new.ino));
+        let kept = own.kind != ChangeKind::Modified || own.parts.any() || !own.marks.is_empty();
+        let path = own.path.0.clone();
+        let gone = low.filter(|low| low.meta.is_dir() && own.kind == ChangeKind::Replaced);
+        let index = if kept { Some(self.push(own)?) } else { None };
+        if nlink > 1 {
+            let (seen, indices) = self.links.entry(ino).or_default();
+            *seen += 1;
+            indices.extend(index);
+        }
+        if let (Some(low), Some(index)) = (gone, index) {
+            let name = crate::dir::split(&path).1;
+            self.gone_below(low.dir, name, &path, index, here.depth)?;
+        }
+        Ok(())
+    }
+
+    fn below(
+        &mut self,
+        here: &Here<'_>,
+        name: &[u8],
+        mut own: Change,
+        low: Option<Side<'_>>,
+        (opaque, whiteouts): (bool, bool),
+    ) -> Result<()> {
+        let path = own.path.0.clone();
+        let deep = here.depth >= self.options.deepest.min(400);
+        let opened = if deep { None } else { open(here.upper, name).step("open", &path)? };
+        if deep {
+            own.marks.push(Mark::TooDeep);
+        } else if opened.is_none() {
+            own.marks.push(Mark::Unreadable);
+        }
+        if own.kind != ChangeKind::Modified || own.parts.any() || !own.marks.is_empty() {
+            self.push(own)?;
+        }
+        let Some(upper) = opened else { return Ok(()) };
+        let lower = match low.filter(|low| low.meta.is_dir()) {
+            None => None,
+            Some(low) => match low.dir.at(name) {
+                Ok(dir) => Some(dir),
+                Err(Errno::XDEV) => {
+                    self.odd(&path, "a file system is mounted there on the host");
+                    return Ok(());
+                }
+                Err(errno) => return Err(Error::system("open", &path, errno)),
+            },
+        };
+        let depth = here.depth + 1;
+        let opaque = opaque || here.opaque;
+        let next =
+            Here { upper: &upper, lower: lower.as_ref(), path: &path, opaque, whiteouts, depth };
+        self.directory(&next)
+    }
+
+    /// A path that the program deleted. `implied`: because its directory is new.
+    fn deleted(&mut self, here: &Here<'_>, name: &[u8], path: &[u8], implied: bool) -> Result<()> {
+        let old = match here.lower {
+            Some(lower) => lower.stat(name).step("look at", path)?.map(|meta| (lower, meta)),
+            None => None,
+        };
+        let Some((dir, old)) = old else {
+            let was = self.base.is_some_and(|base| matches!(base.find(path), Found::Entry(_)));
+            if !was {
+                self.odd(path, "it is deleted, but the host has nothing there");
+            }
+            return Ok(());
+        };
+        let low = Side { dir, meta: old };
+        let mut own = self.change(path, ChangeKind::Deleted, Some(old), None);
+        own.conflict = conflict(self.base, path, Some(low), name, false).step("compare", path)?;
+        if implied && own.conflict == Some(Conflict::Created) {
+            self.odd(path, "the host made it in a directory that the program replaced: it stays");
+            return Ok(());
+        }
+        if is_mounted(self.sides, &old).step("look at", path)? {
+            own.conflict = Some(Conflict::Mounted);
+        }
+        if old.kind == FileKind::Symlink {
+            own.old_target = dir.link(name).ok().map(Bytes);
+        }
+        let index = self.push(own)?;
+        if old.is_dir() { self.gone_below(dir, name, path, index, here.depth) } else { Ok(()) }
+    }
+
+    /// Lists what goes with a deleted directory of the host.
+    fn gone_below(
+        &mut self,
+        above: &Dir,
+        name: &[u8],
+        path: &[u8],
+        top: usize,
+        depth: usize,
+    ) -> Result<()> {
+        let clash = |walk: &mut Self, conflict| {
+            if let Some(change) = walk.set.changes.get_mut(top) {
+                change.conflict = change.conflict.or(Some(conflict));
+            }
+        };
+        let dir = match above.at(name) {
+            Ok(dir) => dir,
+            Err(Errno::XDEV) => {
+                clash(self, Conflict::Mounted);
+                return Ok(());
+            }
+            Err(errno) => return Err(Error::system("open", path, errno)),
+        };
+        if depth > 400 {
+            let text = format!("{} is too deep", Bytes(path.to_vec()));
+            return Err(Error::new(ErrorKind::TooMuch, text));
+        }
+        for name in dir.list().step("list", path)? {
+            let below = join(path, &name);
+            let Some(meta) = dir.stat(&name).step("look at", &below)? else { continue };
+            let low = Side { dir: &dir, meta };
+            let mut own = self.change(&below, ChangeKind::Deleted, Some(meta), None);
+            own.part_of = Some(top);
+            own.conflict =
+                conflict(self.base, &below, Some(low), &name, false).step("compare", &below)?;
+            if own.conflict.is_some() {
+                clash(self, Conflict::Below);
+            }
+            if meta.kind == FileKind::Symlink {
+                own.old_target = dir.link(&name).ok().map(Bytes);
+            }
+            self.push(own)?;
+            if meta.is_dir() {
+                self.gone_below(&dir, &name, &below, top, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the names of one file, and marks those of which the workspace lacks one. What is only
+    /// another name of unchanged files is no change.
+    fn join_links(&mut self) {
+        let mut idle = HashSet::new();
+        for (nlink, indices) in self.links.values() {
+            let is_idle =
+                |index: &usize| self.set.changes.get(*index).is_some_and(|c| c.parts.links);
+            if indices.iter().all(is_idle) {
+                idle.extend(indices.iter().copied());
+                continue;
+            }
+            let mut first = None;
+            for index in indices {
+                let Some(change) = self.set.changes.get_mut(*index) else { continue };
+                if change.new.is_some_and(|new| new.nlink != *nlink) {
+                    change.marks.push(Mark::LinkedElsewhere);
+                    change.marks.sort_unstable();
+                }
+                change.linked_to = first;
+                first = first.or(Some(*index));
+            }
+        }
+        if !idle.is_empty() {
+            self.drop_changes(&idle);
+        }
+    }
+
+    fn drop_changes(&mut self, idle: &HashSet<usize>) {
+        let mut places = Vec::with_capacity(self.set.changes.len());
+        let mut next = 0;
+        for index in 0..self.set.changes.len() {
+            places.push(next);
+            next += usize::from(!idle.contains(&index));
+        }
+        let mut index = 0;
+        self.set.changes.retain(|_| {
+            index += 1;
+            !idle.contains(&(index - 1))
+        });
+        let moved = |at: Option<usize>| at.and_then(|at| places.get(at).copied());
+        for change in &mut self.set.changes {
+            change.part_of = moved(change.part_of);
+            change.linked_to = moved(change.linked_to);
+        }
+    }
+}
+
+/// Opens a directory of the upper; none when its owner may not.
+fn open(upper: &Dir, name: &[u8]) -> std::result::Result<Option<Dir>, Errno> {
+    match upper.at(name).and_then(|dir| dir.readable().and(Ok(dir))) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::ACCESS) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}

@@ -1,0 +1,419 @@
+//! The store of workspaces: made, found, listed, locked.
+
+use crate::about::{About, Limits, Root, VERSION, born_and_mount};
+use crate::dir::{Dir, bytes};
+use crate::error::{Error, ErrorKind, Result, Step as _};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use swathe_record::bytes::Bytes;
+
+/// The longest name of a workspace, in bytes.
+pub const LONGEST_ID: usize = 64;
+
+/// The most directories that one workspace covers.
+pub const MOST_ROOTS: usize = 64;
+
+/// A directory that holds workspaces, one directory each.
+#[derive(Debug)]
+pub struct Store {
+    dir: Dir,
+    path: PathBuf,
+}
+
+/// A workspace to make.
+#[derive(Debug, Clone)]
+pub struct New<'a> {
+    /// Its name: letters, digits, `.`, `_` and `-`, not beginning with a dot.
+    pub id: &'a str,
+    /// Whether its user chose the name.
+    pub named: bool,
+    /// The run that makes it.
+    pub run: &'a str,
+    /// The directories, none inside another.
+    pub roots: Vec<NewRoot>,
+    /// Bounds on what is written.
+    pub limits: Limits,
+}
+
+/// A directory of the host that gets an upper directory.
+#[derive(Debug, Clone)]
+pub struct NewRoot {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Directories in which what is written may lie, best first. The first from which files can be
+    /// renamed into the root is taken, else the store itself. They must exist and be the user's.
+    pub candidates: Vec<PathBuf>,
+}
+
+/// What a workspace is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: it can be looked at and committed.
+    Idle,
+    /// A run or a commit holds it.
+    InUse,
+    /// A commit, an undo or a discard was interrupted.
+    HalfDone,
+    /// It cannot be used; why.
+    Broken(String),
+}
+
+/// A workspace in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub id: String,
+    /// What is written of it; none when it is broken.
+    pub about: Option<About>,
+    /// What it is doing.
+    pub state: State,
+}
+
+/// A workspace that can be looked at.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(crate) dir: Dir,
+    pub(crate) path: PathBuf,
+    pub(crate) about: About,
+}
+
+/// A workspace that nobody else uses while this lives.
+#[derive(Debug)]
+pub struct Held {
+    pub(crate) workspace: Workspace,
+    lock: OwnedFd,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+/// Whether the name can be one of a workspace.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !id.is_empty() && id.len() <= LONGEST_ID && !id.starts_with('.') && id.bytes().all(fits)
+}
+
+/// Refuses directories that others own or can write to.
+pub(crate) fn check_ours(dir: &Dir, path: &Path) -> Result<()> {
+    let meta = dir.meta().step("look at", bytes(path))?;
+    let shown = Bytes::from(path);
+    let why = if meta.uid != rustix::process::geteuid().as_raw() {
+        format!("{shown} belongs to user {}", meta.uid)
+    } else if meta.mode & 0o022 != 0 {
+        format!("others can write to {shown} (mode {:o})", meta.mode)
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::NotOurs, why)
+        .fix("use a directory of your own that only you can write to"))
+}
+
+impl Store {
+    /// Opens the store at an absolute path, and makes it with mode 0700 if it is not there. The
+    /// directory above must exist.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, or is not the caller's alone.
+    pub fn open(path: &Path) -> Result<Self> {
+        match rustix::fs::mkdir(path, 0o700.into()) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::system("make", bytes(path), errno)),
+        }
+        let dir = Dir::open(path).step("open", bytes(path))?;
+        check_ours(&dir, path)?;
+        Ok(Self { dir, path: path.to_owned() })
+    }
+
+    /// Makes a workspace, held by the caller, with an empty upper directory for each root. The next
+    /// step is [`Held::snapshot`], then the run.
+    ///
+    /// # Errors
+    /// The name is taken or none, a root cannot be opened or is inside another, or no directory can
+    /// hold what is written.
+    pub fn create(&self, new: &New<'_>) -> Result<Held> {
+        let unusable = |text: String| Error::new(ErrorKind::Unusable, text);
+        if !is_id(new.id) {
+            let text = format!("{:?} is no name for a workspace", new.id);
+            return Err(unusable(text).fix("use letters, digits, '.', '_' and '-'"));
+        }
+        if new.roots.is_empty() || new.roots.len() > MOST_ROOTS {
+            return Err(unusable(format!("a workspace covers 1 to {MOST_ROOTS} directories")));
+        }
+        let roots = opened(&new.roots)?;
+        let path = self.path.join(new.id);
+        self.dir.mkdir(new.id.as_bytes(), 0o700).map_err(|errno| match errno {
+            Errno::EXIST => unusable(format!("there is a workspace {} already", new.id))
+                .fix(format!("choose another name, or remove it: swathe workspace rm {}", new.id)),
+            errno => Error::system("make", bytes(&path), errno),
+        })?;
+        let made = self.fill(new, &roots, &path);
+        if made.is_err() {
+            let _ = crate::remove::tree(&self.dir, new.id.as_bytes());
+        }
+        made
+    }
+
+    fn fill(&self, new: &New<'_>, roots: &[Dir], path: &Path) -> Result<Held> {
+        let dir = self.dir.at(new.id.as_bytes()).step("open", bytes(path))?;
+        let lock = take_lock(&dir, path)?;
+        let mut about = About {
+            version: VERSION,
+            id: new.id.to_owned(),
+            named: new.named,
+            run: new.run.to_owned(),
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            roots: Vec::new(),
+            limits: new.limits,
+        };
+        // Written first, so that what is made elsewhere is known from the beginning.
+        for (number, (root, wanted)) in roots.iter().zip(&new.roots).enumerate() {
+            let (base, can_rename) = choose(root, roots, wanted, &dir, path)?;
+            let own = base == *path;
+            let name = if own { format!("r{number}") } else { area_name(new.id, number) };
+            let meta = root.meta().step("look at", bytes(&wanted.path))?;
+            let (born, _) = born_and_mount(root).step("look at", bytes(&wanted.path))?;
+            about.roots.push(Root {
+                path: Bytes::from(wanted.path.as_path()),
+                dev: meta.dev,
+                ino: meta.ino,
+                born,
+                area: Bytes::from(base.join(name)),
+                can_rename,
+            });
+        }
+        about.write(&dir, path)?;
+        for root in &about.roots {
+            make_area(root)?;
+        }
+        Ok(Held { workspace: Workspace { dir, path: path.to_owned(), about }, lock })
+    }
+
+    /// Opens a workspace by its name, to look at it. [`Workspace::hold`] locks it.
+    ///
+    /// # Errors
+    /// There is none, it is another user's, or damaged.
+    pub fn find(&self, id: &str) -> Result<Workspace> {
+        let gone = || {
+            Error::new(ErrorKind::Gone, format!("there is no workspace {id:?}"))
+                .fix("swathe workspace list shows what there is")
+        };
+        if !is_id(id) {
+            return Err(gone());
+        }
+        let path = self.path.join(id);
+        let dir = match self.dir.at(id.as_bytes()) {
+            Err(Errno::NOENT) => return Err(gone()),
+            other => other.step("open", bytes(&path))?,
+        };
+        check_ours(&dir, &path)?;
+        let about = About::read(&dir, &path)?;
+        Ok(Workspace { dir, path, about })
+    }
+
+    /// All workspaces, by name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut all = Vec::new();
+        for name in self.dir.list().step("list", bytes(&self.path))? {
+            let Some(id) = String::from_utf8(name).ok().filter(|id| is_id(id)) else { continue };
+            all.push(match self.find(&id) {
+                Ok(workspace) => {
+                    let state = workspace.state();
+                    Listed { id, about: Some(workspace.about), state }
+                }
+                Err(error) => Listed { id, about: None, state: State::Broken(error.text) },
+            });
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn parts(&self) -> (&Dir, &Path) {
+        (&self.dir, &self.path)
+    }
+}
+
+/// The name of an area outside the store. The store's path is not in it: two stores with a
+/// workspace of one name collide there, and the second is refused.
+fn area_name(id: &str, number: usize) -> String {
+    format!("swathe-{id}-{number}")
+}
+
+fn opened(roots: &[NewRoot]) -> Result<Vec<Dir>> {
+    let mut all = Vec::new();
+    for (at, root) in roots.iter().enumerate() {
+        if !root.path.is_absolute() {
+            let text = format!("{} is not an absolute path", Bytes::from(root.path.as_path()));
+            return Err(Error::new(ErrorKind::Unusable, text));
+        }
+        let inside = |other: &NewRoot| root.path.starts_with(&other.path);
+        if let Some((_, other)) =
+            roots.iter().enumerate().find(|(n, other)| *n != at && inside(other))
+        {
+            let (inner, outer) =
+                (Bytes::from(root.path.as_path()), Bytes::from(other.path.as_path()));
+            let text = format!("{inner} is inside {outer}, which the workspace covers already");
+            return Err(Error::new(ErrorKind::Unusable, text).fix("name only one of them"));
+        }
+        all.push(Dir::open(&root.path).step("open", bytes(&root.path))?);
+    }
+    Ok(all)
+}
+
+/// Where the upper directory of a root lies, and whether a commit can rename.
+fn choose(
+    root: &Dir,
+    roots: &[Dir],
+    wanted: &NewRoot,
+    own: &Dir,
+    own_path: &Path,
+) -> Result<(PathBuf, bool)> {
+    let shown = || Bytes::from(wanted.path.as_path());
+    let mount =
+        |dir: &Dir| -> Result<(u64, u64), Errno> { Ok((dir.meta()?.dev, born_and_mount(dir)?.1)) };
+    let goal = mount(root).step("look at", bytes(&wanted.path))?;
+    for path in &wanted.candidates {
+        // A candidate that does not fit is no error: the store is always one.
+        let Ok(dir) = Dir::open(path) else { continue };
+        let fits = check_ours(&dir, path).is_ok() && !is_within(&dir, roots);
+        if fits && mount(&dir) == Ok(goal) {
+            return Ok((path.clone(), true));
+        }
+    }
+    if is_within(own, roots) {
+        let text = format!(
+            "what is written below {} would lie inside it, in {}: an overlay cannot do that",
+            shown(),
+            Bytes::from(own_path)
+        );
+        return Err(Error::new(ErrorKind::Unusable, text)
+            .fix("name a directory outside it for workspaces, best on the same file system"));
+    }
+    Ok((own_path.to_owned(), mount(own) == Ok(goal)))
+}
+
+/// Whether a directory is one of these or below one.
+fn is_within(dir: &Dir, roots: &[Dir]) -> bool {
+    let key = |dir: &Dir| dir.meta().map(|m| (m.dev, m.ino)).ok();
+    let roots: Vec<_> = roots.iter().map(key).collect();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let up = |dir: BorrowedFd<'_>| {
+        rustix::fs::openat(dir, c"..", flags, rustix::fs::Mode::empty()).map(Dir)
+    };
+    let mut at = key(dir);
+    let mut next = up(dir.as_fd());
+    // Path components are bounded by the kernel; the root is its own parent.
+    for _ in 0..4096 {
+        if roots.contains(&at) {
+            return true;
+        }
+        let Ok(above) = next else { return at.is_none() };
+        let key = key(&above);
+        if key == at {
+            return false;
+        }
+        at = key;
+        next = up(above.as_fd());
+    }
+    true
+}
+
+/// Makes the directories of a root's area.
+fn make_area(root: &Root) -> Result<()> {
+    let path = root.area.as_path();
+    rustix::fs::mkdir(path, 0o700.into()).step("make", bytes(path))?;
+    let area = Dir::open(path).step("open", bytes(path))?;
+    for name in [b"upper".as_slice(), b"work", b"undo"] {
+        area.mkdir(name, 0o700).step("make a directory in", bytes(path))?;
+    }
+    // The upper's own attributes are those that the root shows in the overlay.
+    let host = Dir::open(root.path.as_path()).step("open", &root.path.0)?;
+    let meta = host.meta().step("look at", &root.path.0)?;
+    match area.chown(b"upper", meta.uid, meta.gid) {
+        // Somebody else's directory, or a group that the user is not in.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => {
+            return Err(Error::system("set the owner of the upper in", bytes(path), errno));
+        }
+    }
+    area.chmod(b"upper", meta.mode).step("set the mode of the upper in", bytes(path))?;
+    let kept = crate::xattr::kept(&host, b"").step("read attributes of", &root.path.0)?;
+    crate::xattr::assign(&area, b"upper", &kept).step("set attributes in", bytes(path))?;
+    area.touch(b"upper", meta.mtime).step("set the time of the upper in", bytes(path))
+}
+
+fn take_lock(dir: &Dir, path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE;
+    let lock = dir.file(b"lock", flags, 0o600).step("open the lock of", bytes(path))?;
+    let mut taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    // Who only asks for the state holds the lock for a moment.
+    for _ in 0..5 {
+        if taken != Err(Errno::WOULDBLOCK) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    }
+    match taken {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => {
+            let text = format!("the workspace {} is in use", Bytes::from(path));
+            Err(Error::new(ErrorKind::InUse, text)
+                .fix("wait until its run has ended, or end it: swathe ps shows it"))
+        }
+        Err(errno) => Err(Error::system("lock", bytes(path), errno)),
+    }
+}
+
+impl Workspace {
+    /// What is written of it.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Its directory in the store.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Locks it for a run or a change.
+    ///
+    /// # Errors
+    /// Somebody else holds it.
+    pub fn hold(self) -> Result<Held> {
+        let lock = take_lock(&self.dir, &self.path)?;
+        Ok(Held { workspace: self, lock })
+    }
+
+    /// What it is doing now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match take_lock(&self.dir, &self.path) {
+            Err(error) if error.kind == ErrorKind::InUse => State::InUse,
+            Err(error) => State::Broken(error.text),
+            Ok(_) if crate::journal::is_open(&self.dir) => State::HalfDone,
+            Ok(_) => State::Idle,
+        }
+    }
+}
+
+impl Held {
+    /// The lock. It holds as long as any copy of the descriptor is open, so that a sandbox that
+    /// inherits it keeps the workspace in use for as long as it lives.
+    #[must_use]
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+}

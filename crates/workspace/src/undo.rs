@@ -1,0 +1,349 @@
+//! Takes the last commit back: the host gets its old versions, the workspace the changes.
+
+use crate::apply::{Step, directory, prune};
+use crate::base::Entry;
+use crate::commit::{Left, Why};
+use crate::copy::{Copier, Filter};
+use crate::dir::{Dir, join, split};
+use crate::error::{Error, ErrorKind, Result, Step as _};
+use crate::journal::{DirData, Do, From, Journal, LAST, Note, OPEN, Task};
+use crate::meta::{FileKind, Id};
+use crate::store::{Held, Workspace};
+use crate::work::{At, Work, is};
+use serde::Serialize;
+
+/// A commit that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Seconds since 1970 when it was made.
+    pub time: u64,
+    /// Files and trees that it put in place or deleted.
+    pub steps: usize,
+}
+
+/// What an undo did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Undone {
+    /// Files and trees that are as before the commit.
+    pub steps: usize,
+    /// What was changed on the host since the commit, and stays as it is. Its old version is kept
+    /// until the next commit or collection.
+    pub left: Vec<Left>,
+}
+
+impl Workspace {
+    /// The commit that an undo would take back; none: nothing was kept.
+    ///
+    /// # Errors
+    /// Its record cannot be read.
+    pub fn saved(&self) -> Result<Option<Saved>> {
+        let steps = |journal: &Journal| {
+            let moves = journal.ops.iter().filter(|op| !matches!(op.act, Do::Directory { .. }));
+            moves.count()
+        };
+        let last = Journal::read(&self.dir, LAST)?;
+        Ok(last.map(|journal| Saved { time: journal.head.time, steps: steps(&journal) }))
+    }
+}
+
+impl Held {
+    /// Takes back the commit that was interrupted, or else the last one. The changes are in the
+    /// workspace again. When it is interrupted, [`Held::resume`] ends it.
+    ///
+    /// # Errors
+    /// Nothing was kept, a discard was interrupted, or the system refuses a step.
+    pub fn undo(&self) -> Result<Undone> {
+        let (mut journal, open) = match Journal::read(&self.dir, OPEN)? {
+            Some(journal) if journal.head.task != Task::Commit => return Err(self.half_done()),
+            Some(journal) => (journal, true),
+            None => match Journal::read(&self.dir, LAST)? {
+                Some(journal) => (journal, false),
+                None => {
+                    let text = format!("nothing of a commit of {} is kept", self.about.id);
+                    return Err(Error::new(ErrorKind::Gone, text).fix(
+                        "only the last commit can be undone, while its saved copies are kept",
+                    ));
+                }
+            },
+        };
+        if !journal.undo {
+            journal.note(&self.dir, if open { OPEN } else { LAST }, &[Note::Undo])?;
+            journal.undo = true;
+        }
+        if !open {
+            rustix::fs::renameat(&self.dir, LAST, &self.dir, OPEN).step("rename", LAST)?;
+            self.dir.sync().step("write", OPEN)?;
+        }
+        self.take_back(&journal)
+    }
+
+    pub(crate) fn take_back(&self, journal: &Journal) -> Result<Undone> {
+        let work = Work::open(self, journal)?;
+        let mut undone = Undone::default();
+        if !journal.ready {
+            crate::prepare::remove(&work, journal)?;
+            self.forget(&work, journal)?;
+            return Ok(undone);
+        }
+        crate::prepare::open_directories(&work, journal, true)?;
+        for op in journal.ops.iter().rev() {
+            let step = Step { place: work.place(op)?, journal, op };
+            let done = match &op.act {
+                Do::Put { from, old, .. } => step.put_back(from, old.as_ref())?,
+                Do::Delete { old } => step.undelete(old)?,
+                _ => continue,
+            };
+            if done {
+                undone.steps += 1;
+            } else {
+                let (root, path) = (op.root, op.path.clone());
+                undone.left.push(Left { root, path, why: Why::Late });
+            }
+        }
+        self.directories_back(&work, journal)?;
+        self.note_restored(&work, journal)?;
+        work.sync()?;
+        if undone.left.is_empty() {
+            self.forget(&work, journal)?;
+        } else {
+            rustix::fs::renameat(&self.dir, OPEN, &self.dir, LAST).step("rename", OPEN)?;
+            self.dir.sync().step("write", LAST)?;
+        }
+        Ok(undone)
+    }
+
+    fn directories_back(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
+        for op in journal.ops.iter().rev() {
+            let Do::Directory { old, new, upper } = &op.act else { continue };
+            let place = work.place(op)?;
+            directory(&place.sides.lower, &op.path.0, old, Some(new.mode))?;
+            let Some(upper) = upper else { continue };
+            if new.xattrs.is_some() {
+                upper_parents(&place.sides.upper, &place.sides.lower, &op.path.0)?;
+            }
+            prune(place, &op.path.0, upper)?;
+        }
+        Ok(())
+    }
+
+    /// What lies below has new inodes or times of last change.
+    fn note_restored(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
+        for (number, place) in work.places.iter().enumerate() {
+            let mut patches = Vec::new();
+            for op in journal.ops.iter().filter(|op| op.root == number) {
+                let lower = &place.sides.lower;
+                note_tree(lower, op.path.0.clone(), !place.moves, &mut patches)?;
+                if let Do::Put { from: From::Part { paths, .. }, .. } = &op.act {
+                    for below in paths {
+                        note_tree(lower, join(&op.path.0, &below.0), false, &mut patches)?;
+                    }
+                }
+            }
+            crate::snapshot::patch(self, number, &patches)?;
+        }
+        Ok(())
+    }
+}
+
+fn note_tree(
+    lower: &Dir,
+    path: Vec<u8>,
+    deep: bool,
+    all: &mut Vec<(Vec<u8>, Option<Entry>)>,
+) -> Result<()> {
+    let entry = crate::snapshot::entry(lower, &path)?;
+    all.push((path.clone(), entry));
+    let dir = entry.filter(|entry| entry.kind == FileKind::Directory);
+    if !deep || path.is_empty() || dir.is_none() {
+        return Ok(());
+    }
+    let Some(dir) = lower.find(&path).step("open", &path)? else { return Ok(()) };
+    for name in dir.list().step("list", &path)? {
+        note_tree(lower, join(&path, &name), true, all)?;
+    }
+    Ok(())
+}
+
+/// Makes the directories of a path in the upper that are not there, with the host's data.
+pub(crate) fn upper_parents(upper: &Dir, lower: &Dir, path: &[u8]) -> Result<()> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let (above, name) = split(path);
+    upper_parents(upper, lower, above)?;
+    let dir = upper.at(above).step("open", above)?;
+    if dir.stat(name).step("look at", path)?.is_some() {
+        return Ok(());
+    }
+    let Some(host) = lower.find(path).step("open", path)? else { return Ok(()) };
+    let mtime = dir.meta().step("look at", above)?.mtime;
+    dir.mkdir(name, 0o700).step("make", path)?;
+    let data = DirData::of(&host, true).step("look at", path)?;
+    directory(upper, path, &DirData { mode: data.mode | 0o300, ..data }, None)?;
+    dir.touch(b"", mtime).step("set the time of", above)
+}
+
+/// Whether a file is an old version or a copy of it.
+fn is_like(found: Option<Id>, old: &Id) -> bool {
+    found.is_some_and(|found| Id { ino: old.ino, ..found } == *old)
+}
+
+impl Step<'_> {
+    fn put_back(&self, from: &From, old: Option<&Id>) -> Result<bool> {
+        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+            return Ok(false);
+        };
+        let aside = at.beside(self.journal.temporary(self.op.n))?;
+        let saved = self.saved(&self.op.n.to_string())?;
+        let now = at.id()?;
+        if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
+            for held in [&aside, &saved] {
+                if held.id()?.is_some_and(|id| self.journal.is_new(self.op, &id)) {
+                    at.settle(self.op.modes.0)?;
+                    return self.give_back(from, held);
+                }
+            }
+            at.settle(self.op.modes.0)?;
+            return Ok(match old {
+                Some(old) => is_like(now, old),
+                None => now.is_none(),
+            });
+        }
+        if !now.is_some_and(|now| self.journal.is_untouched(self.op, &now)) {
+            return Ok(false);
+        }
+        let Some(old) = old else { return self.give_back(from, &at) };
+        let source = match self.waiting(from)? {
+            // It was interrupted before the old version was saved.
+            Some(waiting) if is(waiting.id()?, old) => waiting,
+            _ if self.place.moves => saved,
+            _ => {
+                if !is_like(aside.id()?, old) {
+                    self.copy_back(&saved, &aside)?;
+                }
+                aside
+            }
+        };
+        if !is_like(source.id()?, old) || !source.exchange(&at)? {
+            return Ok(false);
+        }
+        if !source.id()?.is_some_and(|id| self.journal.is_untouched(self.op, &id)) {
+            source.exchange(&at)?;
+            return Ok(false);
+        }
+        at.settle(self.op.modes.0)?;
+        self.give_back(from, &source)
+    }
+
+    /// Makes a copy of a saved version beside its place.
+    fn copy_back(&self, saved: &At, aside: &At) -> Result<()> {
+        let part = aside.beside([&aside.name[..], b".part"].concat())?;
+        part.remove()?;
+        aside.remove()?;
+        if saved.id()?.is_none() {
+            return Ok(());
+        }
+        let path = join(split(&self.op.path.0).0, &part.name);
+        let root = self.place.sides.lower.at(b"").step("open", &path)?;
+        Copier::new(true, root)
+            .tree((&saved.dir, &saved.name), &path, &Filter::All)
+            .step("restore", &self.op.path.0)?;
+        part.rename(aside)?;
+        Ok(())
+    }
+
+    /// Brings the program's version back to the upper. `new`: where the one from the host is.
+    fn give_back(&self, from: &From, new: &At) -> Result<bool> {
+        let path = &self.op.path.0;
+        let (upper, lower) = (&self.place.sides.upper, &self.place.sides.lower);
+        upper_parents(upper, lower, split(path).0)?;
+        match from {
+            From::Move => {
+                let Some(place) = At::find(upper, path)? else { return Ok(false) };
+                // After an interruption it can be there already.
+                let there = place.id()?.is_some_and(|id| self.journal.is_new(self.op, &id));
+                let done = there || new.rename(&place)?;
+                place.settle(self.op.modes.1)?;
+                return Ok(done);
+            }
+            From::Copy | From::Staged { keep: false } => self.take_out(path)?,
+            From::Staged { keep: true } => {}
+            From::Part { paths, trees } => {
+                let (dir, name) = (&new.dir, &new.name);
+                if let Some(tree) = dir.find(name).step("open", path)? {
+                    self.part_parents(
+                        &tree,
+                        std::iter::once(&b""[..]).chain(paths.iter().map(|p| &p.0[..])),
+                    )?;
+                }
+                for (index, tree) in trees.iter().enumerate() {
+                    let kept = self.saved(&format!("up-{}-{index}", self.op.n))?;
+                    if let Some(place) = At::find(upper, &join(path, &tree.0))? {
+                        kept.rename(&place)?;
+                    }
+                }
+            }
+        }
+        new.remove()?;
+        Ok(true)
+    }
+
+    /// Makes the directories of a part that are not in the upper any more.
+    fn part_parents<'p>(&self, tree: &Dir, paths: impl Iterator<Item = &'p [u8]>) -> Result<()> {
+        for below in paths {
+            let Some(model) = tree.find(below).step("open", below)? else { continue };
+            let path = if below.is_empty() {
+                self.op.path.0.clone()
+            } else {
+                join(&self.op.path.0, below)
+            };
+            let Some(at) = At::find(&self.place.sides.upper, &path)? else { continue };
+            if at.id()?.is_some() {
+                continue;
+            }
+            at.dir.mkdir(&at.name, 0o700).step("make", &path)?;
+            let data = DirData::of(&model, true).step("look at", &path)?;
+            directory(&self.place.sides.upper, &path, &data, None)?;
+        }
+        Ok(())
+    }
+
+    /// Brings back what was put away of the upper.
+    fn take_out(&self, path: &[u8]) -> Result<()> {
+        let kept = self.saved(&format!("up-{}", self.op.n))?;
+        if let Some(place) = At::find(&self.place.sides.upper, path)? {
+            kept.rename(&place)?;
+        }
+        Ok(())
+    }
+
+    fn undelete(&self, old: &Id) -> Result<bool> {
+        let path = &self.op.path.0;
+        let Some(at) = At::find(&self.place.sides.lower, path)? else { return Ok(false) };
+        let aside = at.beside(self.journal.temporary(self.op.n))?;
+        let saved = self.saved(&self.op.n.to_string())?;
+        let now = at.id()?;
+        let restored = match now {
+            Some(_) => is_like(now, old),
+            None => {
+                let source =
+                    if is_like(aside.id()?, old) || self.place.moves && aside.id()?.is_some() {
+                        aside
+                    } else if self.place.moves {
+                        saved
+                    } else {
+                        self.copy_back(&saved, &aside)?;
+                        aside
+                    };
+                // Nothing there: the host had deleted it itself.
+                source.id()?.is_none() || source.rename(&at)?
+            }
+        };
+        if restored {
+            at.settle(self.op.modes.0)?;
+            upper_parents(&self.place.sides.upper, &self.place.sides.lower, split(path).0)?;
+            self.take_out(path)?;
+        }
+        Ok(restored)
+    }
+}
