@@ -14,6 +14,7 @@ mod explain;
 mod grants;
 mod history;
 mod host;
+mod learn;
 mod limits;
 mod live;
 mod out;
@@ -50,6 +51,8 @@ enum Command {
     Run(run::Arguments),
     /// Run your shell in a sandbox
     Shell(run::ShellArguments),
+    /// Watch a program, and write a profile of what it needs
+    Learn(learn::Arguments),
     /// Say what a sandbox would see, and what enforces it; runs nothing
     Explain(explain::Arguments),
     /// Say what a run was denied, by whom, and what would allow it
@@ -113,6 +116,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shell(arguments) => run::shell(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -37,6 +37,14 @@ pub fn decide(apps: &Apps, manifest: &Manifest, env: &Environment) -> Result<Gra
     end.map(|()| grants)
 }
 
+/// Asks one question; none where the person gives up. `text` is printed as it is.
+///
+/// # Errors
+/// There is no terminal.
+pub fn confirm(text: &str) -> std::io::Result<Option<bool>> {
+    Terminal::open()?.answer(text)
+}
+
 /// What is missing where nobody can be asked.
 fn missing(id: &str, questions: &[Question]) -> Failure {
     let mut failure = Failure::new(format!(

@@ -317,7 +317,11 @@ fn optional(path: &Path) -> Result<Option<SourceText>, Failure> {
     }
 }
 
-fn private_directory(path: &Path) -> Result<(), Failure> {
+/// Makes a directory that only the user can enter, and those above it.
+///
+/// # Errors
+/// It cannot be made.
+pub fn private_directory(path: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -326,7 +330,29 @@ fn private_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file of the user's own so that others see the old or the new text, whatever happens.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    write(path, text, |temporary| std::fs::rename(temporary, path))
+}
+
+/// The same for a file that is not there yet.
+///
+/// # Errors
+/// It cannot be written, or is there.
+pub fn create(path: &Path, text: &str) -> Result<(), Failure> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    write(path, text, |temporary| {
+        Ok(renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE)?)
+    })
+}
+
+fn write(
+    path: &Path,
+    text: &str,
+    put: impl Fn(&Path) -> std::io::Result<()>,
+) -> Result<(), Failure> {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", std::process::id()));
@@ -344,7 +370,7 @@ fn replace(path: &Path, text: &str) -> Result<(), Failure> {
         };
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        put(&temporary)
     };
     write().map_err(|e| {
         drop(std::fs::remove_file(&temporary));

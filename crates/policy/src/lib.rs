@@ -6,6 +6,7 @@ pub mod describe;
 pub mod diagnostic;
 pub mod grants;
 pub mod intent;
+pub mod learn;
 pub mod load;
 pub mod merge;
 pub mod model;

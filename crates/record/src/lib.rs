@@ -6,4 +6,5 @@ pub mod ask;
 pub mod audit;
 pub mod bytes;
 pub mod event;
+pub mod html;
 pub mod question;

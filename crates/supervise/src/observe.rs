@@ -112,9 +112,9 @@ impl Observer {
         let first = names.next()?;
         let seen = match action {
             // There is nothing of that name: it will be made, if its directory can be written to.
-            Action::Write if is_create(caller, call) => {
+            Action::Write | Action::Truncate if is_create(caller, call) => {
                 let missing = Outcome::Denied(Errno::NOENT.raw_os_error());
-                let seen = self.seen(&first, Action::Write);
+                let seen = self.seen(&first, action);
                 if seen.outcome == missing { self.seen(&first, Action::Create) } else { seen }
             }
             action => self.seen(&first, action),
@@ -229,6 +229,7 @@ const UNIX: i32 = 1;
 const INET: i32 = 2;
 const INET6: i32 = 10;
 const O_CREAT: u32 = 0o100;
+const O_TRUNC: u32 = 0o1000;
 
 /// The paths of a call, whole by their text, and what it does to the first.
 fn named(caller: &Caller, call: Call) -> Option<(Action, Vec<Named>)> {
@@ -254,7 +255,11 @@ fn named(caller: &Caller, call: Call) -> Option<(Action, Vec<Named>)> {
 }
 
 fn opens(flags: u32) -> Action {
-    if writes(flags) { Action::Write } else { Action::Read }
+    match flags {
+        flags if flags & O_TRUNC != 0 => Action::Truncate,
+        flags if writes(flags) => Action::Write,
+        _ => Action::Read,
+    }
 }
 
 fn flags_of(caller: &Caller, how: u64, size: u64) -> Option<u32> {

@@ -63,14 +63,19 @@ fn refused(build: &Build<'_>, path: &Path, access: Access, declared: &Declared) 
 
 /// Why a path is never shown as a whole.
 pub(super) fn too_broad(path: &Path, host: &super::Host) -> Option<&'static str> {
-    let runtime = PathBuf::from(format!("/run/user/{}", host.uid));
-    if host.home.starts_with(path) {
+    broad(path, &host.home, host.uid)
+}
+
+/// The same for a user's home directory and number.
+pub(crate) fn broad(path: &Path, home: &Path, uid: u32) -> Option<&'static str> {
+    let runtime = PathBuf::from(format!("/run/user/{uid}"));
+    if home.starts_with(path) {
         return Some("it is, or holds, the home directory");
     }
     if BROAD.iter().any(|broad| Path::new(broad) == path) || runtime == path {
         return Some("it holds what belongs to the system and to other programs");
     }
-    if PRIVATE.iter().any(|name| host.home.join(name) == path) {
+    if PRIVATE.iter().any(|name| home.join(name) == path) {
         return Some("programs keep credentials there");
     }
     None

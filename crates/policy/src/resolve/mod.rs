@@ -7,7 +7,7 @@ mod copied;
 mod devices;
 mod environ;
 mod etc;
-mod files;
+pub(crate) mod files;
 pub mod globs;
 mod home;
 mod levels;

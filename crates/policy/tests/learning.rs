@@ -1,0 +1,584 @@
+//! What is learned from a run: enough, no more, and never what a person has to decide.
+
+#[path = "learn/mod.rs"]
+mod common;
+
+use common::{Made, World};
+use proptest::prelude::*;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use swathe_policy::learn::{Change, Class, Grade, Learned, Shown, Wanted, merge};
+use swathe_policy::paths::{Asker, CREDENTIALS, Verdict, judge};
+use swathe_policy::resolve::Kind;
+use swathe_policy::{Access, Intent, Policy, SourceText};
+use swathe_record::bytes::Bytes;
+use swathe_record::event::{Action, Event, Layer, Outcome};
+
+fn event(action: Action, object: &str) -> Event {
+    Event {
+        time: 0,
+        pid: 1,
+        program: "/usr/bin/tool".into(),
+        action,
+        object: object.into(),
+        to: None,
+        outcome: Outcome::Allowed,
+        layer: Layer::Other,
+        reason: None,
+    }
+}
+
+fn denied(action: Action, object: &str, layer: Layer) -> Event {
+    Event { outcome: Outcome::Denied(2), layer, ..event(action, object) }
+}
+
+fn world(paths: &[&str]) -> World {
+    World::new(Made::new(paths), "/home/user/project")
+}
+
+/// The lines in force, as words of `--allow`.
+fn lines(learned: &Learned) -> Vec<String> {
+    learned.intents().map(swathe_policy::words::written).collect()
+}
+
+/// The other lines: the class, and what it would allow.
+fn comments(learned: &Learned) -> Vec<(Class, String)> {
+    let shown = |wanted: &Wanted| match wanted {
+        Wanted::Intent(intent) => swathe_policy::words::written(intent),
+        Wanted::Unprotected(name) => format!("unprotect {name}"),
+        Wanted::Nothing(why) => why.clone(),
+    };
+    let others = learned.lines.iter().filter(|line| line.class > Class::Given);
+    others.map(|line| (line.class, shown(&line.wanted))).collect()
+}
+
+/// What is learned from these events, checked.
+fn learned(world: &World, events: &[Event]) -> Learned {
+    let learned = world.learn(events);
+    world.check(&learned);
+    learned
+}
+
+/// Events of real programs give the profiles that lie beside them. `SWATHE_BLESS=1` writes them
+/// anew. None has a line for what holds credentials, or for everything.
+#[test]
+fn recorded_programs() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/learn");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&directory).expect("fixtures") {
+        let path = entry.expect("fixtures").path();
+        if path.extension().is_none_or(|extension| extension != "events") {
+            continue;
+        }
+        let name = path.file_stem().expect("a name").to_str().expect("UTF-8").to_owned();
+        let text = std::fs::read_to_string(&path).expect("a fixture");
+        let mut made = Made::new(&[&format!("/home/user/project/{name}/")]);
+        let mut events = Vec::new();
+        for line in text.lines() {
+            match line.split_at(2) {
+                ("d ", path) => made.put(Path::new(path), Kind::Directory),
+                ("f ", path) => made.put(Path::new(path), Kind::File),
+                ("l ", path) => made.put(Path::new(path), Kind::Link),
+                ("s ", path) => made.put(Path::new(path), Kind::Other),
+                _ => events.push(serde_json::from_str(line).expect("an event")),
+            }
+        }
+        let mut world = World::new(made, &format!("/home/user/project/{name}"));
+        match name.as_str() {
+            "curl" => world.given.push(Intent::NetAll),
+            "cargo" => {
+                let path = "/home/user/.rustup/toolchains/stable/bin:/usr/bin";
+                world.vars.push(("PATH".into(), path.into()));
+            }
+            _ => {}
+        }
+        let learned = world.learn(&events);
+        let policy = world.check(&learned);
+        never(&world, &policy);
+        let text = world.text(&learned);
+        let beside = path.with_extension("toml");
+        if std::env::var_os("SWATHE_BLESS").is_some() {
+            std::fs::write(&beside, &text).expect("written");
+        }
+        assert_eq!(text, std::fs::read_to_string(&beside).unwrap_or_default(), "{name}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} fixtures");
+}
+
+/// No line in force shows a credential, the home directory, or everything.
+fn never(world: &World, policy: &Policy) {
+    let shown = Shown::of(&world.sandbox(policy.clone()).0);
+    for name in CREDENTIALS {
+        let path = world.env.home.join(name);
+        let grade = shown.at(&path);
+        assert!(!matches!(grade, Some(Grade::Host(_))), "{} is shown", path.display());
+    }
+    for declared in &policy.intents {
+        if let Intent::FilesDir { path, access } = &declared.intent {
+            let write = *access != Access::ReadOnly;
+            let verdict = judge(path, write, Asker::User, &world.env);
+            assert_eq!(verdict, Verdict::Fine, "{}", path.display());
+            for private in ["", ".cache", ".config", ".local", ".local/share", ".local/state"] {
+                assert_ne!(*path, world.env.home.join(private));
+            }
+        }
+    }
+}
+
+/// What every run has needs no line: the system, the working directory, the private `/tmp`, what
+/// the run made itself in its own home.
+#[test]
+fn what_every_run_has() {
+    let world = world(&["/usr/lib/libc.so", "/home/user/project/a", "/home/user/.gitconfig"]);
+    let events = [
+        event(Action::Read, "/usr/lib/libc.so"),
+        event(Action::Execute, "/usr/bin/tool"),
+        event(Action::Read, "/home/user/project/a"),
+        event(Action::Stat, "/home/user"),
+        event(Action::Create, "/tmp/x"),
+        event(Action::Write, "/tmp/x"),
+        event(Action::Remove, "/tmp/x"),
+        event(Action::Read, "/proc/self/maps"),
+        event(Action::Write, "/dev/null"),
+        event(Action::Create, "/home/user/.tool"),
+        event(Action::Create, "/home/user/.tool/state"),
+        event(Action::Rename, "/home/user/.tool/state"),
+        event(Action::Connect, "tcp:127.0.0.1:80"),
+        event(Action::Bind, "tcp:0.0.0.0:80"),
+        denied(Action::Read, "/home/user/gone", Layer::Other),
+    ];
+    assert_eq!(lines(&learned(&world, &events)), [""; 0]);
+    assert_eq!(comments(&world.learn(&events)), []);
+}
+
+/// Who opens the home directory can read in it from there, which is not seen: that is said.
+#[test]
+fn the_home_as_a_whole() {
+    let world = world(&["/home/user/d/a"]);
+    let result = learned(&world, &[event(Action::Read, "/home/user")]);
+    assert_eq!(lines(&result), [""; 0]);
+    assert!(world.text(&result).contains("what was read from there is not recorded"));
+}
+
+/// A file is one line; two of a directory are the directory; a third that is written stays apart.
+#[test]
+fn siblings_are_their_directory() {
+    let world = world(&["/home/user/d/a", "/home/user/d/b", "/home/user/d/c", "/srv/x/y"]);
+    let a = event(Action::Read, "/home/user/d/a");
+    let b = event(Action::Read, "/home/user/d/b");
+    let c = event(Action::Write, "/home/user/d/c");
+    let one = learned(&world, &[a.clone()]);
+    assert_eq!(lines(&one), ["files.dir=/home/user/d/a:ro"]);
+    let two = learned(&world, &[a.clone(), b.clone()]);
+    assert_eq!(lines(&two), ["files.dir=/home/user/d:ro"]);
+    let three = learned(&world, &[a, b, c]);
+    assert_eq!(lines(&three), ["files.dir=/home/user/d:ro", "files.dir=/home/user/d/c:rw"]);
+}
+
+/// A program's own directory below `~/.cache` and its like is named as a whole, and no more.
+#[test]
+fn directories_of_programs() {
+    let world = world(&["/home/user/.cache/tool/a/b/c", "/home/user/.config/tool.conf"]);
+    let events = [
+        event(Action::Read, "/home/user/.cache/tool/a/b/c"),
+        event(Action::Create, "/home/user/.cache/tool/new"),
+        event(Action::Create, "/home/user/.cache/other"),
+        event(Action::Create, "/home/user/.cache/other/x"),
+        event(Action::Read, "/home/user/.config/tool.conf"),
+    ];
+    let expected =
+        ["files.dir=/home/user/.cache/tool:rw", "files.dir=/home/user/.config/tool.conf:ro"];
+    assert_eq!(lines(&learned(&world, &events)), expected);
+}
+
+/// Access to the working directory: the least that there is a word for, where that is asked for.
+#[test]
+fn levels() {
+    let mut world = world(&["/home/user/project/log"]);
+    let made = event(Action::Create, "/home/user/project/new");
+    let written = event(Action::Write, "/home/user/project/log");
+    let removed = event(Action::Remove, "/home/user/project/log");
+    for (strict, events, access) in [
+        (false, vec![made.clone()], "rw"),
+        (true, vec![made.clone()], "append"),
+        (true, vec![made.clone(), written.clone()], "no-delete"),
+        (true, vec![made, written, removed], "rw"),
+    ] {
+        world.strict = strict;
+        assert_eq!(lines(&learned(&world, &events)), [format!("files.cwd={access}")]);
+    }
+}
+
+/// Credentials are comments, whether they were read or, covered as they are, not.
+#[test]
+fn credentials_are_left_to_a_person() {
+    let mut world = world(&[
+        "/home/user/.ssh/config",
+        "/home/user/.aws/credentials",
+        "/home/user/.config/gh/hosts.yml",
+        "/home/user/.mozilla/p/cookies",
+        "/home/user/notes",
+    ]);
+    world.vars.push(("SSH_AUTH_SOCK".into(), "/tmp/ssh-x/agent.1".into()));
+    let events = [
+        event(Action::Read, "/home/user/.ssh/config"),
+        denied(Action::Read, "/home/user/.aws/credentials", Layer::Other),
+        event(Action::Read, "/home/user/.config/gh/hosts.yml"),
+        event(Action::Write, "/home/user/.mozilla/p/cookies"),
+        event(Action::Read, "/etc/shadow"),
+        event(Action::Create, "/home/user/.config/swathe/profiles/x.toml"),
+    ];
+    let result = learned(&world, &events);
+    assert_eq!(lines(&result), [""; 0]);
+    let comments = comments(&result);
+    for path in [".ssh/config:ro", ".config/gh/hosts.yml:ro", ".mozilla/p/cookies:rw"] {
+        let expected = (Class::Withheld, format!("files.dir=/home/user/{path}"));
+        assert!(comments.contains(&expected), "{comments:?}");
+    }
+    let expected = (Class::Tolerated, "files.dir=/home/user/.aws/credentials:ro".to_owned());
+    assert!(comments.contains(&expected), "{comments:?}");
+    let text = world.text(&result);
+    assert!(text.contains("# careful: it holds keys, tokens or passwords"), "{text}");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+}
+
+/// Sockets, devices, addresses and calls become the words that open them, where there are any.
+#[test]
+fn services() {
+    let mut world =
+        world(&["/usr/bin/old", "/dev/dri/card0", "/run/cups/cups.sock", "/run/user/1000/bus"]);
+    let header = [&b"\x7fELF\x01"[..], &[0; 13], &[3, 0]].concat();
+    world.files.0.insert("/usr/bin/old".into(), (Kind::File, header));
+    world.vars.push(("SSH_AUTH_SOCK".into(), "/tmp/agent".into()));
+    world.given = vec![Intent::NetAll, Intent::Ptrace, Intent::EnvPass("TOKEN".into())];
+    let events = [
+        event(Action::Connect, "unix:/tmp/agent"),
+        event(Action::Connect, "unix:/run/cups/cups.sock"),
+        event(Action::Connect, "unix:/run/user/1000/bus"),
+        event(Action::Connect, "unix:@/tmp/.X11-unix/X0"),
+        event(Action::Write, "/dev/dri/card0"),
+        event(Action::Connect, "tcp:192.0.2.1:443"),
+        event(Action::Execute, "/usr/bin/old"),
+        event(Action::Call, "unshare"),
+        denied(Action::Write, "/dev/kvm", Layer::Mount),
+    ];
+    let result = learned(&world, &events);
+    let expected = ["32bit", "gpu", "net.all", "print", "ssh-agent", "env=TOKEN", "ptrace"];
+    assert_eq!(lines(&result), expected);
+    let comments = comments(&result);
+    assert!(comments.contains(&(Class::Tolerated, "nested-sandbox".into())), "{comments:?}");
+    assert!(comments.contains(&(Class::Tolerated, "kvm".into())), "{comments:?}");
+    for word in ["dbus.talk", "display.x11"] {
+        let found = comments
+            .iter()
+            .any(|(class, text)| *class == Class::Withheld && text.starts_with(word));
+        assert!(found, "{word}: {comments:?}");
+    }
+    let text = world.text(&result);
+    assert!(text.contains("reaches every host, not only 192.0.2.1:443"), "{text}");
+}
+
+/// A server on the host's loopback needs the host's network; one that the run started does not.
+#[test]
+fn loopback() {
+    let mut world = world(&[]);
+    let connect = event(Action::Connect, "tcp:127.0.0.1:8080");
+    assert_eq!(lines(&learned(&world, &[connect.clone()])), [""; 0]);
+    world.given.push(Intent::NetAll);
+    assert_eq!(lines(&world.learn(&[connect.clone()])), ["net.all"]);
+    let bound = event(Action::Bind, "tcp:127.0.0.1:8080");
+    assert_eq!(lines(&learned(&world, &[bound, connect])), [""; 0]);
+}
+
+/// What other programs run is not made writable because a run wrote there.
+#[test]
+fn protected_paths() {
+    let world = world(&["/home/user/project/.git/config", "/home/user/project/.git/hooks/"]);
+    let events = [
+        event(Action::Create, "/home/user/project/.git/hooks/pre-commit"),
+        event(Action::Create, "/home/user/project/new/.git/config"),
+        event(Action::Create, "/home/user/project/.envrc"),
+    ];
+    let result = learned(&world, &events);
+    assert_eq!(lines(&result), ["files.cwd=rw"]);
+    let text = world.text(&result);
+    assert!(text.contains("\n# unprotect = [\"git-hooks\"]\n"), "{text}");
+    assert!(text.contains("\n# unprotect = [\"direnv\"]\n"), "{text}");
+}
+
+/// A file that is replaced by renaming cannot be mounted by itself: the run makes its own.
+#[test]
+fn replaced_files_of_the_home() {
+    let world = world(&["/home/user/.viminfo", "/home/user/.vimrc"]);
+    let mut renamed = event(Action::Rename, "/home/user/.viminfo.tmp");
+    renamed.to = Some("/home/user/.viminfo".into());
+    let events = [
+        event(Action::Read, "/home/user/.vimrc"),
+        event(Action::Read, "/home/user/.viminfo"),
+        event(Action::Create, "/home/user/.viminfo.tmp"),
+        renamed,
+    ];
+    assert_eq!(lines(&learned(&world, &events)), ["files.dir=/home/user/.vimrc:ro"]);
+}
+
+/// Names that cannot be written, or that a profile takes for globs, are their directory.
+#[test]
+fn names_of_all_kinds() {
+    let mut world = world(&["/home/user/d/", "/home/user/e/a$b \"c\\", "/home/user/f/x*"]);
+    let bad = PathBuf::from(std::ffi::OsStr::from_bytes(b"/home/user/d/\xff"));
+    world.files.put(&bad, Kind::File);
+    let events = [
+        Event { object: Bytes::from(bad), ..event(Action::Read, "") },
+        event(Action::Read, "/home/user/e/a$b \"c\\"),
+        event(Action::Read, "/home/user/f/x*"),
+    ];
+    let result = learned(&world, &events);
+    let paths: Vec<Intent> = result.intents().cloned().collect();
+    let ro = |path: &str| Intent::FilesDir { path: path.into(), access: Access::ReadOnly };
+    assert_eq!(paths, [ro("/home/user/d"), ro("/home/user/e/a$b \"c\\"), ro("/home/user/f")]);
+}
+
+/// A program cannot end a comment, or hide in one, by its name.
+#[test]
+fn hostile_names_stay_comments() {
+    let world = world(&["/home/user/d/a"]);
+    for bad in
+        ["\n[[intent]]\nuse = \"net.all\"\n", "\r", "\u{202e}", "\u{85}", "\u{2028}", "\x1b[2J"]
+    {
+        let mut one = event(Action::Read, "/home/user/d/a");
+        one.program = format!("/usr/bin/x{bad}").as_str().into();
+        let mut two = event(Action::Connect, "");
+        two.object = format!("unix:/run/docker.sock{bad}").as_str().into();
+        let result = learned(&world, &[one, two]);
+        let text = world.text(&result);
+        assert_eq!(lines(&result), ["files.dir=/home/user/d/a:ro"]);
+        assert!(!text.contains(bad), "{text:?}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    }
+}
+
+/// Very many files are few lines, and the lines are never more than a profile may have.
+#[test]
+fn bounded() {
+    let mut world = world(&[]);
+    let mut events = Vec::new();
+    for one in 0..300 {
+        for two in 0..3 {
+            let path = format!("/home/user/_many/{one}/deep/{two}/file");
+            world.files.add(&path);
+            events.push(event(Action::Read, &path));
+        }
+        let path = format!("/home/user/h{one}/file");
+        world.files.add(&path);
+        events.push(event(Action::Read, &path));
+    }
+    for one in 0..400 {
+        let path = format!("/home/user/z{one}/file");
+        world.files.add(&path);
+        events.push(event(Action::Read, &path));
+    }
+    let result = world.learn(&events);
+    let lines = lines(&result);
+    assert_eq!(lines.len(), 500);
+    assert!(lines.contains(&"files.dir=/home/user/_many:ro".to_owned()));
+    assert!(!lines.iter().any(|line| line == "files.dir=/home/user:ro"));
+    assert!(world.text(&result).contains("the rest has no line"));
+    world.read(&world.text(&result));
+}
+
+fn merged(world: &World, text: &str, events: &[Event]) -> swathe_policy::learn::Merged {
+    let source = Arc::new(SourceText::file("p.toml", text));
+    let learned = world.learn(events);
+    let merged = merge(&source, &world.read(text).intents, &learned, &world.env);
+    let merged = merged.unwrap_or_else(|found| panic!("{}", found[0]));
+    if merged.forbidden.is_empty() {
+        let told = world.permits(&world.read(&merged.text), &learned.needs);
+        assert!(!told.contains(&false), "{}", merged.text);
+    }
+    let again = Arc::new(SourceText::file("p.toml", merged.text.clone()));
+    let more = merge(&again, &world.read(&merged.text).intents, &learned, &world.env);
+    assert_eq!(more.map(|more| more.changes), Ok(Vec::new()), "{}", merged.text);
+    merged
+}
+
+/// What a profile lacks is added, levels are raised where they stand, and nothing else is touched.
+#[test]
+fn merging() {
+    let world = world(&["/home/user/d/a", "/home/user/d/b", "/home/user/e/a"]);
+    let events = [
+        event(Action::Create, "/home/user/project/x"),
+        event(Action::Read, "/home/user/d/a"),
+        event(Action::Write, "/home/user/e/a"),
+    ];
+    let old = "# mine\n[limits]\nmemory = \"1G\"   # much\n\n[[intent]] # cwd\nuse = \"files.cwd\" # no access\n\n\
+               [[intent]]\npath = '~/d'\nuse = \"files.dir\"\n[[intent]]\nuse = \"files.dir\"\naccess = 'ro' # e\n\
+               path = \"$HOME/e/a\"";
+    let result = merged(&world, old, &events);
+    assert_eq!(result.changes.len(), 2, "{:?}", result.changes);
+    assert!(result.changes.iter().all(|change| matches!(change, Change::Widened(..))));
+    let new = old
+        .replace("use = \"files.cwd\" #", "use = \"files.cwd\"\naccess = \"rw\" #")
+        .replace("'ro' # e", "\"rw\" # e");
+    assert_eq!(result.text, new);
+    let diff = result.diff(old);
+    assert!(diff.contains("\n-access = 'ro' # e\n+access = \"rw\" # e\n"), "{diff}");
+    // Only what is new.
+    let result = merged(&world, "[[intent]]\nuse = \"files.cwd\"\naccess = \"rw\"", &events);
+    assert!(result.text.starts_with("[[intent]]\nuse = \"files.cwd\"\naccess = \"rw\"\n\n# tool"));
+    assert_eq!(result.changes.len(), 2);
+    let diff = result.diff("[[intent]]\nuse = \"files.cwd\"\naccess = \"rw\"");
+    assert!(!diff.contains("\n-["), "{diff}");
+}
+
+/// Lists in one line, empty ones, and profiles with nothing.
+#[test]
+fn merging_into_all_forms() {
+    let world = world(&["/home/user/d/a"]);
+    let events =
+        [event(Action::Create, "/home/user/project/x"), event(Action::Read, "/home/user/d/a")];
+    for old in [
+        "",
+        "# nothing",
+        "intent = []",
+        "intent = [ # none\n]\n",
+        "intent = [{ use = \"gpu\" }]",
+        "intent = [\n  { use = \"gpu\" }, # gpu\n]\ncommand = [\"x\"]\n",
+        "intent = [{ use = \"files.cwd\" }, { use = \"tty\" },]",
+        "[[intent]]\nuse = \"gpu\"\n[limits]\ntime = 5\n",
+    ] {
+        let result = merged(&world, old, &events);
+        assert_eq!(result.changes.len(), 2, "{old:?}: {:?}", result.changes);
+        let intents = world.read(&result.text).intents;
+        assert!(intents.iter().any(|d| d.intent == Intent::FilesCwd(Access::ReadWrite)));
+    }
+}
+
+/// What the profile forbids in so many words it goes on to forbid, and that is said.
+#[test]
+fn merging_never_lifts_a_ban() {
+    let world = world(&["/home/user/d/a", "/home/user/d/b"]);
+    let events = [event(Action::Read, "/home/user/d/a"), event(Action::Write, "/home/user/d/b")];
+    for old in [
+        "[[intent]]\nuse = \"files.hide\"\npath = \"~/d\"\n",
+        "[[intent]]\nuse = \"files.hide\"\npath = \"~/d*\"\n",
+        "[[intent]]\nuse = \"files.dir\"\npath = \"~/d\"\naccess = \"ask\"\n",
+    ] {
+        let result = merged(&world, old, &events);
+        assert_eq!(result.text, old);
+        assert_eq!(result.forbidden.len(), 2, "{:?}", result.forbidden);
+    }
+    let events = [event(Action::Connect, "tcp:192.0.2.1:1")];
+    let result = merged(&world, "[[intent]]\nuse = \"net.none\" # never\n", &events);
+    assert_eq!(result.text, "[[intent]]\nuse = \"net.all\" # never\n");
+    assert_eq!(result.changes, [Change::Widened(Intent::NetNone, Intent::NetAll)]);
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    use Action::{
+        Bind, Call, Connect, Create, Execute, Metadata, Read, Remove, Rename, Stat, Truncate, Write,
+    };
+    prop::sample::select(vec![
+        Stat, Read, Write, Create, Remove, Rename, Truncate, Metadata, Execute, Connect, Bind, Call,
+    ])
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    let start = prop::sample::select(vec![
+        "/home/user",
+        "/home/user/project",
+        "/home/user/.cache",
+        "/home/user/.config",
+        "/home/user/.local/share",
+        "/home/user/.ssh",
+        "/home/user/.cargo",
+        "/home",
+        "/srv",
+        "/mnt/disk",
+        "/tmp",
+        "/run/user/1000",
+        "/usr/lib",
+        "/etc",
+        "/dev",
+        "/proc",
+        "",
+        "/home/user/.local/state/swathe",
+        "/var/lib",
+        "/opt/tool",
+    ]);
+    let name = prop_oneof![
+        6 => prop::sample::select(vec!["a", "b", "c", "d", ".git", "hooks", "config", "gh", "credentials", ".npmrc"])
+            .prop_map(str::to_owned),
+        1 => "[a$\"\\\\*?\u{202e}\n é~-]{1,4}",
+    ];
+    (start, prop::collection::vec(name, 0..4)).prop_map(|(start, names)| {
+        let path = names.iter().fold(start.to_owned(), |path, name| format!("{path}/{name}"));
+        if path.is_empty() { "/".to_owned() } else { path }
+    })
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let object = prop_oneof![
+        12 => any_path(),
+        1 => any_path().prop_map(|path| format!("unix:{path}")),
+        1 => prop::sample::select(vec!["tcp:1.2.3.4:5", "tcp:[::1]:80", "udp:9.9.9.9:53", "tcp:x", "unix:", "unix:@x", "ptrace", "mount"])
+            .prop_map(str::to_owned),
+    ];
+    let outcome = prop_oneof![
+        5 => Just((Outcome::Allowed, Layer::Other)),
+        1 => Just((Outcome::Denied(2), Layer::Other)),
+        1 => Just((Outcome::Denied(2), Layer::Mount)),
+        1 => Just((Outcome::Denied(101), Layer::Network)),
+        1 => Just((Outcome::Kept, Layer::Level)),
+    ];
+    (any_action(), object, prop::option::weighted(0.2, any_path()), outcome).prop_map(
+        |(action, object, to, (outcome, layer))| Event {
+            to: to.filter(|_| action == Action::Rename).map(|to| to.as_str().into()),
+            outcome,
+            layer,
+            ..event(action, &object)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    /// Whatever a run did: its profile is read, permits all that is needed, has no line that
+    /// nothing needs, and none for what a person has to decide.
+    #[test]
+    fn every_profile_is_enough_and_no_more(
+        events in prop::collection::vec(any_event(), 0..40),
+        there in prop::collection::vec((any_path(), any::<bool>()), 0..40),
+        strict: bool,
+    ) {
+        let mut world = world(&[]);
+        for (path, file) in there {
+            let kind = if file { Kind::File } else { Kind::Directory };
+            if world.files.0.get(Path::new(&path)).is_none() {
+                world.files.put(Path::new(&path), kind);
+            }
+        }
+        for event in &events {
+            let path = event.object.as_path();
+            if path.is_absolute() && event.pid % 2 == 1 && !world.files.0.contains_key(path) && event.action == Action::Read {
+                world.files.put(path, Kind::File);
+            }
+        }
+        world.strict = strict;
+        let learned = world.learn(&events);
+        let policy = world.check(&learned);
+        never(&world, &policy);
+        prop_assert_eq!(&learned, &world.learn(&events));
+        // A path of the user's that was read is in no way forgotten: it is needed, made by the run,
+        // shown anyway, or said in a comment.
+        let text = world.text(&learned);
+        prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+        // Added to nothing, or to itself, it is the same.
+        let merged = merged(&world, "", &events);
+        let kept: Vec<Intent> = world.read(&merged.text).intents.into_iter().map(|d| d.intent).collect();
+        let own: Vec<Intent> = policy.intents.into_iter().map(|d| d.intent).collect();
+        prop_assert_eq!(kept, own);
+    }
+}
