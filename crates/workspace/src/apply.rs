@@ -11,6 +11,7 @@ use crate::xattr::Named;
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::rc::Rc;
+use swathe_record::bytes::Bytes;
 
 /// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
 pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
@@ -235,6 +236,7 @@ impl Step<'_> {
                 self.put_away(path, &format!("up-{}", self.op.n))
             }
             Do::Put { from: From::Part { paths, trees }, .. } => {
+                self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
                     self.put_away(&join(path, &tree.0), &format!("up-{}-{index}", self.op.n))?;
                 }
@@ -246,6 +248,8 @@ impl Step<'_> {
                     }
                     self.remove_empty(&path)?;
                 }
+                let host = self.place.sides.lower.find(path).step("open", path)?;
+                host.map_or(Ok(()), |host| self.close_part(paths, &host))?;
                 self.place.forget();
                 Ok(())
             }
@@ -257,6 +261,46 @@ impl Step<'_> {
         // Where it was put away before, what is there is not ours.
         if let Some(at) = self.place.upper(path)? {
             at.rename(&self.saved(name))?;
+        }
+        Ok(())
+    }
+
+    /// The directories of a part that the upper has, the outermost first.
+    fn part<'p>(&self, paths: &'p [Bytes]) -> Result<Vec<(&'p [u8], Dir)>> {
+        let mut found = Vec::new();
+        for below in std::iter::once(&b""[..]).chain(paths.iter().map(|path| &path.0[..])) {
+            let path = if below.is_empty() {
+                self.op.path.0.clone()
+            } else {
+                join(&self.op.path.0, below)
+            };
+            let dir = self.place.sides.upper.find(&path).step("open", &path)?;
+            found.extend(dir.map(|dir| (below, dir)));
+        }
+        Ok(found)
+    }
+
+    /// Lets names be moved out of and into the directories of a part.
+    pub fn open_part(&self, paths: &[Bytes]) -> Result<()> {
+        for (below, dir) in self.part(paths)? {
+            let meta = dir.meta().step("look at", below)?;
+            let own = meta.uid == rustix::process::geteuid().as_raw();
+            if own && meta.mode & 0o300 != 0o300 {
+                dir.chmod(b"", meta.mode | 0o300).step("set the mode of", below)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the directories of a part the modes that those of `model` have.
+    pub fn close_part(&self, paths: &[Bytes], model: &Dir) -> Result<()> {
+        for (below, dir) in self.part(paths)?.into_iter().rev() {
+            let Some(like) = model.find(below).step("open", below)? else { continue };
+            let (is, wanted) = (dir.meta(), like.meta());
+            let (is, wanted) = (is.step("look at", below)?, wanted.step("look at", below)?);
+            if is.mode != wanted.mode {
+                dir.chmod(b"", wanted.mode).step("set the mode of", below)?;
+            }
         }
         Ok(())
     }

@@ -284,17 +284,20 @@ impl Step<'_> {
             From::Staged { keep: true } => {}
             From::Part { paths, trees } => {
                 let (dir, name) = (&new.dir, &new.name);
-                if let Some(tree) = dir.find(name).step("open", path)? {
-                    self.part_parents(
-                        &tree,
-                        std::iter::once(&b""[..]).chain(paths.iter().map(|p| &p.0[..])),
-                    )?;
+                let model = dir.find(name).step("open", path)?;
+                if let Some(model) = &model {
+                    let below = paths.iter().map(|path| &path.0[..]);
+                    self.part_parents(model, std::iter::once(&b""[..]).chain(below))?;
                 }
+                self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
                     let kept = self.saved(&format!("up-{}-{index}", self.op.n));
                     if let Some(place) = At::find(upper, &join(path, &tree.0))? {
                         kept.rename(&place)?;
                     }
+                }
+                if let Some(model) = &model {
+                    self.close_part(paths, model)?;
                 }
                 self.place.forget();
             }
@@ -318,7 +321,8 @@ impl Step<'_> {
             }
             at.dir.mkdir(&at.name, 0o700).step("make", &path)?;
             let data = DirData::of(&model, true).step("look at", &path)?;
-            directory(&self.place.sides.upper, &path, &data, None)?;
+            let open = DirData { mode: data.mode | 0o300, ..data };
+            directory(&self.place.sides.upper, &path, &open, None)?;
         }
         Ok(())
     }
