@@ -151,6 +151,11 @@ impl Held {
             }
         }
         let done = crate::apply::all(&work, &journal).map_err(|error| self.interrupted(error))?;
+        if !journal.head.saved && !journal.dropping {
+            journal
+                .note(&self.dir, OPEN, &[Note::Dropping])
+                .map_err(|error| self.interrupted(error))?;
+        }
         crate::apply::settle(&work, &journal, &done).map_err(|error| self.interrupted(error))?;
         self.finish(&work, &journal).map_err(|error| self.interrupted(error))?;
         Ok(counted(&journal, &done))

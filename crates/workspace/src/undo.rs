@@ -66,6 +66,12 @@ impl Held {
                 }
             },
         };
+        if open && journal.dropping {
+            let text = "the old versions are being removed already".to_owned();
+            let id = &self.about.id;
+            return Err(Error::new(ErrorKind::Gone, text)
+                .fix(format!("swathe commit --resume {id} ends the commit")));
+        }
         if !journal.undo {
             journal.note(&self.dir, if open { OPEN } else { LAST }, &[Note::Undo])?;
             journal.undo = true;
@@ -222,15 +228,15 @@ impl Step<'_> {
             return Ok(false);
         }
         let Some(old) = old else { return self.give_back(from, &at) };
-        let source = match self.waiting(from)? {
-            // It was interrupted before the old version was saved.
-            Some(waiting) if is(waiting.id()?, old) => waiting,
-            _ if self.place.moves => saved,
-            _ => {
-                if !is_like(aside.id()?, old) {
-                    self.copy_back(&saved, &aside)?;
-                }
-                aside
+        let source = if saved.id()?.is_some() && !self.place.moves {
+            // What is beside the place can be half removed: the saved copy is whole.
+            self.copy_back(&saved, &aside)?;
+            aside
+        } else {
+            match self.waiting(from)? {
+                // It was interrupted before the old version was saved.
+                Some(waiting) if is(waiting.id()?, old) => waiting,
+                _ => saved,
             }
         };
         if !is_like(source.id()?, old) || !source.exchange(&at)? {
@@ -249,9 +255,6 @@ impl Step<'_> {
         let part = aside.beside([&aside.name[..], b".part"].concat());
         part.remove()?;
         aside.remove()?;
-        if saved.id()?.is_none() {
-            return Ok(());
-        }
         let path = join(split(&self.op.path.0).0, &part.name);
         let root = self.place.sides.lower.at(b"").step("open", &path)?;
         Copier::new(true, root)
@@ -338,15 +341,15 @@ impl Step<'_> {
         let restored = match now {
             Some(_) => is_like(now, old),
             None => {
-                let source =
-                    if is_like(aside.id()?, old) || self.place.moves && aside.id()?.is_some() {
-                        aside
-                    } else if self.place.moves {
-                        saved
-                    } else {
+                let source = if self.place.moves {
+                    saved
+                } else {
+                    // What is beside the place can be half removed: a saved copy is whole.
+                    if saved.id()?.is_some() {
                         self.copy_back(&saved, &aside)?;
-                        aside
-                    };
+                    }
+                    aside
+                };
                 // Nothing there: the host had deleted it itself.
                 source.id()?.is_none() || source.rename(&at)?
             }
