@@ -221,6 +221,8 @@ fn the_store_is_hidden(place: &Place) {
         place.inside("--cow=~", &format!("ls -A {state}/swathe; echo x >{state}/swathe/y")).go();
     assert!(!ran.text().contains("workspaces"), "{ran}");
     place.host(&format!("test ! -e {state}/swathe/y"));
+    // One of the home directory lies outside of it, and of the test's.
+    place.host("\"$SWATHE\" workspace rm $(ls $HOME/.local/state/swathe/workspaces)");
 }
 
 /// On another file system than the state directory changes lie in a hidden directory of that file
