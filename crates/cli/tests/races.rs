@@ -17,6 +17,8 @@ const RACES: &[&str] = &[
     "memory-replace",
     "fd-cut",
     "fd-flags",
+    "gone-cut",
+    "gone-flags",
 ];
 
 fn rounds() -> u32 {
@@ -69,9 +71,38 @@ fn no_delete(place: &Place) {
     }
     let options = format!("--allow files.dir={}:no-delete", place.project("in"));
     place.host("mkdir in");
-    let kinds: Vec<&str> =
-        RACES.iter().copied().filter(|k| !k.ends_with("-write") && *k != "fd-flags").collect();
+    let kinds: Vec<&str> = RACES
+        .iter()
+        .copied()
+        .filter(|k| !k.ends_with("-write") && !k.ends_with("-flags"))
+        .collect();
     assert_eq!(lost(place, &options, &kinds, rounds()), Vec::<String>::new());
+}
+
+/// Everything that ever had the victim's name is there, or in the trash.
+fn trash(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    place.host("mkdir in");
+    let options = format!("--allow files.dir={}:trash", place.project("in"));
+    for (kind, own) in [
+        ("memory-remove_kept", "~/own"),
+        ("link-remove_kept", "~/own"),
+        ("memory-replace_kept", "$PWD/in/own"),
+    ] {
+        place.host("rm -rf in; mkdir in; echo old >in/victim; $SWATHE trash empty --all --yes >&2");
+        let rounds = rounds();
+        let text = format!("echo own >{own}; ./race {kind} $PWD/in/victim {own} {rounds}");
+        let ran = place.inside(&options, &text).prints();
+        let (made, through) = ran.split_once(' ').expect("two numbers");
+        assert_ne!(through, "0", "{kind}: nothing got through");
+        let kept = "$SWATHE trash list --json | grep -c '\"path\": .*/in/victim\"' || :";
+        let kept: u64 = place.host(kept).parse().expect("a number");
+        let there = u64::from(place.host("ls in").contains("victim"));
+        // One of the first content: there, or kept with it.
+        assert_eq!(kept + there, made.parse::<u64>().expect("a number"), "{kind}: {ran}");
+    }
 }
 
 /// The races are ones: without a level each of them is lost at once.
@@ -87,4 +118,4 @@ fn control(place: &Place) {
     assert_eq!(found.len(), kinds.len(), "{found:?}");
 }
 
-both!(append, no_delete, control);
+both!(append, no_delete, trash, control);

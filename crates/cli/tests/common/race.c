@@ -50,6 +50,17 @@ static void *flip_fd(void *unused) {
     return unused;
 }
 
+/* As that, and at times there is nothing of that number. */
+static void *flip_gone(void *unused) {
+    while (!stop) {
+        dup2(own_fd, shared_fd);
+        close(shared_fd);
+        dup2(victim_fd, shared_fd);
+        close(shared_fd);
+    }
+    return unused;
+}
+
 static long through;
 
 static void overwrite(const char *name) {
@@ -73,6 +84,35 @@ static void take(const char *name) {
         int fd = open(own, O_WRONLY | O_CREAT, 0600);
         if (fd >= 0) close(fd);
     }
+}
+
+/* Where what is removed is kept: how many files had the victim's name. Each has to be found. */
+static long made = 1;
+
+static void make_again(const char *name) {
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) return;
+    close(fd);
+    if (name == victim) made++;
+}
+
+static void remove_kept(const char *name) {
+    if (unlink(name)) return;
+    through++;
+    make_again(own);
+    make_again(victim);
+}
+
+static void replace_kept(const char *name) {
+    /* Beside the victim, since nothing is renamed across directories with levels. */
+    char from[4200];
+    struct stat new, now;
+    snprintf(from, sizeof from, "%s.new", victim);
+    int fd = open(from, O_WRONLY | O_CREAT, 0600);
+    if (fd >= 0) close(fd);
+    if (stat(from, &new) || rename(from, name)) return;
+    through++;
+    if (!stat(victim, &now) && now.st_ino == new.st_ino) made++;
 }
 
 static void move(const char *name) {
@@ -119,8 +159,8 @@ int main(int argc, char **argv) {
         name = link_path;
         snprintf(link_path, sizeof link_path, "%s.link", own);
         snprintf(other, sizeof other, "%s.other", own);
-    } else if (!strncmp(kind, "fd-", 3)) {
-        flip = flip_fd;
+    } else if (!strncmp(kind, "fd-", 3) || !strncmp(kind, "gone-", 5)) {
+        flip = *kind == 'g' ? flip_gone : flip_fd;
         victim_fd = open(victim, O_WRONLY | O_APPEND);
         own_fd = open(own, O_WRONLY);
         shared_fd = dup(own_fd);
@@ -132,6 +172,8 @@ int main(int argc, char **argv) {
     if (!strcmp(dash, "unlink")) act = take;
     if (!strcmp(dash, "move")) act = move;
     if (!strcmp(dash, "replace")) act = replace;
+    if (!strcmp(dash, "remove_kept")) act = remove_kept;
+    if (!strcmp(dash, "replace_kept")) act = replace_kept;
     if (!strcmp(dash, "cut")) act = cut_fd;
     if (!strcmp(dash, "flags")) act = clear_append;
     if (!act) return 2;
@@ -141,6 +183,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < rounds; i++) act(name);
     stop = 1;
     pthread_join(thread, NULL);
+    if (strstr(dash, "kept")) printf("%ld ", made);
     printf("%ld\n", through);
     return 0;
 }
