@@ -235,7 +235,51 @@ fn storms(place: &Place) {
     }
 }
 
+/// Waits for the first line of a program.
+fn up(read: std::fs::File) {
+    use std::io::BufRead as _;
+    let mut line = String::new();
+    std::io::BufReader::new(read).read_line(&mut line).expect("a line");
+    assert_eq!(line, "up\n");
+}
+
+/// No call is allowed by a supervisor that is gone: of a run, whose program goes with it, and of a
+/// session, whose programs stay.
+fn supervisor_killed(place: &Place) {
+    if !compiled(place) {
+        return;
+    }
+    place.host("mkdir in; echo old >in/victim");
+    let level = format!("--allow files.dir={}:append", place.project("in"));
+    let hammer = "exec ./hostile hammer . 0 in/victim";
+    for number in 0..rounds(12) {
+        let pause = std::time::Duration::from_micros(u64::from(number) * 7919 % 30_000);
+        let (read, write) = swathe_testkit::pipe();
+        let running = place.inside(&level, hammer).fd(1, write).start();
+        up(read);
+        std::thread::sleep(pause);
+        running.kill(libc::SIGKILL);
+        assert_eq!(running.wait().ended.shell(), 137);
+        assert_eq!(place.host("cat in/victim; ls in"), "old\nvictim");
+
+        let seconds = pause.as_secs_f64();
+        let ran = place.host(&format!(
+            "$SWATHE session start {level} drill; trap '$SWATHE session stop drill' EXIT; \
+             ( echo 0 >status; $SWATHE run --session drill -- ./hostile hammer . 0 in/victim >said || echo $? >status ) & \
+             until grep -q up said 2>/dev/null; do sleep 0.01; done; sleep {seconds}; \
+             for p in /proc/[0-9]*; do \
+             test \"$(readlink $p/cwd)\" = \"$PWD\" || continue; \
+             case \"$(tr '\\0' ' ' <$p/cmdline)\" in *'swathe __supervise ') kill -9 ${{p#/proc/}} && echo one;; esac; done 2>/dev/null; wait; cat said status; rm said; \
+             $SWATHE run --session drill -- sh -c 'echo x >>in/victim; rm in/victim; echo y >in/victim; cat in/victim' \
+             2>/dev/null || :; cat in/victim"
+        ));
+        assert!(ran.starts_with("one\nup\nfine\n0\n") && !ran.contains(['x', 'y']), "{ran}");
+    }
+    assert_eq!(place.host("cat in/victim; ls in"), "old\nvictim");
+}
+
 both!(
+    supervisor_killed,
     same_answers,
     terminal,
     descriptors_from_outside,

@@ -171,6 +171,26 @@ static void vforked(void) {
     }
 }
 
+/* Calls that must fail, until the supervisor has gone and long after. */
+static void hammer(void) {
+    char new[300];
+    int fd = open(victim, O_WRONLY | O_APPEND);
+    CHECK(fd >= 0);
+    puts("up");
+    for (long gone = 0; gone < 20000;) {
+        snprintf(new, sizeof new, "%s.new", victim);
+        CHECK(unlink(victim) < 0); gone += errno == ENOSYS;
+        CHECK(truncate(victim, 0) < 0); gone += errno == ENOSYS;
+        CHECK(ftruncate(fd, 0) < 0); gone += errno == ENOSYS;
+        CHECK(open(victim, O_RDWR) < 0); gone += errno == ENOSYS;
+        CHECK(open(victim, O_WRONLY | O_APPEND | O_TRUNC) < 0); gone += errno == ENOSYS;
+        CHECK(rename(victim, new) < 0); gone += errno == ENOSYS;
+        CHECK(rename(new, victim) < 0); gone += errno == ENOSYS;
+        CHECK(fcntl(fd, F_SETFL, 0) < 0); gone += errno == ENOSYS;
+        if (wrong) break;
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 5) return 2;
     dir = argv[2];
@@ -185,6 +205,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(kind, "leases")) leases();
     else if (!strcmp(kind, "pipes")) pipes();
     else if (!strcmp(kind, "vfork")) vforked();
+    else if (!strcmp(kind, "hammer")) hammer();
     else return 2;
     if (!wrong) puts("fine");
     return wrong != 0;
