@@ -22,6 +22,15 @@ _swathe() {
             swathe,check)
                 cmd="swathe__subcmd__check"
                 ;;
+            swathe,commit)
+                cmd="swathe__subcmd__commit"
+                ;;
+            swathe,diff)
+                cmd="swathe__subcmd__diff"
+                ;;
+            swathe,discard)
+                cmd="swathe__subcmd__discard"
+                ;;
             swathe,doctor)
                 cmd="swathe__subcmd__doctor"
                 ;;
@@ -42,6 +51,9 @@ _swathe() {
                 ;;
             swathe,kill)
                 cmd="swathe__subcmd__kill"
+                ;;
+            swathe,learn)
+                cmd="swathe__subcmd__learn"
                 ;;
             swathe,profile)
                 cmd="swathe__subcmd__profile"
@@ -66,6 +78,9 @@ _swathe() {
                 ;;
             swathe,why)
                 cmd="swathe__subcmd__why"
+                ;;
+            swathe,workspace)
+                cmd="swathe__subcmd__workspace"
                 ;;
             swathe__subcmd__app,add)
                 cmd="swathe__subcmd__app__subcmd__add"
@@ -127,6 +142,15 @@ _swathe() {
             swathe__subcmd__help,check)
                 cmd="swathe__subcmd__help__subcmd__check"
                 ;;
+            swathe__subcmd__help,commit)
+                cmd="swathe__subcmd__help__subcmd__commit"
+                ;;
+            swathe__subcmd__help,diff)
+                cmd="swathe__subcmd__help__subcmd__diff"
+                ;;
+            swathe__subcmd__help,discard)
+                cmd="swathe__subcmd__help__subcmd__discard"
+                ;;
             swathe__subcmd__help,doctor)
                 cmd="swathe__subcmd__help__subcmd__doctor"
                 ;;
@@ -147,6 +171,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help,kill)
                 cmd="swathe__subcmd__help__subcmd__kill"
+                ;;
+            swathe__subcmd__help,learn)
+                cmd="swathe__subcmd__help__subcmd__learn"
                 ;;
             swathe__subcmd__help,profile)
                 cmd="swathe__subcmd__help__subcmd__profile"
@@ -171,6 +198,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help,why)
                 cmd="swathe__subcmd__help__subcmd__why"
+                ;;
+            swathe__subcmd__help,workspace)
+                cmd="swathe__subcmd__help__subcmd__workspace"
                 ;;
             swathe__subcmd__help__subcmd__app,add)
                 cmd="swathe__subcmd__help__subcmd__app__subcmd__add"
@@ -216,6 +246,18 @@ _swathe() {
                 ;;
             swathe__subcmd__help__subcmd__trash,restore)
                 cmd="swathe__subcmd__help__subcmd__trash__subcmd__restore"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,gc)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__gc"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,list)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__list"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,rm)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__rm"
+                ;;
+            swathe__subcmd__help__subcmd__workspace,show)
+                cmd="swathe__subcmd__help__subcmd__workspace__subcmd__show"
                 ;;
             swathe__subcmd__profile,check)
                 cmd="swathe__subcmd__profile__subcmd__check"
@@ -283,6 +325,36 @@ _swathe() {
             swathe__subcmd__trash__subcmd__help,restore)
                 cmd="swathe__subcmd__trash__subcmd__help__subcmd__restore"
                 ;;
+            swathe__subcmd__workspace,gc)
+                cmd="swathe__subcmd__workspace__subcmd__gc"
+                ;;
+            swathe__subcmd__workspace,help)
+                cmd="swathe__subcmd__workspace__subcmd__help"
+                ;;
+            swathe__subcmd__workspace,list)
+                cmd="swathe__subcmd__workspace__subcmd__list"
+                ;;
+            swathe__subcmd__workspace,rm)
+                cmd="swathe__subcmd__workspace__subcmd__rm"
+                ;;
+            swathe__subcmd__workspace,show)
+                cmd="swathe__subcmd__workspace__subcmd__show"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,gc)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__gc"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,help)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__help"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,list)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__list"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,rm)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__rm"
+                ;;
+            swathe__subcmd__workspace__subcmd__help,show)
+                cmd="swathe__subcmd__workspace__subcmd__help__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -290,7 +362,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell explain why check ps kill enter session doctor profile trash app grants grant revoke help"
+            opts="-h -V --help --version run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -514,12 +586,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -552,6 +640,68 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__commit)
+            opts="-i -n -y -h --interactive --dry-run --merge --skip-conflicts --yes --undo --resume --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__diff)
+            opts="-z -U -h --stat --name-only --json --tool --unified --no-pager --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unified)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -U)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__discard)
+            opts="-n -h --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -592,12 +742,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --format --json --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -627,6 +793,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -726,7 +900,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help)
-            opts="run shell explain why check ps kill enter session doctor profile trash app grants grant revoke help"
+            opts="run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -851,6 +1025,48 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__commit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__discard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -950,6 +1166,20 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help__subcmd__kill)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__learn)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1187,6 +1417,76 @@ _swathe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        swathe__subcmd__help__subcmd__workspace)
+            opts="list show rm gc"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__workspace__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         swathe__subcmd__kill)
             opts="-h --now --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1194,6 +1494,60 @@ _swathe() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__learn)
+            opts="-o -y -a -h --output --name --merge --yes --html --from --expect --strict --allow --allow-degraded --no-pty --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --merge)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-degraded)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1328,12 +1682,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --session --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1363,6 +1733,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1448,12 +1826,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1483,6 +1877,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1508,12 +1910,28 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --profile --app --allow --unprotect --allow-degraded --record --audit --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workspace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cow-files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1543,6 +1961,14 @@ _swathe() {
                     return 0
                     ;;
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1738,6 +2164,160 @@ _swathe() {
         swathe__subcmd__why)
             opts="-h --all --list --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace)
+            opts="-h --help list show rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__gc)
+            opts="-n -h --dry-run --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help)
+            opts="list show rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__rm)
+            opts="-n -h --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__workspace__subcmd__show)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

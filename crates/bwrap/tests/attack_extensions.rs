@@ -2,6 +2,7 @@
 //!
 //! Only the binary under test is run.
 
+use std::fs::File;
 use swathe_testkit::{Bwrap, Side, Who, data, notice, usr};
 
 /// Makes two tests of each function: as root and as an ordinary user.
@@ -343,7 +344,39 @@ fn pins_and_stand_ins(b: &Bwrap) {
         .fails("Can't pin /nothing: No such file or directory");
 }
 
+/// A layer of an overlay that is named by a descriptor is what the descriptor stands for, or there is
+/// no sandbox: also when its name leads elsewhere by then.
+fn overlay_of_a_descriptor(b: &Bwrap) {
+    let temp = b.temp();
+    for name in ["low", "up", "work", "elsewhere"] {
+        temp.dir(name);
+    }
+    temp.file("low/f", "low\n");
+    temp.file("elsewhere/f", "elsewhere\n");
+    let words = format!(
+        "{} --overlay-src /proc/self/fd/9 --overlay {} {} /w sh -c",
+        usr(),
+        temp.at("up"),
+        temp.at("work")
+    );
+    let open = || File::open(temp.path().join("low")).expect("a directory");
+    let text = "cat /w/f; echo new >/w/f; cat /w/f";
+    assert_eq!(b.run(&words).arg(text).fd(9, open()).prints(), "low\nnew");
+    assert_eq!(temp.read("low/f").as_deref(), Some("low\n"));
+    assert_eq!(temp.read("up/f").as_deref(), Some("new\n"));
+    // Replaced by a link after it was opened.
+    let given = open();
+    std::fs::rename(temp.path().join("low"), temp.path().join("moved")).expect("moved");
+    temp.link("elsewhere", "low");
+    let moved = b.run(&words).arg("cat /w/f").fd(9, given).go();
+    assert!(!moved.text().contains("elsewhere"), "{moved}");
+    b.run(&words)
+        .arg("true")
+        .fails("Can't find source path /proc/self/fd/9: No such file or directory");
+}
+
 ours! {
+    overlay_of_a_descriptor,
     pins_and_stand_ins,
     masked_before_it_exists,
     masked_below_a_moved_directory,

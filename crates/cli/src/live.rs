@@ -203,6 +203,10 @@ impl Live {
             Some(parent) if names => (parent, Access::ReadWrite),
             _ => (path, Access::ReadWrite),
         };
+        // It was asked about what is there: what leads elsewhere by now is something else.
+        if path.canonicalize().ok().as_deref() != Some(path) {
+            return Err(Failure::new(format!("{} leads elsewhere by now", question.object)));
+        }
         self.show(path, path, access).map(drop)
     }
 }

@@ -77,6 +77,12 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
             cow::none_degraded(workspace.as_ref())?;
+            if options.record || options.audit.is_some() || options.ask.is_wanted() {
+                let text = "--record, --audit and --ask need namespaces";
+                return Err(
+                    Failure::new(text).hint("leave them out, or --allow-degraded namespaces")
+                );
+            }
             return degraded::run(&wanted, &layers).map(|status| (status, None));
         }
     }

@@ -86,7 +86,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
     valid(&start.name)?;
     if start.options.ask.is_wanted() {
         return Err(Failure::new("nobody can be asked by a session: this process ends")
-            .hint("swathe grant changes what it may reach while it runs"));
+            .hint("grant it by --allow or in a profile before it starts"));
     }
     let record = Record::session(&start.name, &[])?;
     let mut wanted = wanted::resolve(&start.options, &[], record.id(), Ask::Yes, Keep::Session)?;

@@ -53,6 +53,24 @@ fn empties(place: &Place) {
     assert_eq!(place.swathe("trash limits").prints(), "each trash holds at most 2.0G and 9 things");
 }
 
+/// The supervisor is killed in the middle: each file is where it was, or in the trash, as a whole; and
+/// what is restored is all of it.
+fn killed(place: &Place) {
+    let text = format!(
+        "mkdir t n; for i in $(seq 300); do echo old $i >t/$i; echo new $i >n/$i; done; \
+        {RUN} sh -c 'cd n; for i in *; do mv -f $i ../t/; done; rm -rf ../t' 2>/dev/null & \
+        sleep $DELAY; kill -9 $!; wait $! 2>/dev/null; \
+        until $SWATHE ps | grep -q 'no sandbox'; do sleep 0.02; done; \
+        find t n $HOME/.local/share/swathe/trash/files -type f -exec cat {{}} + | sort -u | wc -l; \
+        $SWATHE trash restore t >/dev/null 2>&1; cat t/* n/* 2>/dev/null | grep -c new; \
+        rm -rf t n; $SWATHE trash empty --all --yes >/dev/null"
+    );
+    for delay in ["0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.8", "1.6", "2.4"] {
+        let ran = place.outside(&text).env("DELAY", delay).go();
+        assert_eq!(ran.text().trim(), "600\n300", "{delay}: {ran}");
+    }
+}
+
 /// What an interrupted removal left, what somebody else made, and what is no entry at all.
 fn damaged(place: &Place) {
     place.host(&format!("echo 1 >a; echo 2 >b; {RUN} rm a b"));
@@ -153,4 +171,4 @@ fn disk_full(place: &Place) {
     assert_eq!(text, "2\n200000\n200000\n2");
 }
 
-both!(selects, empties, damaged, other_file_system, copies, disk_full);
+both!(selects, empties, killed, damaged, other_file_system, copies, disk_full);

@@ -135,9 +135,12 @@ impl Observer {
         } else {
             self.outcome(whole, *follow, action)
         };
-        let host = matches!(outcome, Err(Errno::NOENT | Errno::NOTDIR))
-            .then(|| std::fs::symlink_metadata(&object).ok())
+        // A link inside leads where the program likes: what it wants is what is there on the host.
+        let real = matches!(outcome, Err(Errno::NOENT | Errno::NOTDIR))
+            .then(|| std::fs::canonicalize(&object).ok())
             .flatten();
+        let host = real.as_ref().and_then(|real| std::fs::symlink_metadata(real).ok());
+        let object = real.unwrap_or(object);
         let mount = outcome == Err(Errno::ROFS) || host.is_some();
         let layer = if mount { Layer::Mount } else { Layer::Other };
         let outcome = match outcome {
@@ -300,6 +303,14 @@ fn lexical(caller: &Caller, dir: i32, text: &[u8]) -> Option<PathBuf> {
     Some(whole)
 }
 
+/// What the mount permits.
+fn changeable(fd: &OwnedFd) -> Judged {
+    match fstatvfs(fd) {
+        Ok(fs) if fs.f_flag.contains(StatVfsMountFlags::RDONLY) => Err(Errno::ROFS),
+        _ => Ok(()),
+    }
+}
+
 /// What the kernel will say, by the mount and the mode.
 fn judge(fd: &OwnedFd, kind: FileType, action: Action) -> Judged {
     let wanted = match action {
@@ -308,14 +319,13 @@ fn judge(fd: &OwnedFd, kind: FileType, action: Action) -> Judged {
         }
         Action::Read => Access::READ_OK,
         Action::Execute => Access::EXEC_OK,
+        // Whose file it is decides about the rest.
+        Action::Metadata => return changeable(fd),
         _ => return Ok(()),
     };
     let special = !matches!(kind, FileType::RegularFile | FileType::Directory);
-    if wanted == Access::WRITE_OK
-        && !special
-        && fstatvfs(fd).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
-    {
-        return Err(Errno::ROFS);
+    if wanted == Access::WRITE_OK && !special {
+        changeable(fd)?;
     }
     if kind == FileType::Symlink {
         return Ok(());

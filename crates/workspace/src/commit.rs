@@ -109,7 +109,8 @@ impl Held {
         let (changes, old_bytes) = (plan.changes, plan.old_bytes);
         let staged = std::mem::take(&mut plan.staged);
         let journal = Journal::new(Task::Commit, saved, plan.ops)?;
-        let mut done = if options.dry_run || journal.ops.is_empty() {
+        let nothing = journal.ops.is_empty();
+        let mut done = if options.dry_run || nothing {
             counted(&journal, &vec![true; journal.ops.len()])
         } else {
             drop(sides);
@@ -119,7 +120,7 @@ impl Held {
         };
         done.changes = changes.saturating_sub(done.left.len());
         done.left.splice(0..0, left);
-        done.saved = saved;
+        done.saved = saved && !nothing;
         done.old_bytes = old_bytes;
         Ok(done)
     }

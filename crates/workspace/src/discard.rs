@@ -221,7 +221,9 @@ impl Held {
         if crate::journal::is_open(&self.dir) {
             return Err(self.half_done());
         }
-        self.remove_areas()?;
+        for root in &self.about.roots {
+            crate::store::remove_area(root)?;
+        }
         let (dir, _) = store.parts();
         let name = self.about.id.as_bytes();
         if dir.at(name).and_then(|dir| dir.meta()).ok() != self.dir.meta().ok() {
@@ -229,22 +231,5 @@ impl Held {
             return Err(Error::new(ErrorKind::Unusable, text));
         }
         crate::remove::tree(dir, name).step("remove", name)
-    }
-
-    fn remove_areas(&self) -> Result<()> {
-        for root in &self.about.roots {
-            let path = root.area.as_path();
-            let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { continue };
-            let dir = match crate::dir::Dir::open(above) {
-                Err(Errno::NOENT | Errno::NOTDIR) => continue,
-                other => other.step("open", &root.area.0)?,
-            };
-            let name = std::os::unix::ffi::OsStrExt::as_bytes(name);
-            if let Some(area) = dir.find(name).step("open", &root.area.0)? {
-                crate::store::check_ours(&area, path)?;
-                crate::remove::tree(&dir, name).step("remove", &root.area.0)?;
-            }
-        }
-        Ok(())
     }
 }

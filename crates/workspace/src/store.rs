@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result, Step as _};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use swathe_record::bytes::Bytes;
@@ -191,8 +192,13 @@ impl Store {
             });
         }
         about.write(&dir, path)?;
-        for root in &about.roots {
-            make_area(root)?;
+        for (number, root) in about.roots.iter().enumerate() {
+            if let Err(error) = make_area(root) {
+                for made in about.roots.get(..number).unwrap_or_default() {
+                    let _ = remove_area(made);
+                }
+                return Err(error);
+            }
         }
         Ok(Held { workspace: Workspace { dir, path: path.to_owned(), about }, lock })
     }
@@ -332,6 +338,29 @@ fn is_within(dir: &Dir, roots: &[Dir]) -> bool {
 fn make_area(root: &Root) -> Result<()> {
     let path = root.area.as_path();
     rustix::fs::mkdir(path, 0o700.into()).step("make", bytes(path))?;
+    let filled = fill_area(root);
+    if filled.is_err() {
+        let _ = remove_area(root);
+    }
+    filled
+}
+
+/// Removes a root's area with all that is in it. One that is gone is no error.
+pub(crate) fn remove_area(root: &Root) -> Result<()> {
+    let path = root.area.as_path();
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let dir = match Dir::open(above) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        other => other.step("open", &root.area.0)?,
+    };
+    let name = name.as_bytes();
+    let Some(area) = dir.find(name).step("open", &root.area.0)? else { return Ok(()) };
+    check_ours(&area, path)?;
+    crate::remove::tree(&dir, name).step("remove", &root.area.0)
+}
+
+fn fill_area(root: &Root) -> Result<()> {
+    let path = root.area.as_path();
     let area = Dir::open(path).step("open", bytes(path))?;
     for name in [b"upper".as_slice(), b"work", b"undo"] {
         area.mkdir(name, 0o700).step("make a directory in", bytes(path))?;

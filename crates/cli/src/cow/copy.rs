@@ -209,7 +209,7 @@ impl Copier<'_> {
             Ok(fd) => File::from(fd),
             // As in an overlay: the name is there, and cannot be read.
             Err(Errno::ACCESS) => {
-                let mode = fs::Permissions::from_mode(0o0);
+                let mode = fs::Permissions::from_mode(0o000);
                 File::create_new(to).and_then(|file| file.set_permissions(mode)).map_err(error)?;
                 return Ok(());
             }

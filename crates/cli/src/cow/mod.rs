@@ -160,7 +160,6 @@ pub fn prepare(
         ("--cow-size", limits.bytes.is_some()),
         ("--cow-files", limits.inodes.is_some()),
         ("--cow-copy", options.cow_copy),
-        ("--cow-discard", options.cow_discard),
     ];
     if roots.is_empty() {
         return match unused.iter().find(|(_, used)| *used && keep != Keep::No) {

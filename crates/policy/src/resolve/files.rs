@@ -102,6 +102,13 @@ pub(super) fn all(build: &mut Build<'_>) -> Result<Vec<Shown>, Refusal> {
     }
     // What is below another comes after it, so that the most specific path wins; of the same path
     // the strictest, which is the first of the accesses.
+    // What was asked for in words counts, not what is there for want of them.
+    let asked: Vec<PathBuf> = shown
+        .iter()
+        .filter(|entry| entry.source != Source::Default)
+        .map(|entry| entry.path.clone())
+        .collect();
+    shown.retain(|entry| entry.source != Source::Default || !asked.contains(&entry.path));
     shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
     shown.dedup_by(|later, first| later.path == first.path);
     Ok(shown)

@@ -79,7 +79,7 @@ fn at(set: &Changeset, path: &str) -> usize {
 type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, Test); 13] = [
+    let all: [(&str, u64, Test); 15] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
@@ -92,7 +92,9 @@ pub fn run(dir: &Path) {
         ("undo after a change", 0, undo_after_change),
         ("collection", 0, collection),
         ("dry run", 0, dry_run),
-        ("refused names", 0, refused),
+        ("kinds", 0, kinds),
+        ("between runs", 0, between_runs),
+        ("too many files", 0, too_many),
     ];
     for (name, texts, test) in all {
         let (place, held) = Place::new(dir, texts);
@@ -343,7 +345,7 @@ fn dry_run(p: &Place, held: Held) {
 }
 
 /// The kinds of a change, and a rename seen.
-fn refused(p: &Place, held: Held) {
+fn kinds(p: &Place, held: Held) {
     fs::create_dir(p.upper.join("dir")).unwrap();
     fs::copy(p.root.join("a"), p.upper.join("moved")).unwrap();
     ops::touch(&p.upper.join("moved"), 900_000_000).unwrap();
@@ -355,4 +357,40 @@ fn refused(p: &Place, held: Held) {
     assert_eq!((old.kind, new.kind), (ChangeKind::Deleted, ChangeKind::Added));
     assert_eq!(new.renamed_from.as_ref().map(|path| &path.0[..]), Some(&b"a"[..]));
     assert_eq!(old.renamed_to.as_ref().map(|path| &path.0[..]), Some(&b"moved"[..]));
+}
+
+/// Before a second run the host's changes become known, but where the upper hides them.
+fn between_runs(p: &Place, held: Held) {
+    p.program("a", "of the program\n");
+    fs::create_dir_all(p.upper.join("dir")).unwrap();
+    let (mode, kind) = (rustix::fs::Mode::empty(), rustix::fs::FileType::CharacterDevice);
+    rustix::fs::mknodat(rustix::fs::CWD, p.upper.join("dir/c"), kind, mode, 0).unwrap();
+    for name in ["a", "b", "dir/c", "dir/d", "new"] {
+        p.host(name, "of the host\n");
+    }
+    held.snapshot(&SnapshotOptions::default()).unwrap();
+    p.program("b", "of the program\n");
+    p.program("dir/d", "of the program\n");
+    p.program("new", "of the program\n");
+    let set = scan(&held);
+    let conflict = |path: &str| set.changes[at(&set, path)].conflict;
+    for path in ["a", "dir/c"] {
+        assert_eq!(conflict(path), Some(Conflict::Modified), "{path}");
+    }
+    for path in ["b", "dir/d", "new"] {
+        assert_eq!(conflict(path), None, "{path}");
+    }
+}
+
+/// Where not every file is recorded, times tell what the host changed.
+fn too_many(p: &Place, held: Held) {
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let few = SnapshotOptions { most: 3, ..SnapshotOptions::default() };
+    assert!(!held.snapshot(&few).unwrap().whole);
+    p.program("a", "of the program\n");
+    p.program("b", "of the program\n");
+    p.host("a", "of the host\n");
+    let set = scan(&held);
+    assert_eq!(set.changes[at(&set, "a")].conflict, Some(Conflict::Modified));
+    assert_eq!(set.changes[at(&set, "b")].conflict, None);
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Files up to this size are hashed when they were changed a moment before the snapshot: a change
 /// within the same tick of the clock would not show in their times.
@@ -64,8 +64,10 @@ pub(crate) fn write(
     Ok(walk.seen)
 }
 
+/// The time, less what the clock of file systems can be behind.
 fn now() -> (i64, u32) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = since.saturating_sub(Duration::from_millis(20));
     (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
 }
 
@@ -175,8 +177,9 @@ impl Walk<'_> {
             return Ok(());
         }
         let Ok(fd) = dir.file(name, OFlags::RDONLY, 0) else { return Ok(()) };
-        let mut content = Vec::new();
         let most = entry.size.saturating_add(1);
+        // Bounded above: by what is hashed, or kept as a text.
+        let mut content = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
         if File::from(fd).take(most).read_to_end(&mut content).is_err()
             || content.len() as u64 != entry.size
         {
