@@ -169,7 +169,7 @@ fn siblings_are_their_directory() {
     let a = event(Action::Read, "/home/user/d/a");
     let b = event(Action::Read, "/home/user/d/b");
     let c = event(Action::Write, "/home/user/d/c");
-    let one = learned(&world, &[a.clone()]);
+    let one = learned(&world, std::slice::from_ref(&a));
     assert_eq!(lines(&one), ["files.dir=/home/user/d/a:ro"]);
     let two = learned(&world, &[a.clone(), b.clone()]);
     assert_eq!(lines(&two), ["files.dir=/home/user/d:ro"]);
@@ -260,7 +260,7 @@ fn services() {
         event(Action::Connect, "unix:@/tmp/.X11-unix/X0"),
         event(Action::Write, "/dev/dri/card0"),
         event(Action::Connect, "tcp:192.0.2.1:443"),
-        event(Action::Execute, "/usr/bin/old"),
+        Event { program: "/usr/bin/old".into(), ..event(Action::Stat, "/usr/bin/tool") },
         event(Action::Call, "unshare"),
         denied(Action::Write, "/dev/kvm", Layer::Mount),
     ];
@@ -285,9 +285,9 @@ fn services() {
 fn loopback() {
     let mut world = world(&[]);
     let connect = event(Action::Connect, "tcp:127.0.0.1:8080");
-    assert_eq!(lines(&learned(&world, &[connect.clone()])), [""; 0]);
+    assert_eq!(lines(&learned(&world, std::slice::from_ref(&connect))), [""; 0]);
     world.given.push(Intent::NetAll);
-    assert_eq!(lines(&world.learn(&[connect.clone()])), ["net.all"]);
+    assert_eq!(lines(&world.learn(std::slice::from_ref(&connect))), ["net.all"]);
     let bound = event(Action::Bind, "tcp:127.0.0.1:8080");
     assert_eq!(lines(&learned(&world, &[bound, connect])), [""; 0]);
 }
@@ -351,9 +351,14 @@ fn hostile_names_stay_comments() {
         one.program = format!("/usr/bin/x{bad}").as_str().into();
         let mut two = event(Action::Connect, "");
         two.object = format!("unix:/run/docker.sock{bad}").as_str().into();
-        let result = learned(&world, &[one, two]);
-        let text = world.text(&result);
+        let secret = format!("/home/user/.ssh/{bad}");
+        let mut world = World::new(world.files.clone(), "/home/user/project");
+        world.files.add(&secret);
+        let result = learned(&world, &[one, two, event(Action::Read, &secret)]);
+        let title = [format!("from: {bad}")];
+        let text = swathe_policy::learn::profile(&result, &title, &world.env);
         assert_eq!(lines(&result), ["files.dir=/home/user/d/a:ro"]);
+        assert_eq!(world.read(&text).intents.len(), 1);
         assert!(!text.contains(bad), "{text:?}");
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
@@ -556,7 +561,7 @@ proptest! {
         let mut world = world(&[]);
         for (path, file) in there {
             let kind = if file { Kind::File } else { Kind::Directory };
-            if world.files.0.get(Path::new(&path)).is_none() {
+            if !world.files.0.contains_key(Path::new(&path)) {
                 world.files.put(Path::new(&path), kind);
             }
         }

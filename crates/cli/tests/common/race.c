@@ -104,13 +104,13 @@ static void take(const char *name) {
 }
 
 /* Where what is removed is kept: how many files had the victim's name. Each has to be found. */
-static long made = 1;
+static long counted = 1;
 
 static void make_again(const char *name) {
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0) return;
     close(fd);
-    if (name == victim) made++;
+    if (name == victim) counted++;
 }
 
 static void remove_kept(const char *name) {
@@ -129,7 +129,7 @@ static void replace_kept(const char *name) {
     if (fd >= 0) close(fd);
     if (stat(from, &new) || rename(from, name)) return;
     through++;
-    if (!stat(victim, &now) && now.st_ino == new.st_ino) made++;
+    if (!stat(victim, &now) && now.st_ino == new.st_ino) counted++;
 }
 
 static void move(const char *name) {
@@ -206,7 +206,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < rounds; i++) act(name);
     stop = 1;
     pthread_join(thread, NULL);
-    if (strstr(dash, "kept")) printf("%ld ", made);
+    if (strstr(dash, "kept")) printf("%ld ", counted);
     printf("%ld\n", through);
     if (numbered) printf("%ld\n", made);
     return 0;

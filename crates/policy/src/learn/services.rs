@@ -44,10 +44,12 @@ pub fn add(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
             {
                 note(service, class, &Bytes::from(path.as_path()), touch);
             }
-            if class == Class::Needed && touch.did(&[Action::Execute]) && is_narrow(path, place) {
-                note(Service::Intent("32bit"), class, &Bytes::from(path.as_path()), touch);
-            }
         }
+    }
+    for program in touched.programs.iter().filter(|program| is_narrow(program.as_path(), place)) {
+        let actions = BTreeSet::from([Action::Execute]);
+        let touch = Touch { actions, programs: BTreeMap::from([(program.clone(), 1)]) };
+        note(Service::Intent("32bit"), Class::Needed, program, &touch);
     }
     for (call, touch) in &touched.calls {
         if let Some(intent) = of_call(&call.0) {

@@ -46,6 +46,8 @@ pub struct Touched {
     pub reached: BTreeMap<Bytes, Touch>,
     /// Addresses that it could not reach.
     pub unreached: BTreeMap<Bytes, Touch>,
+    /// Programs that did anything. The command itself is executed before anything is recorded.
+    pub programs: BTreeSet<Bytes>,
     /// System calls that were refused.
     pub calls: BTreeMap<Bytes, Touch>,
 }
@@ -60,6 +62,9 @@ pub fn gather(events: &[Event], place: &Place<'_>) -> Touched {
             Outcome::Denied(_) => true,
         };
         let program = &event.program;
+        if !touched.programs.contains(program) {
+            touched.programs.insert(program.clone());
+        }
         if event.action == Action::Call {
             touched.calls.entry(event.object.clone()).or_default().add(event.action, program);
         } else if is_address(&event.object) {

@@ -119,6 +119,9 @@ pub fn purpose(action: Action, object: &Bytes, env: &Environment) -> String {
         },
         Action::Remove => "remove it".to_owned(),
         Action::Rename => "save a file by renaming a new one over it, or move it".to_owned(),
+        Action::Truncate if path.starts_with(&env.cwd) => {
+            "overwrite a file in the working directory".to_owned()
+        }
         Action::Truncate => "overwrite a file".to_owned(),
         Action::Metadata => "change its mode, owner or times".to_owned(),
         _ => match what {
