@@ -105,7 +105,7 @@ const TABLE: &[(&str, &str, Made, Made)] = &[
     ("tar", "tar -cf t.tar a && tar -xf t.tar", Fails("File exists"), Fails("File exists")),
     ("rsync", "rsync -a d/ copy/ && ls copy", DENIED, DENIED),
     ("ed", "printf 's/one/two/\\nw\\nq\\n' | ed -s a && cat a", DENIED, DENIED),
-    ("vim", "vim -es -u NONE -n -c 's/one/two/' -c 'wq!' a && cat a", Fails(""), Fails("")),
+    ("vim", "vim -es -u NONE -n -c 's/one/two/' -c 'wq!' a && cat a", Fails(""), Same),
     ("patch", "patch -s a <p.diff && cat a", DENIED, DENIED),
     ("zip", "zip -qX z.zip b && unzip -p z.zip", Fails(""), Fails("")),
     (
@@ -120,7 +120,7 @@ const TABLE: &[(&str, &str, Made, Made)] = &[
     ("ar", "cc -c p.c -o ~/p.o && ar rcsD lib.a ~/p.o && ar t lib.a", Fails(""), Fails("")),
     ("python3", "python3 -c 'import os; os.replace(\"b\", \"a\")' && cat a", DENIED, DENIED),
     ("node", "node -e 'fs.renameSync(\"b\", \"a\")' && cat a", DENIED, DENIED),
-    ("npm", "cd n && npm version --no-git-tag-version 2.0.0 && cat package.json", Fails(""), Same),
+    ("npm", "cd n && npm version --no-git-tag-version 2.0.0 && cat package.json", Fails(""), Fails("")),
     ("cargo", "cd c && cargo build -q --offline && cargo run -q --offline", Fails(""), Fails("")),
 ];
 
