@@ -17,6 +17,8 @@ const RACES: &[&str] = &[
     "memory-replace",
     "fd-cut",
     "fd-flags",
+    "gone-cut",
+    "gone-flags",
 ];
 
 fn rounds() -> u32 {
@@ -69,8 +71,11 @@ fn no_delete(place: &Place) {
     }
     let options = format!("--allow files.dir={}:no-delete", place.project("in"));
     place.host("mkdir in");
-    let kinds: Vec<&str> =
-        RACES.iter().copied().filter(|k| !k.ends_with("-write") && *k != "fd-flags").collect();
+    let kinds: Vec<&str> = RACES
+        .iter()
+        .copied()
+        .filter(|k| !k.ends_with("-write") && !k.ends_with("-flags"))
+        .collect();
     assert_eq!(lost(place, &options, &kinds, rounds()), Vec::<String>::new());
 }
 

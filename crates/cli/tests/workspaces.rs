@@ -328,6 +328,8 @@ fn home(place: &Place) {
     let name = kept(&ran);
     place.swathe(&format!("commit {name}")).exits(0);
     assert_eq!(place.host("cat $HOME/made"), "x");
+    // It lies outside of the home directory, and of the test's.
+    place.swathe(&format!("workspace rm {name}")).exits(0);
 }
 
 /// Limits on what may be changed end the run.

@@ -221,6 +221,23 @@ fn the_store_is_hidden(place: &Place) {
         place.inside("--cow=~", &format!("ls -A {state}/swathe; echo x >{state}/swathe/y")).go();
     assert!(!ran.text().contains("workspaces"), "{ran}");
     place.host(&format!("test ! -e {state}/swathe/y"));
+    // One of the home directory lies outside of it, and of the test's.
+    place.host("\"$SWATHE\" workspace rm $(ls $HOME/.local/state/swathe/workspaces)");
+}
+
+/// On another file system than the state directory changes lie in a hidden directory of that file
+/// system, so that a commit can rename; it goes with the last workspace.
+fn on_another_file_system(place: &Place) {
+    let text = "set -e; mkdir -p m; mount -t tmpfs -o mode=755 none m; mkdir m/p; own m m/p; cd m/p; \
+        $AS sh -c 'echo 1 >f; \"$SWATHE\" run --cow -- sh -c \"echo 2 >f; rm -f ../.s*/*\"'; cat f; \
+        $AS \"$SWATHE\" workspace show; $AS \"$SWATHE\" run --allow files.dir=$(dirname $PWD):rw -- sh -c 'ls -A ../.swathe*/ | wc -l'; \
+        $AS \"$SWATHE\" commit; cat f; $AS \"$SWATHE\" commit --undo; $AS \"$SWATHE\" discard; ls -A ..; cd ../..; umount m";
+    let Some(run) = place.root(&format!("{OWN} {text}")) else { return };
+    let ran = run.exits(0);
+    let said = ran.text();
+    assert!(said.starts_with("1\nworkspace sh-"), "{ran}");
+    assert!(said.contains("/m/.swathe-") && said.contains(": a commit renames"), "{ran}");
+    assert!(said.ends_with("0\n2\np"), "{ran}");
 }
 
 /// Empty workspaces go; what is kept for an undo goes only with time.
@@ -246,6 +263,7 @@ both!(
     half_committed,
     full_disks,
     mounts_below,
+    on_another_file_system,
     the_store_is_hidden,
     collected,
 );

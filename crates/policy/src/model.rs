@@ -70,7 +70,7 @@ pub enum Intent {
     },
     /// A path that is not visible, whether it exists or not.
     FilesHide(PathBuf),
-    /// All paths that match this, whenever they are made: `*`, `?` and `[…]` within a name, `**` for
+    /// All paths that match this when the run starts: `*`, `?` and `[…]` within a name, `**` for
     /// any number of directories.
     FilesHideGlob(PathBuf),
     /// The app's own files.

@@ -7,7 +7,7 @@
 use crate::place::{Level, Place, Placed, Places};
 use crate::process::{Caller, path_of};
 use crate::trap::{At, Call, open_how, writes};
-use crate::walk::{Found, Object, Walk, identity};
+use crate::walk::{End, Found, Object, Walk, identity};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -206,7 +206,7 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let path = caller.path(at.path)?;
-        let found = Walk::new(caller)?.find(at.dir, &path, false)?;
+        let found = Walk::new(caller)?.find_name(at.dir, &path)?;
         let Some(Placed { level, number, .. }) = self.places.of(found.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
@@ -232,8 +232,8 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let (old, new) = (caller.path(from.path)?, caller.path(to.path)?);
-        let old = Walk::new(caller)?.find(from.dir, &old, false)?;
-        let new = Walk::new(caller)?.find(to.dir, &new, false)?;
+        let old = Walk::new(caller)?.find_name(from.dir, &old)?;
+        let new = Walk::new(caller)?.find_name(to.dir, &new)?;
         let left = self.places.of(old.dir.as_fd())?;
         let onto = self.places.of(new.dir.as_fd())?;
         let Some(placed) = onto.into_iter().chain(left).min_by_key(|placed| placed.level) else {
@@ -255,9 +255,23 @@ impl Performer {
         flags: u32,
         still: &dyn Fn() -> bool,
     ) -> Result<()> {
-        let flags = RenameFlags::from_bits(flags).ok_or(Errno::INVAL)?;
-        if flags.contains(RenameFlags::WHITEOUT) {
+        let all = RenameFlags::NOREPLACE | RenameFlags::EXCHANGE | RenameFlags::WHITEOUT;
+        let flags = RenameFlags::from_bits_retain(flags);
+        if !all.contains(flags) {
             return Err(Errno::INVAL);
+        }
+        let whiteout = flags.contains(RenameFlags::WHITEOUT);
+        let alone = RenameFlags::NOREPLACE | RenameFlags::WHITEOUT;
+        if flags.contains(RenameFlags::EXCHANGE) && flags.intersects(alone)
+            || whiteout && level != Level::Free
+        {
+            return Err(Errno::INVAL);
+        }
+        if identity(&old.dir)?.mount != identity(&new.dir)?.mount {
+            return Err(Errno::XDEV);
+        }
+        if old.end != End::Name || new.end != End::Name {
+            return Err(Errno::BUSY);
         }
         let Some(moved) = &old.object else { return Err(Errno::NOENT) };
         let is_dir = moved.kind == FileType::Directory;
@@ -266,9 +280,6 @@ impl Performer {
         }
         movable(old)?;
         movable(new)?;
-        if identity(&old.dir)?.mount != identity(&new.dir)?.mount {
-            return Err(Errno::XDEV);
-        }
         if matches!(level, Level::Append | Level::NoDelete) {
             return Err(Errno::ACCESS);
         }
@@ -303,7 +314,7 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let name = caller.path(to.path)?;
-        let new = Walk::new(caller)?.find(to.dir, &name, false)?;
+        let new = Walk::new(caller)?.find_name(to.dir, &name)?;
         let Some(Placed { level, ruled: false, .. }) = self.places.of(new.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
@@ -313,6 +324,9 @@ impl Performer {
         } else {
             let old = Walk::new(caller)?.find(from.dir, &path, from.follow)?;
             match old.object {
+                Some(object) if old.slash && object.kind != FileType::Directory => {
+                    return Ok(Some((Verdict::Refuse(Errno::NOTDIR), None)));
+                }
                 Some(object) => object.fd,
                 None => return Ok(Some((Verdict::Refuse(Errno::NOENT), None))),
             }
@@ -350,6 +364,9 @@ impl Performer {
         };
         let done = match (&found.object, level) {
             (None, _) => Err(Errno::NOENT),
+            (Some(object), _) if found.slash && object.kind != FileType::Directory => {
+                Err(Errno::NOTDIR)
+            }
             (_, Level::Append | Level::NoDelete) => Err(Errno::ACCESS),
             _ if ruled => return Ok(Some(GO_ON)),
             (Some(object), _) => match object.kind {
@@ -376,6 +393,9 @@ impl Performer {
         length: u64,
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
+        if i64::try_from(length).is_err() {
+            return Err(Errno::INVAL);
+        }
         let file = taken(caller, fd, still)?;
         let done = if matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete)) {
             Err(Errno::ACCESS)
@@ -502,7 +522,7 @@ fn shorten(file: &OwnedFd, length: u64) -> Result<()> {
 /// namespace only, and would take away the others' mounts. The process cannot make one meanwhile:
 /// its rules forbid it to mount.
 fn movable(found: &Found) -> Result<()> {
-    if matches!(found.name.to_bytes(), b"." | b"..") {
+    if found.end != End::Name {
         return Err(Errno::BUSY);
     }
     match &found.object {
@@ -515,8 +535,12 @@ fn movable(found: &Found) -> Result<()> {
 
 fn removable(found: &Found, directory: bool) -> Result<()> {
     let Some(object) = &found.object else { return Err(Errno::NOENT) };
-    if found.name.to_bytes() == b"." {
-        return Err(if directory { Errno::INVAL } else { Errno::ISDIR });
+    match found.end {
+        End::Name => {}
+        _ if !directory => return Err(Errno::ISDIR),
+        End::Here => return Err(Errno::INVAL),
+        End::Up => return Err(Errno::NOTEMPTY),
+        End::Root => return Err(Errno::BUSY),
     }
     movable(found)?;
     match (object.kind == FileType::Directory, directory) {
@@ -528,6 +552,9 @@ fn removable(found: &Found, directory: bool) -> Result<()> {
 }
 
 fn open_existing(found: &Found, object: &Object, flags: OFlags, level: Level) -> Result<Verdict> {
+    if flags.contains(OFlags::CREATE) && found.slash && found.end == End::Name {
+        return Err(Errno::ISDIR);
+    }
     if flags.contains(OFlags::CREATE | OFlags::EXCL) {
         return Err(Errno::EXIST);
     }

@@ -5,7 +5,9 @@ use crate::walk::{Found, Identity, identity};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use swathe_sys::rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use swathe_sys::rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use swathe_sys::rustix::fs::{
+    Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstatvfs, openat, openat2,
+};
 use swathe_sys::{Errno, Result};
 
 /// How far up is looked for a mount that is known. Paths have at most 2048 components.
@@ -148,7 +150,11 @@ impl Places {
             let up = openat(here, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             let above: Identity = identity(&up)?;
             if let Some(placed) = self.mounts.get(&above.mount) {
-                return Ok(Placed { exact: false, ..*placed }.mediated());
+                let placed = Placed { exact: false, ..*placed };
+                // What cannot be written to is refused without help.
+                let fixed = placed.level == Level::Free
+                    && fstatvfs(dir)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+                return Ok(placed.mediated().filter(|_| !fixed));
             }
             if above.is_same_place(&at) {
                 break;

@@ -14,6 +14,9 @@ use swathe_sys::{Errno, Result};
 const PATH_MAX: usize = 4096;
 /// No page is smaller, so that no read crosses from mapped to unmapped memory.
 const PAGE: u64 = 4096;
+/// ERESTARTSYS: a process that a signal waits for never sees it. The kernel calls the handler, and
+/// makes of it EINTR or the same call once more, as the handler was set up.
+const RESTART: Errno = Errno::from_raw_os_error(512);
 /// How much is read of a file of procfs.
 const MAX_STATUS: u64 = 16 << 10;
 /// How much of a command line is kept.
@@ -165,6 +168,27 @@ impl Caller {
             found += 1;
         }
         if found == 4 { Ok(status) } else { Err(Errno::IO) }
+    }
+
+    /// Whether a signal waits until its call is over: how the call has to end then, none if there
+    /// is no such signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn interruption(&self) -> Result<Option<Errno>> {
+        let text = self.read("status", MAX_STATUS)?;
+        let text = String::from_utf8_lossy(&text);
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.unwrap_or_default().trim()
+        };
+        let set = |name| u64::from_str_radix(field(name), 16).unwrap_or_default();
+        let heeded = !(set("SigBlk") | set("SigIgn"));
+        if set("SigPnd") & heeded != 0 || set("ShdPnd") & heeded != 0 && field("Threads") == "1" {
+            return Ok(Some(RESTART));
+        }
+        // Another thread may take it.
+        Ok((set("ShdPnd") & heeded != 0).then_some(Errno::INTR))
     }
 
     /// The file that it runs, as the sandbox names it; empty where it cannot be read.

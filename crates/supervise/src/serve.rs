@@ -328,7 +328,7 @@ impl Supervisor {
                 None => return,
             },
         };
-        self.answer(id, verdict);
+        self.answer(notification, verdict);
     }
 
     /// The engine's test: the answer lets the command start.
@@ -472,14 +472,16 @@ impl Supervisor {
 
     /// A call that is over is no fault: its process was ended. What cannot be handed over is
     /// refused.
-    fn answer(&self, id: u64, verdict: Verdict) {
-        let listener = &self.listener;
+    fn answer(&self, notification: &Notification, verdict: Verdict) {
+        let (listener, id) = (&self.listener, notification.id);
         let done = match verdict {
             Verdict::Continue => notify::proceed(listener, id),
             Verdict::Done(value) => notify::succeed(listener, id, value),
             Verdict::Refuse(errno) => notify::refuse(listener, id, errno),
             Verdict::Open(fd, cloexec) => hand_over(listener, id, &fd, cloexec),
-            Verdict::OpenSlowly(file, flags, cloexec) => self.open_slowly(id, file, flags, cloexec),
+            Verdict::OpenSlowly(file, flags, cloexec) => {
+                self.open_slowly(notification, file, flags, cloexec)
+            }
         };
         if done.is_err() {
             let _ = notify::refuse(listener, id, Errno::ACCESS);
@@ -487,7 +489,13 @@ impl Supervisor {
     }
 
     /// On a thread of its own: it lasts until somebody opens the other end.
-    fn open_slowly(&self, id: u64, file: OwnedFd, flags: OFlags, cloexec: bool) -> Result<()> {
+    fn open_slowly(
+        &self,
+        &Notification { id, pid, .. }: &Notification,
+        file: OwnedFd,
+        flags: OFlags,
+        cloexec: bool,
+    ) -> Result<()> {
         let listener = swathe_sys::rustix::io::fcntl_dupfd_cloexec(&self.listener, 0)?;
         if self.slow.fetch_add(1, Ordering::Relaxed) >= MAX_SLOW {
             self.slow.fetch_sub(1, Ordering::Relaxed);
@@ -497,7 +505,9 @@ impl Supervisor {
         let opened = move || {
             use swathe_sys::rustix::fd::AsRawFd as _;
             let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-            match wait_for_other_end(&own, flags, &listener, id) {
+            match wait_for_other_end(&own, flags, &Caller::new(pid), || {
+                notify::is_waiting(&listener, id)
+            }) {
                 Ok(fd) => drop(hand_over(&listener, id, &fd, cloexec)),
                 Err(errno) => drop(notify::refuse(&listener, id, errno)),
             }
@@ -509,8 +519,14 @@ impl Supervisor {
 }
 
 /// Opens a named pipe as soon as its other end is open, as long as the process waits.
-fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) -> Result<OwnedFd> {
+fn wait_for_other_end(
+    path: &str,
+    flags: OFlags,
+    caller: &Caller,
+    still: impl Fn() -> bool,
+) -> Result<OwnedFd> {
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+    let mut before = None;
     loop {
         match open(path, flags | OFlags::NONBLOCK, Mode::empty()) {
             Ok(fd) => {
@@ -524,9 +540,15 @@ fn wait_for_other_end(path: &str, flags: OFlags, listener: &OwnedFd, id: u64) ->
             Err(Errno::NXIO | Errno::AGAIN) if !flags.contains(OFlags::NONBLOCK) => {}
             Err(e) => return Err(e),
         }
-        if !notify::is_waiting(listener, id) {
+        // One that was there the last time, too: others that can take it had the time to.
+        let signal = caller.interruption()?;
+        if !still() {
             return Err(Errno::INTR);
         }
+        if let Some(errno) = signal.filter(|_| signal == before) {
+            return Err(errno);
+        }
+        before = signal;
         std::thread::sleep(PAUSE);
     }
 }

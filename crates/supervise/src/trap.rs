@@ -291,6 +291,9 @@ pub fn decode(arch: Arch, notification: &Notification) -> Call {
         "openat2" => Call::Open2(at(int(0), 1, true), a[2], a[3]),
         "unlink" => Call::Unlink(at(CWD, 0, false), false),
         "rmdir" => Call::Unlink(at(CWD, 0, false), true),
+        // The kernel refuses other flags, whatever the path.
+        "unlinkat" if word(2) & !REMOVEDIR != 0 => Call::Other,
+        "linkat" if word(4) & !(FOLLOW | EMPTY_PATH) != 0 => Call::Other,
         "unlinkat" => Call::Unlink(at(int(0), 1, false), word(2) & REMOVEDIR != 0),
         "rename" => Call::Rename(at(CWD, 0, false), at(CWD, 1, false), 0),
         "renameat" => Call::Rename(at(int(0), 1, false), at(int(2), 3, false), 0),

@@ -28,10 +28,25 @@ pub struct Found {
     pub name: CString,
     /// What has that name, opened with O_PATH; none if nothing has it.
     pub object: Option<Object>,
+    /// How the path ends.
+    pub end: End,
     /// Whether a slash follows the name.
     pub slash: bool,
     /// Whether the name is a link of procfs that was followed: the object is not in the directory.
     pub jumped: bool,
+}
+
+/// How a path ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With a name.
+    Name,
+    /// With `.`.
+    Here,
+    /// With `..`.
+    Up,
+    /// It is `/`.
+    Root,
 }
 
 /// What a name leads to.
@@ -97,6 +112,8 @@ pub struct Walk<'a> {
     root: OwnedFd,
     root_identity: Identity,
     links: usize,
+    /// Whether the name is what is worked on: it is not followed, not even before a slash.
+    name_only: bool,
     /// The component after the root of a procfs, while in that procfs.
     of_proc: Option<Vec<u8>>,
 }
@@ -115,7 +132,16 @@ impl<'a> Walk<'a> {
     pub fn new(caller: &'a Caller) -> Result<Self> {
         let root = caller.root()?;
         let root_identity = identity(&root)?;
-        Ok(Self { caller, root, root_identity, links: 0, of_proc: None })
+        Ok(Self { caller, root, root_identity, links: 0, name_only: false, of_proc: None })
+    }
+
+    /// Finds a name that is to be made, removed or renamed.
+    ///
+    /// # Errors
+    /// As those of [`Self::find`].
+    pub fn find_name(mut self, dir: i32, path: &[u8]) -> Result<Found> {
+        self.name_only = true;
+        self.find(dir, path, false)
     }
 
     /// Follows `path` from a descriptor of the process (or its working directory). The last
@@ -133,53 +159,48 @@ impl<'a> Walk<'a> {
             self.caller.start(dir)?
         };
         let mut slash = path.last() == Some(&b'/');
+        let mut end = End::Root;
         let mut left = components(path);
         for _ in 0..MAX_COMPONENTS {
             let Some(name) = left.pop() else {
-                let object =
-                    Some(Object { fd: open_way(at.as_fd(), c".")?, kind: FileType::Directory });
-                return Ok(Found { dir: at, name: c".".to_owned(), object, slash, jumped: false });
+                let fd = open_way(at.as_fd(), c".")?;
+                let object = Some(Object { fd, kind: FileType::Directory });
+                let name = c".".to_owned();
+                return Ok(Found { dir: at, name, object, end, slash, jumped: false });
             };
             let last = left.is_empty();
             match name.as_slice() {
-                b"." => continue,
+                b"." => {
+                    end = End::Here;
+                    continue;
+                }
                 b".." => {
+                    end = End::Up;
                     at = self.parent(at)?;
                     continue;
                 }
                 _ => {}
             }
             let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+            let named = |dir: OwnedFd, name, object, jumped| {
+                Ok(Found { dir, name, object, end: End::Name, slash, jumped })
+            };
             let fd = match open_way(at.as_fd(), &name) {
                 Ok(fd) => fd,
-                Err(Errno::NOENT) if last => {
-                    return Ok(Found { dir: at, name, object: None, slash, jumped: false });
-                }
+                Err(Errno::NOENT) if last => return named(at, name, None, false),
                 Err(e) => return Err(e),
             };
             let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
             if kind != FileType::Symlink {
                 if last {
-                    return Ok(Found {
-                        dir: at,
-                        name,
-                        object: Some(Object { fd, kind }),
-                        slash,
-                        jumped: false,
-                    });
+                    return named(at, name, Some(Object { fd, kind }), false);
                 }
                 self.note_proc(&at, &name);
                 at = fd;
                 continue;
             }
-            if last && !follow && !slash {
-                return Ok(Found {
-                    dir: at,
-                    name,
-                    object: Some(Object { fd, kind }),
-                    slash,
-                    jumped: false,
-                });
+            if last && !follow && (!slash || self.name_only) {
+                return named(at, name, Some(Object { fd, kind }), false);
             }
             self.links += 1;
             if self.links > MAX_LINKS {
@@ -192,6 +213,7 @@ impl<'a> Walk<'a> {
                         self.of_proc = None;
                     }
                     if last {
+                        end = End::Root;
                         slash |= text.last() == Some(&b'/');
                     }
                     left.extend(components(&text));
@@ -200,13 +222,7 @@ impl<'a> Walk<'a> {
                     let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
                     self.of_proc = None;
                     if last {
-                        return Ok(Found {
-                            dir: at,
-                            name,
-                            object: Some(Object { fd, kind }),
-                            slash,
-                            jumped: true,
-                        });
+                        return named(at, name, Some(Object { fd, kind }), true);
                     }
                     at = fd;
                 }

@@ -10,6 +10,8 @@ use crate::work::{At, Place, Work, is};
 use crate::xattr::Named;
 use rustix::io::Errno;
 use std::collections::HashSet;
+use std::rc::Rc;
+use swathe_record::bytes::Bytes;
 
 /// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
 pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
@@ -54,21 +56,17 @@ impl Step<'_> {
     pub fn waiting(&self, from: &From) -> Result<Option<At>> {
         let (dir, _) = split(&self.op.path.0);
         match from {
-            From::Move => At::find(&self.place.sides.upper, &self.op.path.0),
-            _ => {
-                let path = join(dir, &self.journal.temporary(self.op.n));
-                At::find(&self.place.sides.lower, &path)
-            }
+            From::Move => self.place.upper(&self.op.path.0),
+            _ => self.place.lower(&join(dir, &self.journal.temporary(self.op.n))),
         }
     }
 
-    pub fn saved(&self, name: &str) -> Result<At> {
-        let dir = self.place.saved.at(b"").step("open", name.as_bytes())?;
-        Ok(At { dir, name: name.as_bytes().to_vec() })
+    pub fn saved(&self, name: &str) -> At {
+        At { dir: Rc::clone(&self.place.saved), name: name.as_bytes().to_vec() }
     }
 
     pub fn put(&self, from: &From, old: Option<&Id>) -> Result<bool> {
-        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+        let Some(at) = self.place.lower(&self.op.path.0)? else {
             return Ok(false);
         };
         let now = at.id()?;
@@ -94,6 +92,8 @@ impl Step<'_> {
                         waiting.exchange(&at)?;
                         return Ok(false);
                     }
+                    at.settle(self.op.modes.1)?;
+                    return self.save(&waiting).map(|()| true);
                 }
                 _ => return Ok(false),
             }
@@ -106,14 +106,14 @@ impl Step<'_> {
     }
 
     pub fn delete(&self, old: &Id) -> Result<bool> {
-        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+        let Some(at) = self.place.lower(&self.op.path.0)? else {
             return Ok(true);
         };
-        let aside = at.beside(self.journal.temporary(self.op.n))?;
+        let aside = at.beside(self.journal.temporary(self.op.n));
         if is(aside.id()?, old) {
             return self.save(&aside).map(|()| true);
         }
-        let saved = self.saved(&self.op.n.to_string())?;
+        let saved = self.saved(&self.op.n.to_string());
         if is(saved.id()?, old) {
             return Ok(true);
         }
@@ -135,7 +135,7 @@ impl Step<'_> {
     /// Takes an old version into the area. Where nothing is saved it stays, to be removed at the end.
     fn save(&self, old: &At) -> Result<()> {
         let name = self.op.n.to_string();
-        let saved = self.saved(&name)?;
+        let saved = self.saved(&name);
         if self.place.moves {
             old.rename(&saved)?;
             return Ok(());
@@ -144,11 +144,11 @@ impl Step<'_> {
             return Ok(());
         }
         if saved.id()?.is_none() {
-            let part = self.saved(&format!("{name}.part"))?;
+            let part = self.saved(&format!("{name}.part"));
             part.remove()?;
             let root = self.place.saved.at(b"").step("open", &part.name)?;
             Copier::new(true, root)
-                .tree((&old.dir, &old.name), &part.name, &Filter::All)
+                .tree((&old.dir, &old.name), &part.dir, &part.name, &Filter::All)
                 .step("save", &self.op.path.0)?;
             part.rename(&saved)?;
         }
@@ -214,8 +214,11 @@ pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool]) -> Resul
     }
     for op in &journal.ops {
         // New versions that found no place, and old ones that are not kept.
+        if matches!(op.act, Do::Put { from: From::Move, .. } | Do::Directory { .. }) {
+            continue;
+        }
         let aside = join(split(&op.path.0).0, &journal.temporary(op.n));
-        let Some(at) = At::find(&work.place(op)?.sides.lower, &aside)? else { continue };
+        let Some(at) = work.place(op)?.lower(&aside)? else { continue };
         let new = at.id()?.is_some_and(|id| journal.is_new(op, &id));
         if new || !journal.head.saved {
             at.remove()?;
@@ -233,6 +236,7 @@ impl Step<'_> {
                 self.put_away(path, &format!("up-{}", self.op.n))
             }
             Do::Put { from: From::Part { paths, trees }, .. } => {
+                self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
                     self.put_away(&join(path, &tree.0), &format!("up-{}-{index}", self.op.n))?;
                 }
@@ -244,6 +248,9 @@ impl Step<'_> {
                     }
                     self.remove_empty(&path)?;
                 }
+                let host = self.place.sides.lower.find(path).step("open", path)?;
+                host.map_or(Ok(()), |host| self.close_part(paths, &host))?;
+                self.place.forget();
                 Ok(())
             }
             _ => Ok(()),
@@ -251,11 +258,50 @@ impl Step<'_> {
     }
 
     fn put_away(&self, path: &[u8], name: &str) -> Result<()> {
-        let Some(at) = At::find(&self.place.sides.upper, path)? else { return Ok(()) };
-        if at.rename(&self.saved(name)?)? || at.id()?.is_none() {
-            return Ok(());
+        // Where it was put away before, what is there is not ours.
+        if let Some(at) = self.place.upper(path)? {
+            at.rename(&self.saved(name))?;
         }
-        // It was put away before, and what is there is not ours.
+        Ok(())
+    }
+
+    /// The directories of a part that the upper has, the outermost first.
+    fn part<'p>(&self, paths: &'p [Bytes]) -> Result<Vec<(&'p [u8], Dir)>> {
+        let mut found = Vec::new();
+        for below in std::iter::once(&b""[..]).chain(paths.iter().map(|path| &path.0[..])) {
+            let path = if below.is_empty() {
+                self.op.path.0.clone()
+            } else {
+                join(&self.op.path.0, below)
+            };
+            let dir = self.place.sides.upper.find(&path).step("open", &path)?;
+            found.extend(dir.map(|dir| (below, dir)));
+        }
+        Ok(found)
+    }
+
+    /// Lets names be moved out of and into the directories of a part.
+    pub fn open_part(&self, paths: &[Bytes]) -> Result<()> {
+        for (below, dir) in self.part(paths)? {
+            let meta = dir.meta().step("look at", below)?;
+            let own = meta.uid == rustix::process::geteuid().as_raw();
+            if own && meta.mode & 0o300 != 0o300 {
+                dir.chmod(b"", meta.mode | 0o300).step("set the mode of", below)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the directories of a part the modes that those of `model` have.
+    pub fn close_part(&self, paths: &[Bytes], model: &Dir) -> Result<()> {
+        for (below, dir) in self.part(paths)?.into_iter().rev() {
+            let Some(like) = model.find(below).step("open", below)? else { continue };
+            let (is, wanted) = (dir.meta(), like.meta());
+            let (is, wanted) = (is.step("look at", below)?, wanted.step("look at", below)?);
+            if is.mode != wanted.mode {
+                dir.chmod(b"", wanted.mode).step("set the mode of", below)?;
+            }
+        }
         Ok(())
     }
 
@@ -291,6 +337,7 @@ impl Step<'_> {
 /// gets its data back.
 pub(crate) fn prune(place: &Place, path: &[u8], upper: &DirData) -> Result<()> {
     directory(&place.sides.upper, path, upper, None)?;
+    place.forget();
     let mut at = path;
     while !at.is_empty() {
         let above = place.sides.upper.find(at).step("open", at)?;

@@ -7,7 +7,7 @@ use crate::journal::{Do, From, Journal, LAST, Note, OPEN, Task};
 use crate::plan::{Plan, Planner};
 use crate::select::Selection;
 use crate::store::Held;
-use crate::work::Work;
+use crate::work::{Cache, Work};
 use rustix::fs::OFlags;
 use serde::Serialize;
 use std::fs::File;
@@ -101,8 +101,9 @@ impl Held {
         }
         let sides = (0..self.about.roots.len()).map(|n| self.sides(n));
         let sides = sides.collect::<Result<Vec<_>>>()?;
-        let planner =
-            Planner { workspace: self, sides: &sides, set, options, plan: Plan::default() };
+        let caches = sides.iter().map(|_| Cache::default()).collect();
+        let plan = Plan::default();
+        let planner = Planner { workspace: self, sides: &sides, set, options, plan, caches };
         let mut plan = planner.run(selection)?;
         let left = std::mem::take(&mut plan.left);
         let saved = plan.old_bytes <= options.most_saved;
@@ -116,7 +117,7 @@ impl Held {
             drop(sides);
             stage(&self.dir, &journal, &staged)?;
             journal.begin(&self.dir)?;
-            self.carry_out(journal)?
+            self.carry_out(journal, true)?
         };
         done.changes = changes.saturating_sub(done.left.len());
         done.left.splice(0..0, left);
@@ -126,10 +127,10 @@ impl Held {
     }
 
     /// Makes what is to be made, then changes the host.
-    pub(crate) fn carry_out(&self, mut journal: Journal) -> Result<Committed> {
+    pub(crate) fn carry_out(&self, mut journal: Journal, fresh: bool) -> Result<Committed> {
         let work = Work::open(self, &journal)?;
         if !journal.ready {
-            match crate::prepare::all(&work, &journal) {
+            match crate::prepare::all(&work, &journal, fresh) {
                 Ok(made) => {
                     let mut notes: Vec<Note> =
                         made.iter().map(|(n, id)| Note::Made { n: *n, id: *id }).collect();
@@ -150,6 +151,11 @@ impl Held {
             }
         }
         let done = crate::apply::all(&work, &journal).map_err(|error| self.interrupted(error))?;
+        if !journal.head.saved && !journal.dropping {
+            journal
+                .note(&self.dir, OPEN, &[Note::Dropping])
+                .map_err(|error| self.interrupted(error))?;
+        }
         crate::apply::settle(&work, &journal, &done).map_err(|error| self.interrupted(error))?;
         self.finish(&work, &journal).map_err(|error| self.interrupted(error))?;
         Ok(counted(&journal, &done))
@@ -199,7 +205,7 @@ impl Held {
                 self.take_back(&journal)?;
                 Ok(Some(Committed::default()))
             }
-            Task::Commit => self.carry_out(journal).map(Some),
+            Task::Commit => self.carry_out(journal, false).map(Some),
             Task::Discard | Task::DiscardAll => {
                 self.drop_all(&journal)?;
                 Ok(Some(Committed::default()))

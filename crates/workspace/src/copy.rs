@@ -47,16 +47,15 @@ impl Copier {
         Self { exact, reflink: true, root, links: HashMap::new(), buffer: vec![0; SMALL] }
     }
 
-    /// Copies a file or tree to a path that must not be there.
+    /// Copies a file or tree to a path below the root that must not be there. `to`: its directory.
     pub fn tree(
         &mut self,
         (from, name): (&Dir, &[u8]),
+        to: &Dir,
         path: &[u8],
         filter: &Filter<'_>,
     ) -> Result<(), Errno> {
-        let (dir, new) = split(path);
-        let to = self.root.at(dir)?;
-        self.entry((from, name), (&to, new), path, path.len(), filter)
+        self.entry((from, name), (to, split(path).1), path, path.len(), filter)
     }
 
     fn entry(
@@ -145,7 +144,8 @@ impl Copier {
     fn content(&mut self, from: &OwnedFd, to: &OwnedFd, meta: &Meta) -> Result<(), Errno> {
         let len = usize::try_from(meta.size).unwrap_or(usize::MAX);
         if len <= SMALL && meta.blocks.saturating_mul(512) >= meta.size {
-            return self.stream(from, to);
+            // What the kernel says of its size is what it has: nobody writes to it any more.
+            return self.bytes(from, to, meta.size);
         }
         if self.reflink {
             match rustix::fs::ioctl_ficlone(to, from) {
@@ -195,10 +195,6 @@ impl Copier {
             }
         }
         Ok(())
-    }
-
-    fn stream(&mut self, from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
-        self.bytes(from, to, u64::MAX)
     }
 
     fn bytes(&mut self, from: &OwnedFd, to: &OwnedFd, mut left: u64) -> Result<(), Errno> {

@@ -9,6 +9,7 @@ use crate::work::{At, Place, Work};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use swathe_record::bytes::Bytes;
 
 /// What a discard did, or with `dry_run` would do.
@@ -159,17 +160,15 @@ fn below(set: &Changeset, index: usize) -> usize {
 fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
     let place = work.place(op)?;
     let path = &op.path.0;
-    let Some(at) = At::find(&place.sides.upper, path)? else { return Ok(()) };
-    let saved = |name: String| -> Result<At> {
-        Ok(At { dir: place.saved.at(b"").step("open", path)?, name: name.into_bytes() })
-    };
-    let put_away = saved(format!("up-{}", op.n))?;
+    let Some(at) = place.upper(path)? else { return Ok(()) };
+    let saved = |name: String| At { dir: Rc::clone(&place.saved), name: name.into_bytes() };
+    let put_away = saved(format!("up-{}", op.n));
     match &op.act {
         Do::Drop if put_away.id()?.is_none() => {
             at.rename(&put_away)?;
         }
         Do::Rewrite => {
-            let new = saved(format!("new-{}", op.n))?;
+            let new = saved(format!("new-{}", op.n));
             if at.id()?.is_some() && put_away.id()?.is_none() {
                 new.remove()?;
                 let content = crate::commit::staged(&work.workspace.dir, journal, op.n)?;

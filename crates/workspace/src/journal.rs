@@ -112,6 +112,8 @@ pub(crate) enum Note {
     Made { n: usize, id: Id },
     /// All were made: from here on the host is changed.
     Ready,
+    /// Old versions are not kept, and from here on they go: there is no way back.
+    Dropping,
     /// It is to be taken back.
     Undo,
 }
@@ -123,6 +125,7 @@ pub(crate) struct Journal {
     pub ops: Vec<Op>,
     pub made: HashMap<usize, Id>,
     pub ready: bool,
+    pub dropping: bool,
     pub undo: bool,
 }
 
@@ -141,7 +144,12 @@ impl Journal {
             time: time.map_or(0, |d| d.as_secs()),
             saved,
         };
-        Ok(Self { head, ops, made: HashMap::new(), ready: false, undo: false })
+        Ok(Self::with(head, ops))
+    }
+
+    fn with(head: Head, ops: Vec<Op>) -> Self {
+        let made = HashMap::new();
+        Self { head, ops, made, ready: false, dropping: false, undo: false }
     }
 
     /// Writes the plan. From then on it has to be ended.
@@ -190,8 +198,7 @@ impl Journal {
         if head.version != crate::about::VERSION || !is_hex(&head.id) {
             return Err(damaged("its version is unknown"));
         }
-        let mut found =
-            Self { head, ops: Vec::new(), made: HashMap::new(), ready: false, undo: false };
+        let mut found = Self::with(head, Vec::new());
         let mut planned = false;
         for text in lines {
             let text = text.map_err(|e| damaged(&e.to_string()))?;
@@ -206,6 +213,7 @@ impl Journal {
                     found.made.insert(n, id);
                 }
                 Ok(Note::Ready) => found.ready = true,
+                Ok(Note::Dropping) => found.dropping = true,
                 Ok(Note::Undo) => found.undo = true,
                 // The last line can be cut off where the power failed: it was not on the disk.
                 Err(_) if planned => break,

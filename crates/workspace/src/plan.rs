@@ -9,9 +9,12 @@ use crate::meta::{FileKind, Meta};
 use crate::scan::Sides;
 use crate::select::{Selection, Take};
 use crate::store::Workspace;
+use crate::work::Cache;
 use crate::xattr::Xattrs;
 use rustix::io::Errno;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 use swathe_record::bytes::Bytes;
 
 /// The steps, and what goes with them.
@@ -83,6 +86,7 @@ pub(crate) struct Planner<'a> {
     pub set: &'a Changeset,
     pub options: &'a CommitOptions,
     pub plan: Plan,
+    pub caches: Vec<Cache>,
 }
 
 impl Planner<'_> {
@@ -175,8 +179,8 @@ impl Planner<'_> {
                 links.get(&key) == change.new.map(|new| new.nlink).as_ref()
             }
         };
-        let (dir, name) = split(&change.path.0);
-        let upper = self.upper(change.root)?.at(dir).step("open", dir)?;
+        let (_, name) = split(&change.path.0);
+        let upper = self.directory_of(change)?;
         let plain = change.new.map_or(Ok(false), |new| is_plain(&upper, name, &new));
         let moves = whole && self.moves(change.root) && plain.step("look at", &change.path.0)?;
         unit.from = Some(if moves { From::Move } else { From::Copy });
@@ -208,8 +212,8 @@ impl Planner<'_> {
             }
             inside.insert(path, index);
         }
-        let (dir, name) = split(&top.path.0);
-        let upper = self.upper(top.root)?.at(dir).step("open", dir)?;
+        let (_, name) = split(&top.path.0);
+        let upper = self.directory_of(top)?;
         let seen = upper.at(name).and_then(|dir| self.is_exactly(&dir, b"", &mut inside.clone()));
         let seen = seen.step("look through", &top.path.0)?.filter(|_| all);
         let own = top.new.map_or(Ok(false), |new| is_plain(&upper, name, &new));
@@ -285,13 +289,25 @@ impl Planner<'_> {
         self.sides.get(root).map(|sides| &sides.upper).ok_or_else(lost)
     }
 
+    /// The directory of the upper that holds a change.
+    fn directory_of(&self, change: &Change) -> Result<Rc<Dir>> {
+        let gone =
+            || Error::new(ErrorKind::Gone, format!("the directory of {} is gone", change.path));
+        let cache = self.caches.get(change.root).ok_or_else(gone)?;
+        cache.find(self.upper(change.root)?, split(&change.path.0).0)?.ok_or_else(gone)
+    }
+
     /// What is committed is what was shown.
     fn check_upper(&self, change: &Change) -> Result<()> {
         let (dir, name) = split(&change.path.0);
-        let now = match self.upper(change.root)?.at(dir) {
-            Ok(dir) => dir.stat(name).step("look at", &change.path.0)?,
-            Err(Errno::NOENT | Errno::NOTDIR) => None,
-            Err(errno) => return Err(Error::system("open", dir, errno)),
+        let cache = self.caches.get(change.root);
+        let dir = match cache {
+            Some(cache) => cache.find(self.upper(change.root)?, dir)?,
+            None => None,
+        };
+        let now = match dir {
+            Some(dir) => dir.stat(name).step("look at", &change.path.0)?,
+            None => None,
         };
         let whiteout = change.new.is_none();
         let same = match now {
@@ -396,7 +412,14 @@ pub(crate) fn above(
     directories: &mut BTreeMap<(usize, Vec<u8>), bool>,
 ) -> Result<()> {
     let mut at = split(path).0;
-    directories.entry((root, at.to_vec())).or_insert(false);
+    match directories.entry((root, at.to_vec())) {
+        // Those above are there, too, unless only its own data change.
+        Entry::Occupied(known) if !*known.get() => return Ok(()),
+        Entry::Occupied(_) => {}
+        Entry::Vacant(free) => {
+            free.insert(false);
+        }
+    }
     let Some(sides) = sides.get(root) else { return Ok(()) };
     loop {
         let upper = sides.upper.find(at).step("open", at)?;

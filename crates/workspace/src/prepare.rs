@@ -3,7 +3,7 @@
 use crate::base::{Base, Found};
 use crate::copy::{Copier, Filter, clean};
 use crate::dir::{join, split};
-use crate::error::{Result, Step as _};
+use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{Do, From, Journal, Op};
 use crate::meta::Id;
 use crate::work::{At, Work};
@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 /// Makes all temporary files, and cleans what is to be moved. What was made, by step.
-pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<HashMap<usize, Id>> {
+/// `fresh`: the plan was written just now, so that nothing can be there.
+pub(crate) fn all(work: &Work<'_>, journal: &Journal, fresh: bool) -> Result<HashMap<usize, Id>> {
     let mut copiers = Vec::new();
     for place in &work.places {
         let root = place.sides.lower.at(b"").step("open", b"")?;
@@ -25,21 +26,24 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<HashMap<usize, I
     for op in &journal.ops {
         let Do::Put { from, .. } = &op.act else { continue };
         let place = work.place(op)?;
-        let source = At::new(&place.sides.upper, &op.path.0)?;
+        let gone = || Error::new(ErrorKind::Gone, format!("the directory of {} is gone", op.path));
+        let source = place.upper(&op.path.0)?.ok_or_else(gone)?;
         if *from == From::Move {
             clean(&source.dir, &source.name).step("clean", &op.path.0)?;
             continue;
         }
         let Some(copier) = copiers.get_mut(op.root) else { continue };
         let path = join(split(&op.path.0).0, &journal.temporary(op.n));
-        let target = At::new(&place.sides.lower, &path)?;
-        target.remove()?;
-        let from_upper = (&source.dir, source.name.as_slice());
+        let target = place.lower(&path)?.ok_or_else(gone)?;
+        if !fresh {
+            target.remove()?;
+        }
+        let from_upper = (&*source.dir, source.name.as_slice());
         match from {
-            From::Copy => copier.tree(from_upper, &path, &Filter::All),
+            From::Copy => copier.tree(from_upper, &target.dir, &path, &Filter::All),
             From::Part { paths, .. } => {
                 let wanted: HashSet<Vec<u8>> = paths.iter().map(|path| path.0.clone()).collect();
-                copier.tree(from_upper, &path, &Filter::Only(&wanted))
+                copier.tree(from_upper, &target.dir, &path, &Filter::Only(&wanted))
             }
             From::Staged { .. } | From::Move => {
                 staged(work, journal, op, &source, &target)?;

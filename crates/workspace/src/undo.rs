@@ -66,6 +66,12 @@ impl Held {
                 }
             },
         };
+        if open && journal.dropping {
+            let text = "the old versions are being removed already".to_owned();
+            let id = &self.about.id;
+            return Err(Error::new(ErrorKind::Gone, text)
+                .fix(format!("swathe commit --resume {id} ends the commit")));
+        }
         if !journal.undo {
             journal.note(&self.dir, if open { OPEN } else { LAST }, &[Note::Undo])?;
             journal.undo = true;
@@ -164,23 +170,32 @@ fn note_tree(
     Ok(())
 }
 
-/// Makes the directories of a path in the upper that are not there, with the host's data.
+/// Makes the directories of a path in the upper that are not there, with the host's data. The last
+/// one is open for its owner: it is one of the plan's, which get their modes at the end.
 pub(crate) fn upper_parents(upper: &Dir, lower: &Dir, path: &[u8]) -> Result<()> {
-    if path.is_empty() {
-        return Ok(());
+    let mut missing = Vec::new();
+    let mut at = path;
+    while !at.is_empty() && upper.find(at).step("open", at)?.is_none() {
+        missing.push(at);
+        at = split(at).0;
     }
-    let (above, name) = split(path);
-    upper_parents(upper, lower, above)?;
-    let dir = upper.at(above).step("open", above)?;
-    if dir.stat(name).step("look at", path)?.is_some() {
-        return Ok(());
+    let mut made = Vec::new();
+    for path in missing.into_iter().rev() {
+        let (above, name) = split(path);
+        let Some(host) = lower.find(path).step("open", path)? else { return Ok(()) };
+        let dir = upper.at(above).step("open", above)?;
+        if dir.stat(name).step("look at", path)?.is_some() {
+            return Ok(());
+        }
+        let mtime = dir.meta().step("look at", above)?.mtime;
+        dir.mkdir(name, 0o700).step("make", path)?;
+        dir.touch(b"", mtime).step("set the time of", above)?;
+        let data = DirData::of(&host, true).step("look at", path)?;
+        directory(upper, path, &DirData { mode: data.mode | 0o300, ..data.clone() }, None)?;
+        made.push((path, data));
     }
-    let Some(host) = lower.find(path).step("open", path)? else { return Ok(()) };
-    let mtime = dir.meta().step("look at", above)?.mtime;
-    dir.mkdir(name, 0o700).step("make", path)?;
-    let data = DirData::of(&host, true).step("look at", path)?;
-    directory(upper, path, &DirData { mode: data.mode | 0o300, ..data }, None)?;
-    dir.touch(b"", mtime).step("set the time of", above)
+    made.pop();
+    made.iter().rev().try_for_each(|(path, data)| directory(upper, path, data, None))
 }
 
 /// Whether a file is an old version or a copy of it.
@@ -190,11 +205,11 @@ fn is_like(found: Option<Id>, old: &Id) -> bool {
 
 impl Step<'_> {
     fn put_back(&self, from: &From, old: Option<&Id>) -> Result<bool> {
-        let Some(at) = At::find(&self.place.sides.lower, &self.op.path.0)? else {
+        let Some(at) = self.place.lower(&self.op.path.0)? else {
             return Ok(false);
         };
-        let aside = at.beside(self.journal.temporary(self.op.n))?;
-        let saved = self.saved(&self.op.n.to_string())?;
+        let aside = at.beside(self.journal.temporary(self.op.n));
+        let saved = self.saved(&self.op.n.to_string());
         let now = at.id()?;
         if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
             for held in [&aside, &saved] {
@@ -213,15 +228,15 @@ impl Step<'_> {
             return Ok(false);
         }
         let Some(old) = old else { return self.give_back(from, &at) };
-        let source = match self.waiting(from)? {
-            // It was interrupted before the old version was saved.
-            Some(waiting) if is(waiting.id()?, old) => waiting,
-            _ if self.place.moves => saved,
-            _ => {
-                if !is_like(aside.id()?, old) {
-                    self.copy_back(&saved, &aside)?;
-                }
-                aside
+        let source = if saved.id()?.is_some() && !self.place.moves {
+            // What is beside the place can be half removed: the saved copy is whole.
+            self.copy_back(&saved, &aside)?;
+            aside
+        } else {
+            match self.waiting(from)? {
+                // It was interrupted before the old version was saved.
+                Some(waiting) if is(waiting.id()?, old) => waiting,
+                _ => saved,
             }
         };
         if !is_like(source.id()?, old) || !source.exchange(&at)? {
@@ -237,16 +252,13 @@ impl Step<'_> {
 
     /// Makes a copy of a saved version beside its place.
     fn copy_back(&self, saved: &At, aside: &At) -> Result<()> {
-        let part = aside.beside([&aside.name[..], b".part"].concat())?;
+        let part = aside.beside([&aside.name[..], b".part"].concat());
         part.remove()?;
         aside.remove()?;
-        if saved.id()?.is_none() {
-            return Ok(());
-        }
         let path = join(split(&self.op.path.0).0, &part.name);
         let root = self.place.sides.lower.at(b"").step("open", &path)?;
         Copier::new(true, root)
-            .tree((&saved.dir, &saved.name), &path, &Filter::All)
+            .tree((&saved.dir, &saved.name), &part.dir, &path, &Filter::All)
             .step("restore", &self.op.path.0)?;
         part.rename(aside)?;
         Ok(())
@@ -256,10 +268,12 @@ impl Step<'_> {
     fn give_back(&self, from: &From, new: &At) -> Result<bool> {
         let path = &self.op.path.0;
         let (upper, lower) = (&self.place.sides.upper, &self.place.sides.lower);
-        upper_parents(upper, lower, split(path).0)?;
+        if self.place.upper(path)?.is_none() {
+            upper_parents(upper, lower, split(path).0)?;
+        }
         match from {
             From::Move => {
-                let Some(place) = At::find(upper, path)? else { return Ok(false) };
+                let Some(place) = self.place.upper(path)? else { return Ok(false) };
                 // After an interruption it can be there already.
                 let there = place.id()?.is_some_and(|id| self.journal.is_new(self.op, &id));
                 let done = there || new.rename(&place)?;
@@ -270,18 +284,22 @@ impl Step<'_> {
             From::Staged { keep: true } => {}
             From::Part { paths, trees } => {
                 let (dir, name) = (&new.dir, &new.name);
-                if let Some(tree) = dir.find(name).step("open", path)? {
-                    self.part_parents(
-                        &tree,
-                        std::iter::once(&b""[..]).chain(paths.iter().map(|p| &p.0[..])),
-                    )?;
+                let model = dir.find(name).step("open", path)?;
+                if let Some(model) = &model {
+                    let below = paths.iter().map(|path| &path.0[..]);
+                    self.part_parents(model, std::iter::once(&b""[..]).chain(below))?;
                 }
+                self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
-                    let kept = self.saved(&format!("up-{}-{index}", self.op.n))?;
+                    let kept = self.saved(&format!("up-{}-{index}", self.op.n));
                     if let Some(place) = At::find(upper, &join(path, &tree.0))? {
                         kept.rename(&place)?;
                     }
                 }
+                if let Some(model) = &model {
+                    self.close_part(paths, model)?;
+                }
+                self.place.forget();
             }
         }
         new.remove()?;
@@ -303,15 +321,16 @@ impl Step<'_> {
             }
             at.dir.mkdir(&at.name, 0o700).step("make", &path)?;
             let data = DirData::of(&model, true).step("look at", &path)?;
-            directory(&self.place.sides.upper, &path, &data, None)?;
+            let open = DirData { mode: data.mode | 0o300, ..data };
+            directory(&self.place.sides.upper, &path, &open, None)?;
         }
         Ok(())
     }
 
     /// Brings back what was put away of the upper.
     fn take_out(&self, path: &[u8]) -> Result<()> {
-        let kept = self.saved(&format!("up-{}", self.op.n))?;
-        if let Some(place) = At::find(&self.place.sides.upper, path)? {
+        let kept = self.saved(&format!("up-{}", self.op.n));
+        if let Some(place) = self.place.upper(path)? {
             kept.rename(&place)?;
         }
         Ok(())
@@ -319,29 +338,31 @@ impl Step<'_> {
 
     fn undelete(&self, old: &Id) -> Result<bool> {
         let path = &self.op.path.0;
-        let Some(at) = At::find(&self.place.sides.lower, path)? else { return Ok(false) };
-        let aside = at.beside(self.journal.temporary(self.op.n))?;
-        let saved = self.saved(&self.op.n.to_string())?;
+        let Some(at) = self.place.lower(path)? else { return Ok(false) };
+        let aside = at.beside(self.journal.temporary(self.op.n));
+        let saved = self.saved(&self.op.n.to_string());
         let now = at.id()?;
         let restored = match now {
             Some(_) => is_like(now, old),
             None => {
-                let source =
-                    if is_like(aside.id()?, old) || self.place.moves && aside.id()?.is_some() {
-                        aside
-                    } else if self.place.moves {
-                        saved
-                    } else {
+                let source = if self.place.moves {
+                    saved
+                } else {
+                    // What is beside the place can be half removed: a saved copy is whole.
+                    if saved.id()?.is_some() {
                         self.copy_back(&saved, &aside)?;
-                        aside
-                    };
+                    }
+                    aside
+                };
                 // Nothing there: the host had deleted it itself.
                 source.id()?.is_none() || source.rename(&at)?
             }
         };
         if restored {
             at.settle(self.op.modes.0)?;
-            upper_parents(&self.place.sides.upper, &self.place.sides.lower, split(path).0)?;
+            if self.place.upper(path)?.is_none() {
+                upper_parents(&self.place.sides.upper, &self.place.sides.lower, split(path).0)?;
+            }
             self.take_out(path)?;
         }
         Ok(restored)

@@ -7,6 +7,8 @@ use crate::meta::{Id, Meta};
 use crate::scan::Sides;
 use crate::store::{Held, Workspace};
 use rustix::io::Errno;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Those of one root.
 #[derive(Debug)]
@@ -15,9 +17,57 @@ pub(crate) struct Place {
     /// The area's `undo`, where each change has a directory.
     pub undo: Dir,
     /// This change's.
-    pub saved: Dir,
+    pub saved: Rc<Dir>,
     /// Whether files can be renamed between the host's directory and the area.
     pub moves: bool,
+    lower: Cache,
+    upper: Cache,
+}
+
+/// The directory that was used last: steps come in the order of the tree.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(RefCell<Option<(Vec<u8>, Rc<Dir>)>>);
+
+impl Cache {
+    /// As [`Dir::find`].
+    pub fn find(&self, root: &Dir, path: &[u8]) -> Result<Option<Rc<Dir>>> {
+        let mut last = self.0.borrow_mut();
+        if let Some((known, dir)) = last.as_ref()
+            && known == path
+        {
+            return Ok(Some(Rc::clone(dir)));
+        }
+        let found = root.find(path).step("open", path)?.map(Rc::new);
+        *last = found.as_ref().map(|dir| (path.to_vec(), Rc::clone(dir)));
+        Ok(found)
+    }
+
+    /// To be called when directories were made or removed.
+    pub fn forget(&self) {
+        self.0.take();
+    }
+}
+
+impl Place {
+    /// A path on the host; none where its directory is not there.
+    pub fn lower(&self, path: &[u8]) -> Result<Option<At>> {
+        let (dir, name) = split(path);
+        let found = self.lower.find(&self.sides.lower, dir)?;
+        Ok(found.map(|dir| At { dir, name: name.to_vec() }))
+    }
+
+    /// A path in the upper; none where its directory is not there.
+    pub fn upper(&self, path: &[u8]) -> Result<Option<At>> {
+        let (dir, name) = split(path);
+        let found = self.upper.find(&self.sides.upper, dir)?;
+        Ok(found.map(|dir| At { dir, name: name.to_vec() }))
+    }
+
+    /// To be called when directories were made or removed.
+    pub fn forget(&self) {
+        self.lower.forget();
+        self.upper.forget();
+    }
 }
 
 /// Those of all roots.
@@ -41,7 +91,8 @@ impl<'a> Work<'a> {
             };
             let host = at(&sides.lower).step("look at", &root.path.0)?;
             let moves = host == at(&undo).step("look at", &root.area.0)?;
-            places.push(Place { sides, undo, saved, moves });
+            let (lower, upper) = (Cache::default(), Cache::default());
+            places.push(Place { sides, undo, saved: Rc::new(saved), moves, lower, upper });
         }
         Ok(Self { workspace: held, places })
     }
@@ -89,25 +140,20 @@ impl<'a> Work<'a> {
 /// A name in a directory.
 #[derive(Debug)]
 pub(crate) struct At {
-    pub dir: Dir,
+    pub dir: Rc<Dir>,
     pub name: Vec<u8>,
 }
 
 impl At {
-    pub fn new(root: &Dir, path: &[u8]) -> Result<Self> {
-        let (dir, name) = split(path);
-        Ok(Self { dir: root.at(dir).step("open", dir)?, name: name.to_vec() })
-    }
-
     /// None where the directory is not there.
     pub fn find(root: &Dir, path: &[u8]) -> Result<Option<Self>> {
         let (dir, name) = split(path);
         let found = root.find(dir).step("open", dir)?;
-        Ok(found.map(|dir| Self { dir, name: name.to_vec() }))
+        Ok(found.map(|dir| Self { dir: Rc::new(dir), name: name.to_vec() }))
     }
 
-    pub fn beside(&self, name: Vec<u8>) -> Result<Self> {
-        Ok(Self { dir: self.dir.at(b"").step("open", &name)?, name })
+    pub fn beside(&self, name: Vec<u8>) -> Self {
+        Self { dir: Rc::clone(&self.dir), name }
     }
 
     pub fn meta(&self) -> Result<Option<Meta>> {
@@ -169,6 +215,9 @@ impl At {
 
     /// Gives a directory the mode that it has but for an interruption of a move.
     pub fn settle(&self, mode: Option<u32>) -> Result<()> {
+        if mode.is_none() {
+            return Ok(());
+        }
         match (mode, self.meta()?) {
             (Some(mode), Some(meta)) if meta.is_dir() && meta.mode == mode | 0o200 => {
                 if meta.mode == mode { Ok(()) } else { self.mode(mode) }

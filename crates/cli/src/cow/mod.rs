@@ -143,6 +143,23 @@ pub fn stores(env: &Environment) -> Vec<PathBuf> {
     all
 }
 
+/// Removes a workspace, and the hidden directory that its changes were in if that is empty now.
+///
+/// # Errors
+/// A commit of it is half done, or it cannot be removed.
+pub fn remove(store: &Store, held: Held) -> Result<(), Failure> {
+    let name = held.about().id.clone();
+    let roots = held.about().roots.clone();
+    held.remove(store).map_err(|error| failed_on(&name, &error))?;
+    place::tidy(roots.iter().filter_map(|root| root.area.as_path().parent()));
+    Ok(())
+}
+
+/// As a collection has it: removes the hidden directories among these that are empty.
+pub fn tidy(stores: &[PathBuf]) {
+    place::tidy(stores.iter().map(PathBuf::as_path));
+}
+
 /// Makes or finds the workspace of a run.
 ///
 /// # Errors
@@ -181,6 +198,7 @@ pub fn prepare(
     if !options.cow_copy {
         roots.iter().try_for_each(|root| place::overlay_works(&root.path))?;
     }
+    roots.iter().for_each(|root| place::note_foreign(&root.path));
     if keep == Keep::No || options.cow_discard {
         let nowhere = |root: &CopyRoot| Copied { root: root.path.clone(), place: Place::Nowhere };
         let copies = roots.iter().map(nowhere).collect();
@@ -372,8 +390,7 @@ impl Workspace {
     }
 
     fn remove(&self, held: Held) -> Result<(), Failure> {
-        let store = store(&self.env)?;
-        held.remove(&store).map_err(|error| failed(&error))
+        remove(&store(&self.env)?, held)
     }
 
     /// Leaves it to a sandbox that outlives this process.

@@ -37,7 +37,7 @@ pub fn usual(state: &Path) -> PathBuf {
 /// The directories in which workspaces of this user may be: of each file system that is mounted.
 /// None of them needs to exist.
 pub fn candidates(root: &Path, state: &Path) -> Vec<PathBuf> {
-    let hidden = format!(".swathe-{}", rustix::process::getuid().as_raw());
+    let hidden = hidden();
     let mut found = vec![usual(state)];
     // The outermost first: there it is least in the way.
     let above: Vec<&Path> = root.ancestors().skip(1).collect();
@@ -45,6 +45,34 @@ pub fn candidates(root: &Path, state: &Path) -> Vec<PathBuf> {
     found.extend(above.map(|path| path.join(&hidden)));
     found.extend(["/var/tmp", "/tmp"].map(|path| Path::new(path).join(&hidden)));
     found
+}
+
+/// The name of a directory of workspaces outside of the state directory.
+fn hidden() -> String {
+    format!(".swathe-{}", rustix::process::getuid().as_raw())
+}
+
+/// Removes those of these directories that only workspaces were in, if they are empty.
+pub fn tidy<'p>(directories: impl Iterator<Item = &'p Path>) {
+    let hidden = hidden();
+    for path in directories.filter(|path| path.file_name().is_some_and(|name| *name == *hidden)) {
+        // Another workspace may be in it.
+        drop(std::fs::remove_dir(path));
+    }
+}
+
+/// Says where the kernel will not let a program write: an overlay copies a file up with its owner,
+/// and a sandbox knows one user and one group.
+pub fn note_foreign(root: &Path) {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let foreign = std::fs::metadata(root).is_ok_and(|m| m.uid() != uid || m.gid() != gid);
+    if foreign {
+        crate::out::note(&format!(
+            "{} is another user's or group's: files that are cannot be written to on a copy \
+             (--cow-copy makes them yours)",
+            root.to_string_lossy()
+        ));
+    }
 }
 
 /// Chooses where the changes of a directory go: on its own file system if the user can write there

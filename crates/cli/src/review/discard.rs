@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
                 _ => cow::failed_on(name, &error),
             })?;
         } else {
-            held.remove(&target.store).map_err(|error| cow::failed_on(name, &error))?;
+            cow::remove(&target.store, held)?;
         }
         say(&format!("discarded all changes of workspace {name} ({count} files)"));
         return Ok(0);
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let empty = held.usage().is_ok_and(|usage| usage.inodes == 0);
     let kept = held.saved().is_ok_and(|saved| saved.is_some());
     if empty && !kept && !held.about().named {
-        held.remove(&target.store).map_err(|error| cow::failed_on(name, &error))?;
+        cow::remove(&target.store, held)?;
     }
     Ok(0)
 }

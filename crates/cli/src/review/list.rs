@@ -241,7 +241,7 @@ fn rm(rm: &Rm) -> Result<u8, Failure> {
         let held = workspace.hold().map_err(|error| cow::failed_on(name, &error))?;
         let saved = usage.saved > 0;
         if !rm.dry_run {
-            held.remove(&store).map_err(|error| cow::failed(&error))?;
+            cow::remove(&store, held)?;
         }
         let verb = if rm.dry_run { "would remove" } else { "removed" };
         let undo = if saved { ", and what was saved to undo its last commit" } else { "" };
@@ -260,7 +260,11 @@ fn gc(gc: &Gc) -> Result<u8, Failure> {
     let env = crate::store::environment()?;
     let store = cow::store(&env)?;
     let options = GcOptions { saved_older: Some(SAVED), unnamed_older: None, dry_run: gc.dry_run };
+    let stores = cow::stores(&env);
     let collected = store.gc(&options).map_err(|error| cow::failed(&error))?;
+    if !gc.dry_run {
+        cow::tidy(&stores);
+    }
     let mut out = Printer::stdout();
     if gc.json {
         let text = serde_json::to_string_pretty(&collected);

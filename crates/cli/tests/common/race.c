@@ -68,6 +68,17 @@ static void fill_both(void) {
     fill(victim);
     fill(own);
 }
+/* As that, and at times there is nothing of that number. */
+static void *flip_gone(void *unused) {
+    while (!stop) {
+        dup2(own_fd, shared_fd);
+        close(shared_fd);
+        dup2(victim_fd, shared_fd);
+        close(shared_fd);
+    }
+    return unused;
+}
+
 
 static void overwrite(const char *name) {
     int fd = open(name, O_WRONLY | O_CLOEXEC);
@@ -90,6 +101,35 @@ static void take(const char *name) {
         fill(own);
         fill_both();
     }
+}
+
+/* Where what is removed is kept: how many files had the victim's name. Each has to be found. */
+static long made = 1;
+
+static void make_again(const char *name) {
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) return;
+    close(fd);
+    if (name == victim) made++;
+}
+
+static void remove_kept(const char *name) {
+    if (unlink(name)) return;
+    through++;
+    make_again(own);
+    make_again(victim);
+}
+
+static void replace_kept(const char *name) {
+    /* Beside the victim, since nothing is renamed across directories with levels. */
+    char from[4200];
+    struct stat new, now;
+    snprintf(from, sizeof from, "%s.new", victim);
+    int fd = open(from, O_WRONLY | O_CREAT, 0600);
+    if (fd >= 0) close(fd);
+    if (stat(from, &new) || rename(from, name)) return;
+    through++;
+    if (!stat(victim, &now) && now.st_ino == new.st_ino) made++;
 }
 
 static void move(const char *name) {
@@ -136,8 +176,8 @@ int main(int argc, char **argv) {
         name = link_path;
         snprintf(link_path, sizeof link_path, "%s.link", own);
         snprintf(other, sizeof other, "%s.other", own);
-    } else if (!strncmp(kind, "fd-", 3)) {
-        flip = flip_fd;
+    } else if (!strncmp(kind, "fd-", 3) || !strncmp(kind, "gone-", 5)) {
+        flip = *kind == 'g' ? flip_gone : flip_fd;
         victim_fd = open(victim, O_WRONLY | O_APPEND);
         own_fd = open(own, O_WRONLY);
         shared_fd = dup(own_fd);
@@ -149,6 +189,8 @@ int main(int argc, char **argv) {
     if (!strcmp(dash, "unlink")) act = take;
     if (!strcmp(dash, "move")) act = move;
     if (!strcmp(dash, "replace")) act = replace;
+    if (!strcmp(dash, "remove_kept")) act = remove_kept;
+    if (!strcmp(dash, "replace_kept")) act = replace_kept;
     if (!strcmp(dash, "cut")) act = cut_fd;
     if (!strcmp(dash, "flags")) act = clear_append;
     if (!act) return 2;
@@ -164,6 +206,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < rounds; i++) act(name);
     stop = 1;
     pthread_join(thread, NULL);
+    if (strstr(dash, "kept")) printf("%ld ", made);
     printf("%ld\n", through);
     if (numbered) printf("%ld\n", made);
     return 0;

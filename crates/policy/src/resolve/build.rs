@@ -50,8 +50,6 @@ pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     /// Where the supervisor works; empty: none is needed.
     pub levels: Vec<Placed>,
-    /// Globs of what is hidden, also what is made later.
-    pub hidden: Vec<PathBuf>,
     /// What is asked about when it is first wanted.
     pub asks: Vec<PathBuf>,
     /// Directories that the sandbox can write to, and whose changes a workspace keeps.
@@ -77,7 +75,6 @@ pub(super) struct Build<'a> {
     /// Levels that were asked for, before they are worked out.
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
-    pub hidden: Vec<PathBuf>,
     pub asks: Vec<PathBuf>,
 }
 
@@ -104,7 +101,6 @@ impl<'a> Build<'a> {
             masked: Vec::new(),
             asked_levels: Vec::new(),
             levels: Vec::new(),
-            hidden: Vec::new(),
             asks: Vec::new(),
         }
     }
@@ -210,7 +206,6 @@ impl<'a> Build<'a> {
             shown: self.shown,
             writable: self.writable,
             levels: self.levels,
-            hidden: self.hidden,
             asks: self.asks,
             copied: self.copied,
         })

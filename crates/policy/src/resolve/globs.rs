@@ -35,7 +35,7 @@ pub fn base(glob: &Path) -> PathBuf {
     glob.components().take_while(plain).collect()
 }
 
-/// Masks what matches of what is visible, and has what is made later watched for.
+/// Masks what matches of what is visible. What is made later on the host is not.
 pub(super) fn hide(build: &mut Build<'_>, glob: &Path, source: &Source) -> Result<(), Refusal> {
     let matcher = compile(glob)
         .map_err(|why| Refusal::new(format!("{} is not a glob: {why}", glob.display()), source))?;
@@ -75,7 +75,6 @@ pub(super) fn hide(build: &mut Build<'_>, glob: &Path, source: &Source) -> Resul
         let op = FileOp::Mask { dest: boxed(&real), stand_in: StandIn::Unreadable };
         build.step(op, Opt::Mask, source);
     }
-    build.hidden.push(glob.to_owned());
     Ok(())
 }
 

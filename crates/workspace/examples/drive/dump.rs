@@ -54,11 +54,11 @@ fn walk(
     }
     let time = if meta.mtime() > NOW { "now".to_owned() } else { meta.mtime().to_string() };
     text += &format!(" {time}");
+    text += &xattrs(at);
     if !kind.is_dir() && meta.nlink() > 1 {
         let first = links.entry(meta.ino()).or_insert_with(|| name.clone());
         text += &format!(" same as {first:?}");
     }
-    text += &xattrs(at);
     all.insert(name, text);
     if kind.is_dir() {
         let mut names: Vec<_> = fs::read_dir(at).unwrap().map(|e| e.unwrap().file_name()).collect();

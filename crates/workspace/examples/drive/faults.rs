@@ -35,19 +35,23 @@ struct Case {
     copy: bool,
     /// Only a part is chosen, and only one hunk of a file.
     part: bool,
+    /// Old versions are kept.
+    kept: bool,
 }
 
-const CASES: [Case; 10] = [
-    Case { task: Task::Commit, apart: false, copy: false, part: false },
-    Case { task: Task::Commit, apart: false, copy: true, part: false },
-    Case { task: Task::Commit, apart: true, copy: false, part: false },
-    Case { task: Task::Commit, apart: false, copy: false, part: true },
-    Case { task: Task::Undo, apart: false, copy: false, part: false },
-    Case { task: Task::Undo, apart: true, copy: false, part: false },
-    Case { task: Task::Undo, apart: false, copy: false, part: true },
-    Case { task: Task::Discard, apart: false, copy: false, part: true },
-    Case { task: Task::Discard, apart: false, copy: false, part: false },
-    Case { task: Task::DiscardAll, apart: false, copy: false, part: false },
+const CASES: [Case; 12] = [
+    Case { task: Task::Commit, apart: false, copy: false, part: false, kept: true },
+    Case { task: Task::Commit, apart: false, copy: true, part: false, kept: true },
+    Case { task: Task::Commit, apart: true, copy: false, part: false, kept: true },
+    Case { task: Task::Commit, apart: false, copy: false, part: true, kept: true },
+    Case { task: Task::Commit, apart: false, copy: false, part: false, kept: false },
+    Case { task: Task::Commit, apart: true, copy: false, part: false, kept: false },
+    Case { task: Task::Undo, apart: false, copy: false, part: false, kept: true },
+    Case { task: Task::Undo, apart: true, copy: false, part: false, kept: true },
+    Case { task: Task::Undo, apart: false, copy: false, part: true, kept: true },
+    Case { task: Task::Discard, apart: false, copy: false, part: true, kept: true },
+    Case { task: Task::Discard, apart: false, copy: false, part: false, kept: true },
+    Case { task: Task::DiscardAll, apart: false, copy: false, part: false, kept: true },
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +211,8 @@ impl Setting {
                     assert!(undone.left.is_empty(), "{what}: {undone:?}");
                     true
                 }
-                Err(_) => false,
+                // Nothing was begun, or there is no way back.
+                Err(_) => held.resume().unwrap().is_some(),
             }
         };
         let after = named(&held);
@@ -350,7 +355,8 @@ fn act(case: &Case, held: &Held) -> Result<(), swathe_workspace::Error> {
     match case.task {
         Task::Commit => {
             let set = scan()?;
-            let options = CommitOptions { copy: case.copy, ..CommitOptions::default() };
+            let most_saved = if case.kept { 1 << 30 } else { 0 };
+            let options = CommitOptions { copy: case.copy, most_saved, ..CommitOptions::default() };
             let done = held.commit(&set, &select(case, &set), &options)?;
             assert!(done.left.is_empty(), "left: {:?}", done.left);
         }

@@ -221,7 +221,8 @@ impl<'a> Sequence<'a> {
         let mut some = Selection::new();
         for index in 0..set.changes.len() {
             // Links that are split would make the two sides differ.
-            let linked = set.changes[index].new.is_some_and(|new| new.nlink > 1);
+            let top = set.changes[index].part_of.unwrap_or(index);
+            let linked = set.changes[top].new.is_some_and(|new| new.nlink > 1);
             if self.random.below(2) == 0 && !linked {
                 some.take(index, Take::Whole);
             }

@@ -131,7 +131,12 @@ pub fn apply(op: &str, root: &Path) -> std::io::Result<()> {
 
 /// Removes a directory as a whole or not at all.
 fn remove(path: &Path) -> std::io::Result<()> {
-    rustix::fs::access(path.parent().unwrap(), rustix::fs::Access::WRITE_OK)?;
+    let parent = path.parent().unwrap();
+    rustix::fs::access(parent, rustix::fs::Access::WRITE_OK)?;
+    // By a link the path can lead through what is removed.
+    if parent.canonicalize()? != parent {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
     if fs::symlink_metadata(path)?.is_dir() {
         open_up(path)?;
     }

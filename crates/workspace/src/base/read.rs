@@ -37,6 +37,8 @@ pub(crate) struct Base {
     /// The root itself.
     pub root: Entry,
     last: RefCell<Decoded>,
+    /// What was found out of directories without a block.
+    missing: RefCell<HashMap<Vec<u8>, Found>>,
 }
 
 impl Base {
@@ -59,8 +61,8 @@ impl Base {
             return Err(bad());
         }
         let patches = patches.into_iter().collect();
-        let last = RefCell::default();
-        Ok(Self { bytes, blocks, patches, whole, start, root, last })
+        let (last, missing) = (RefCell::default(), RefCell::default());
+        Ok(Self { bytes, blocks, patches, whole, start, root, last, missing })
     }
 
     /// What was at a path.
@@ -88,19 +90,29 @@ impl Base {
 
     /// Of a directory without a block: it was not there, or it could not be read.
     fn above(&self, dir: &[u8]) -> Found {
+        let mut asked = Vec::new();
         let mut at = dir;
-        while !at.is_empty() {
+        let answer = loop {
+            if let Some(known) = self.missing.borrow().get(at) {
+                break *known;
+            }
+            if at.is_empty() {
+                break Found::Unknown;
+            }
+            asked.push(at);
             let (above, name) = crate::dir::split(at);
             if self.blocks.contains_key(above) {
                 let was = self.block(above).into_iter().find(|(n, _)| n == name);
-                return match was {
+                break match was {
                     Some((_, entry)) if entry.kind == FileKind::Directory => Found::Unknown,
                     _ => Found::Absent,
                 };
             }
             at = above;
-        }
-        Found::Unknown
+        };
+        let mut missing = self.missing.borrow_mut();
+        missing.extend(asked.into_iter().map(|dir| (dir.to_vec(), answer)));
+        answer
     }
 
     /// What was in a directory.

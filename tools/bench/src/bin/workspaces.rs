@@ -15,7 +15,8 @@ use std::time::Instant;
 
 const HELP: &str = "usage: workspaces --swathe FILE --bwrap FILE [--dir DIR] [--other DIR] [--rounds N] \
     [--files N] [--user UID] [--repository DIR]\n\
-    DIR: where to work, below /tmp by default; --other: on another file system, for commits that copy\n";
+    DIR: where to work, below /tmp by default; --other: on another file system, for commits that copy; --rounds 0: \\
+    no jobs, only changed files\n";
 
 /// Sizes of the change sets beside the whole: a quarter and a half, to see whether costs are linear.
 const PARTS: [usize; 3] = [4, 2, 1];
@@ -154,26 +155,25 @@ impl<'a> Room<'a> {
 }
 
 fn bench(args: &Args) -> io::Result<()> {
-    jobs(args)?;
-    let mut rows = Vec::new();
-    for part in PARTS {
-        rows.extend(changes(args, args.files / part, false)?);
+    if args.rounds > 0 {
+        jobs(args)?;
     }
-    rows.extend(changes(args, args.files, true)?);
     say("\nchanged files: seconds\n")?;
     say(&format!("{:>8}  {:34}{:>9}{:>9}{:>9}\n", "files", "", "swathe", "cp -a", "rsync"))?;
-    for row in rows {
-        let other = |seconds: Option<f64>| seconds.map_or("-".to_owned(), |s| format!("{s:.2}"));
-        say(&format!(
-            "{:>8}  {:34}{:>9.2}{:>9}{:>9}\n",
-            row.files,
-            row.name,
-            row.swathe,
-            other(row.cp),
-            other(row.rsync)
-        ))?;
+    for part in PARTS {
+        changes(args, args.files / part, false)?.iter().try_for_each(Row::print)?;
     }
-    Ok(())
+    changes(args, args.files, true)?.iter().try_for_each(Row::print)
+}
+
+impl Row {
+    fn print(&self) -> io::Result<()> {
+        let other = |seconds: Option<f64>| seconds.map_or("-".to_owned(), |s| format!("{s:.2}"));
+        let (cp, rsync) = (other(self.cp), other(self.rsync));
+        let line =
+            format!("{:>8}  {:34}{:>9.2}{cp:>9}{rsync:>9}\n", self.files, self.name, self.swathe);
+        say(&line)
+    }
 }
 
 fn say(text: &str) -> io::Result<()> {
