@@ -177,6 +177,19 @@ fn siblings_are_their_directory() {
     assert_eq!(lines(&three), ["files.dir=/home/user/d:ro", "files.dir=/home/user/d/c:rw"]);
 }
 
+/// What a directory's line permits needs no line of its own, unless it needs more.
+#[test]
+fn no_line_within_another() {
+    let world = world(&["/home/user/d/s/t/a", "/home/user/d/s/w/b"]);
+    let events = [
+        event(Action::Read, "/home/user/d"),
+        event(Action::Read, "/home/user/d/s/t/a"),
+        event(Action::Write, "/home/user/d/s/w/b"),
+    ];
+    let expected = ["files.dir=/home/user/d:ro", "files.dir=/home/user/d/s/w/b:rw"];
+    assert_eq!(lines(&learned(&world, &events)), expected);
+}
+
 /// A program's own directory below `~/.cache` and its like is named as a whole, and no more.
 #[test]
 fn directories_of_programs() {
@@ -435,6 +448,24 @@ fn merging() {
     assert_eq!(result.changes.len(), 2);
     let diff = result.diff("[[intent]]\nuse = \"files.cwd\"\naccess = \"rw\"");
     assert!(!diff.contains("\n-["), "{diff}");
+}
+
+/// The deepest line that is about a path says what it may have.
+#[test]
+fn merging_by_the_deepest_line() {
+    let world = world(&["/home/user/d/e/a", "/home/user/d/f/b"]);
+    let events =
+        [event(Action::Write, "/home/user/d/e/a"), event(Action::Read, "/home/user/d/f/b")];
+    let line = |path: &str, access: &str| {
+        format!("[[intent]]\nuse = \"files.dir\"\npath = \"{path}\"\naccess = \"{access}\"\n")
+    };
+    let old = line("~/d", "ro") + &line("~/d/e", "rw");
+    assert_eq!(merged(&world, &old, &events).changes, []);
+    let old = line("~/d", "rw") + &line("~/d/e", "ro");
+    let result = merged(&world, &old, &events);
+    assert!(
+        matches!(&result.changes[..], [Change::Added(Intent::FilesDir { path, .. })] if path.ends_with("e/a"))
+    );
 }
 
 /// Lists in one line, empty ones, and profiles with nothing.

@@ -8,6 +8,7 @@ use crate::place::{Level, Place, Placed, Places};
 use crate::process::{Caller, path_of};
 use crate::trap::{At, Call, open_how, writes};
 use crate::walk::{End, Found, Object, Walk, identity};
+use std::cmp::Ordering;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use swathe_record::bytes::Bytes;
 use swathe_record::event::Outcome;
 use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, fcntl_getfl, fcntl_setfl,
-    fstat, fstatfs, ftruncate, linkat, open, openat, openat2, renameat_with, unlinkat,
+    AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, fallocate,
+    fcntl_getfl, fcntl_setfl, fstat, fstatfs, ftruncate, linkat, open, openat, openat2,
+    renameat_with, unlinkat,
 };
 use swathe_sys::rustix::process::umask;
 use swathe_sys::{Errno, Result, notify};
@@ -398,7 +400,7 @@ impl Performer {
         }
         let file = taken(caller, fd, still)?;
         let done = if matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete)) {
-            Err(Errno::ACCESS)
+            lengthen(&file, length)
         } else {
             shorten(&file, length)
         };
@@ -509,6 +511,22 @@ fn taken(caller: &Caller, fd: i32, still: &dyn Fn() -> bool) -> Result<OwnedFd> 
     let process = notify::open_thread(caller.pid)?;
     let file = notify::take_fd(process.as_fd(), fd)?;
     if still() { Ok(file) } else { Err(Errno::SRCH) }
+}
+
+/// Makes a file longer, and never shorter, not even by what is written to it at the same time.
+fn lengthen(file: &OwnedFd, length: u64) -> Result<()> {
+    if fcntl_getfl(file)? & OFlags::RWMODE == OFlags::RDONLY {
+        return Err(Errno::INVAL);
+    }
+    match length.cmp(&identity(file)?.size) {
+        Ordering::Less => Err(Errno::ACCESS),
+        Ordering::Equal => Ok(()),
+        // By one byte at its new end: allocating does not cut.
+        Ordering::Greater => match fallocate(file, FallocateFlags::empty(), length - 1, 1) {
+            Err(Errno::OPNOTSUPP) => Err(Errno::ACCESS),
+            done => done,
+        },
+    }
 }
 
 fn shorten(file: &OwnedFd, length: u64) -> Result<()> {
