@@ -120,7 +120,12 @@ const TABLE: &[(&str, &str, Made, Made)] = &[
     ("ar", "cc -c p.c -o ~/p.o && ar rcsD lib.a ~/p.o && ar t lib.a", Fails(""), Fails("")),
     ("python3", "python3 -c 'import os; os.replace(\"b\", \"a\")' && cat a", DENIED, DENIED),
     ("node", "node -e 'fs.renameSync(\"b\", \"a\")' && cat a", DENIED, DENIED),
-    ("npm", "cd n && npm version --no-git-tag-version 2.0.0 && cat package.json", Fails(""), Fails("")),
+    (
+        "npm",
+        "cd n && npm version --no-git-tag-version 2.0.0 && cat package.json",
+        Fails(""),
+        Fails(""),
+    ),
     ("cargo", "cd c && cargo build -q --offline && cargo run -q --offline", Fails(""), Fails("")),
 ];
 

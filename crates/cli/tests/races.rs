@@ -22,7 +22,7 @@ const RACES: &[&str] = &[
 ];
 
 fn rounds() -> u32 {
-    std::env::var("SWATHE_RACES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000)
+    std::env::var("SWATHE_RACES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
 }
 
 fn race(place: &Place) -> Option<()> {
@@ -111,7 +111,7 @@ fn control(place: &Place) {
     let options = format!("--allow files.dir={}:rw", place.project("in"));
     let kinds = ["memory-write", "link-write", "memory-truncate", "memory-unlink", "fd-cut"];
     // Nothing is decided in between: it takes more rounds to be in the middle of one.
-    let found = lost(place, &options, &kinds, 300_000);
+    let found = lost(place, &options, &kinds, 60_000);
     assert_eq!(found.len(), kinds.len(), "{found:?}");
 }
 

@@ -269,6 +269,11 @@ impl Performer {
         {
             return Err(Errno::INVAL);
         }
+        // Of a path that ends so it is not known in which directory.
+        let open = |found: &Found| matches!(found.end, End::Here | End::Up);
+        if open(old) || open(new) {
+            return Err(Errno::BUSY);
+        }
         if identity(&old.dir)?.mount != identity(&new.dir)?.mount {
             return Err(Errno::XDEV);
         }
