@@ -94,7 +94,7 @@ const ACCESS_KEY: Key = Key {
     name: "access",
     kind: Kind::Access,
     required: false,
-    about: "`ro` (default), `rw` or `cow`",
+    about: "`ro` (default), `rw`, `append`, `no-delete`, `trash`, `cow` or `ask`",
 };
 const PATH_KEY: Key =
     Key { name: "path", kind: Kind::Path, required: true, about: "the directory or file" };
