@@ -168,7 +168,7 @@ pub fn send(socket: &Path, run: &str, request: &Request) -> Result<Option<String
         let failure = Failure::new(format!("what {run} may reach cannot be changed: {e}"));
         match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                failure.hint("only sandboxes that were started with --ask take changes")
+                failure.hint("sandboxes of swathe run and shell take changes, sessions do not")
             }
             _ => failure,
         }
@@ -320,6 +320,9 @@ mod tests {
     fn nobody() {
         let failure = send(Path::new("/nonexistent/s"), "sh-1", &Request::Grant("a".to_owned()))
             .expect_err("nobody");
-        assert_eq!(failure.hints, ["only sandboxes that were started with --ask take changes"]);
+        assert_eq!(
+            failure.hints,
+            ["sandboxes of swathe run and shell take changes, sessions do not"]
+        );
     }
 }
