@@ -110,6 +110,17 @@ fn refused(place: &Place) {
     assert_eq!(ran.text(), "rc 1", "{ran}");
 }
 
+/// A link of the program's own is no disguise: the question is about what it leads to.
+fn links(place: &Place) {
+    let text = "ln -s ../home/.ssh/id_ed25519 l; cat l; :";
+    let (ran, asked) = ask(place, "-w", text, |object, _| {
+        Some(if object.ends_with("/l") { YES } else { NO }.to_owned())
+    });
+    let key = format!("read {}", place.home(".ssh/id_ed25519"));
+    assert!(asked.contains(&key), "{asked:?}: {ran}");
+    common::no_secret(&ran);
+}
+
 /// Nobody who could be asked: it does not start.
 fn nobody(place: &Place) {
     let ran = place.inside("--ask", "echo ran").go();
@@ -147,4 +158,4 @@ fn not_granted(place: &Place) {
     assert_eq!(ran.text(), "done", "{ran}");
 }
 
-both!(reads, writes, narrowed, makes, refused, nobody, granted, not_granted);
+both!(links, reads, writes, narrowed, makes, refused, nobody, granted, not_granted);
