@@ -27,7 +27,7 @@ pub struct Trace {
     pub calls: usize,
     /// Those of them before the first exec that followed the launcher's own.
     pub before: usize,
-    /// Processes of the launch until the payload ran, with it.
+    /// Processes of the launch until the payload ran, with it; threads of the launcher are none.
     pub processes: usize,
     /// Raw wait status of the launcher.
     pub status: c_int,
@@ -42,7 +42,7 @@ pub fn count(command: &Command, execs: usize) -> io::Result<Trace> {
     let launcher = command.spawn(Options { traced: true, ..Options::default() })?;
     let mut seen = BTreeSet::new();
     let mut trace = Trace { calls: 0, before: 0, processes: 0, status: 0 };
-    let (mut seen_execs, mut payload_runs) = (0, false);
+    let (mut seen_execs, mut payload_runs, mut threads) = (0, false, 0);
     loop {
         let mut status = 0;
         // SAFETY: the status is a live integer.
@@ -69,6 +69,8 @@ pub fn count(command: &Command, execs: usize) -> io::Result<Trace> {
             // A first stop: the launcher after its exec, others before their first instruction.
             if pid == launcher {
                 set_options(pid)?;
+            } else if std::path::Path::new(&format!("/proc/{launcher}/task/{pid}")).exists() {
+                threads += 1;
             }
         } else if event == libc::PTRACE_EVENT_EXEC {
             seen_execs += 1;
@@ -76,7 +78,7 @@ pub fn count(command: &Command, execs: usize) -> io::Result<Trace> {
                 trace.before = trace.calls;
             }
             if seen_execs == execs {
-                trace.processes = seen.len();
+                trace.processes = seen.len() - threads;
                 payload_runs = true;
                 request = libc::PTRACE_DETACH;
             }
