@@ -151,7 +151,7 @@ fn results(place: &Place, options: &str) -> Vec<Option<(String, String)>> {
             place.host("chmod -R u+w work 2>/dev/null || :; rm -rf work; cp -a base work");
             let level = options.replace("DIR", &place.project("work"));
             let text = format!(
-                "cd work; umask 022; export GIT_AUTHOR_DATE=@1 GIT_COMMITTER_DATE=@1 LC_ALL=C TZ=UTC; \
+                "cd work; umask 022; export GIT_AUTHOR_DATE='@1000000000 +0000' GIT_COMMITTER_DATE='@1000000000 +0000' LC_ALL=C TZ=UTC; \
                  ( {command} ) 2>&1; echo status $?"
             );
             let said = place.inside(&level, &text).go().text();
