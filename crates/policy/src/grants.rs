@@ -140,15 +140,7 @@ impl Grants {
     /// # Errors
     /// The text is none of these, is about another app, or decides twice about one intent.
     pub fn read(source: &Arc<SourceText>, app: &str) -> Result<Self, Vec<Diagnostic>> {
-        if source.text.len() > LONGEST_FILE {
-            let error = Diagnostic::error("the grants are longer than 1 MiB");
-            return Err(vec![error.at(source, 0..0, "too long")]);
-        }
-        let file: File = toml::from_str(&source.text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let message: String = error.message().replace('\n', " ").chars().take(200).collect();
-            vec![Diagnostic::error(message).at(source, span, "")]
-        })?;
+        let file: File = crate::profile::decode(source, "grants")?;
         let wrong = |message: String| vec![Diagnostic::error(message).at(source, 0..0, "")];
         if file.app != app {
             return Err(wrong(format!("these are the grants of {}", quoted(&file.app))));

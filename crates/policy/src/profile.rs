@@ -18,6 +18,25 @@ use values::{KEPT, Reader};
 
 /// The longest profile or manifest, in bytes.
 pub const LONGEST_FILE: usize = 1 << 20;
+
+/// Reads a file that swathe itself has written, within the longest.
+///
+/// # Errors
+/// It is too long, or none of these; `what` names it in the plural.
+pub fn decode<T: serde::de::DeserializeOwned>(
+    source: &Arc<SourceText>,
+    what: &str,
+) -> Result<T, Vec<Diagnostic>> {
+    if source.text.len() > LONGEST_FILE {
+        let error = Diagnostic::error(format!("the {what} are longer than 1 MiB"));
+        return Err(vec![error.at(source, 0..0, "too long")]);
+    }
+    toml::from_str(&source.text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message: String = error.message().replace('\n', " ").chars().take(200).collect();
+        vec![Diagnostic::error(message).at(source, span, "")]
+    })
+}
 /// The longest string in one, in bytes.
 pub const LONGEST_STRING: usize = 64 << 10;
 /// The most intents in one, each path and variable counted.

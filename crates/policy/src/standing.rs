@@ -114,15 +114,7 @@ impl Standing {
     /// # Errors
     /// The text is none of these, or decides twice about the same.
     pub fn read(source: &Arc<SourceText>) -> Result<Self, Vec<Diagnostic>> {
-        if source.text.len() > LONGEST_FILE {
-            let error = Diagnostic::error("the decisions are longer than 1 MiB");
-            return Err(vec![error.at(source, 0..0, "too long")]);
-        }
-        let file: File = toml::from_str(&source.text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let message: String = error.message().replace('\n', " ").chars().take(200).collect();
-            vec![Diagnostic::error(message).at(source, span, "")]
-        })?;
+        let file: File = crate::profile::decode(source, "decisions")?;
         let mut standing = Self::default();
         for Entry { want, object, directory, allow, when, subject } in file.decisions {
             // What no answer could have decided was not written by one.

@@ -60,6 +60,27 @@ pub enum Action {
     Call,
 }
 
+impl Action {
+    /// What it is called before its object, in comments and reports.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Stat => "look at",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Create => "create",
+            Self::Remove => "remove",
+            Self::Rename => "rename",
+            Self::Truncate => "shorten",
+            Self::Metadata => "change mode",
+            Self::Execute => "run",
+            Self::Connect => "connect to",
+            Self::Bind => "listen on",
+            Self::Call => "call",
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -302,18 +302,9 @@ fn named(uses: &Uses) -> String {
 
 fn verb(action: Action) -> &'static str {
     match action {
-        Action::Stat => "look at",
-        Action::Read => "read",
-        Action::Write => "write",
-        Action::Create => "create",
-        Action::Remove => "remove",
-        Action::Rename => "rename",
-        Action::Truncate => "shorten",
-        Action::Metadata => "change mode",
-        Action::Execute => "run",
         Action::Connect => "connect",
         Action::Bind => "listen",
-        Action::Call => "call",
+        other => other.verb(),
     }
 }
 

@@ -139,7 +139,7 @@ fn used(evidence: &Evidence, env: &Environment) -> Option<String> {
     }
     let only = evidence.actions.len() == 1;
     let told = evidence.actions.iter().filter(|action| only || **action != Action::Stat);
-    let actions: Vec<&str> = told.map(|action| verb(*action)).collect();
+    let actions: Vec<&str> = told.map(|action| action.verb()).collect();
     let first = match evidence.first.as_path().strip_prefix(&env.home) {
         Ok(below) => format!("~/{}", Bytes::from(below)),
         Err(_) => evidence.first.to_string(),
@@ -164,24 +164,6 @@ fn short(text: &str) -> String {
     }
     let start: String = text.chars().take(MAX_NAME).collect();
     format!("{start}...")
-}
-
-/// What an action is called in comments and reports.
-fn verb(action: Action) -> &'static str {
-    match action {
-        Action::Stat => "look at",
-        Action::Read => "read",
-        Action::Write => "write",
-        Action::Create => "create",
-        Action::Remove => "remove",
-        Action::Rename => "rename",
-        Action::Truncate => "shorten",
-        Action::Metadata => "change mode",
-        Action::Execute => "run",
-        Action::Connect => "connect to",
-        Action::Bind => "listen on",
-        Action::Call => "call",
-    }
 }
 
 /// A character, or what stands for it in TOML where it steers a terminal, ends a line or is not seen.

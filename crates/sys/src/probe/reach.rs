@@ -65,12 +65,13 @@ pub fn reach(call: Reach) -> Result<()> {
     const KEYCTL_GET_KEYRING_ID: usize = 0;
     const KEY_SPEC_SESSION_KEYRING: isize = -3;
     let bad = usize::MAX >> 1;
+    // What is changed at all is the calling process's own: its personality and its permission to use
+    // ports. kexec_load gets flags and a number of segments that are refused (0 segments would
+    // unload), acct a bad address (null would switch accounting off), reboot no magic number,
+    // settimeofday neither time nor zone, vhangup has nothing to hang up but the caller's own
+    // terminal, which the caller has given up.
     // SAFETY: every pointer is null or an address that no process has, of which the kernel makes
-    // EFAULT; sizes are 0. What is changed at all is the calling process's own: its personality and
-    // its permission to use ports. kexec_load gets flags and a number of segments that are refused
-    // (0 segments would unload), acct a bad address (null would switch accounting off), reboot no
-    // magic number, settimeofday neither time nor zone, vhangup has nothing to hang up but the
-    // caller's own terminal, which the caller has given up.
+    // EFAULT; sizes are 0.
     let result = unsafe {
         match call {
             Reach::Acct => libc::syscall(libc::SYS_acct, NOWHERE),

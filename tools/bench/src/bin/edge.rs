@@ -5,13 +5,15 @@
 //! Exit status: 0, or 2 when something could not be run.
 #![forbid(unsafe_code)]
 
+#[path = "../shared/room.rs"]
+mod room;
+
+use room::{User, build_of_60, median, say};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::process::ExitCode;
 
 const HELP: &str = "usage: edge --swathe FILE --bwrap FILE [--dir DIR] [--rounds N] [--files N] [--user UID]\n\
     DIR: where to work, below /tmp by default; --files: how many are read, 50000 by default\n";
@@ -96,6 +98,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
 struct Room<'a> {
     args: &'a Args,
     path: PathBuf,
+    user: User,
 }
 
 impl Drop for Room<'_> {
@@ -107,7 +110,10 @@ impl Drop for Room<'_> {
 impl<'a> Room<'a> {
     fn new(args: &'a Args) -> io::Result<Self> {
         let name = format!("swathe-bench-edge-{}", std::process::id());
-        let room = Self { args, path: args.dir.canonicalize()?.join(name) };
+        let path = args.dir.canonicalize()?.join(name);
+        let engine = path.join(args.bwrap.file_name().unwrap_or_default());
+        let user = User { id: args.user, room: path.clone(), engine, env: Vec::new() };
+        let room = Self { args, path, user };
         for name in ["", "home", "run", "project"] {
             let path = room.path.join(name);
             fs::create_dir_all(&path)?;
@@ -130,16 +136,11 @@ impl<'a> Room<'a> {
              for (i = 0; i < 20; i++) print \"a line of text\", i >f; close(f) }}'",
             self.args.files
         );
-        let make = "printf '%s\\n' 'all: $(patsubst %.c,%.o,$(wildcard *.c))' \
-             '\t@ar rc all.a *.o' 'clean:' '\t@rm -f *.o all.a' '%.o: %.c' \
-             '\t@gcc -O1 -c $< -o $@' >Makefile; \
-             for i in $(seq 1 60); do printf '#include <stdio.h>\\n#include <stdlib.h>\\n\
-             #include <string.h>\\nint f%d(const char *s) { return printf(\"%%zu\", strlen(s)); }\\n' \
-             $i >u$i.c; done";
+        build_of_60(&self.path.join("project"))?;
         let git = "mkdir clone; cd clone; git init -q .; for i in $(seq 1 2000); do \
              echo $i >f$i; done; git add .; \
              git -c user.name=a -c user.email=a@b commit -q -m a";
-        for text in [many.as_str(), make, git] {
+        for text in [many.as_str(), git] {
             self.time(&["sh".into(), "-c".into(), text.into()])?;
         }
         Ok(())
@@ -149,31 +150,8 @@ impl<'a> Room<'a> {
         self.path.join(program.file_name().unwrap_or_default()).display().to_string()
     }
 
-    /// Seconds that a command takes; it has to succeed.
     fn time(&self, words: &[String]) -> io::Result<f64> {
-        let mut command = Command::new(words.first().map_or("true", String::as_str));
-        command
-            .args(words.iter().skip(1))
-            .current_dir(self.path.join("project"))
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path.join("home"))
-            .env("XDG_RUNTIME_DIR", self.path.join("run"))
-            .env("SWATHE_BWRAP", self.program(&self.args.bwrap))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0) {
-            command.uid(self.args.user).gid(self.args.user);
-        }
-        let start = Instant::now();
-        let output = command.output()?;
-        let seconds = start.elapsed().as_secs_f64();
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!("{words:?}: {}: {said}", output.status)));
-        }
-        Ok(seconds)
+        self.user.time(words, &self.path.join("project"))
     }
 }
 
@@ -231,13 +209,4 @@ fn row(name: &str, of: &[f64], cell: impl Fn(usize) -> String) -> io::Result<()>
     let mut line = format!("{name:14}");
     (0..of.len()).for_each(|i| line += &format!("{:>11}", cell(i)));
     say(&(line + "\n"))
-}
-
-fn say(text: &str) -> io::Result<()> {
-    io::stdout().write_all(text.as_bytes())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -5,13 +5,15 @@
 //! that is removed at the end. Exit status: 0, or 2 when something could not be run.
 #![forbid(unsafe_code)]
 
+#[path = "../shared/room.rs"]
+mod room;
+
+use room::{User, build_of_60, median, say};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "usage: workspaces --swathe FILE --bwrap FILE [--dir DIR] [--other DIR] [--rounds N] \
     [--files N] [--user UID] [--repository DIR]\n\
@@ -82,6 +84,7 @@ struct Room<'a> {
     args: &'a Args,
     path: PathBuf,
     state: PathBuf,
+    user: User,
 }
 
 impl Drop for Room<'_> {
@@ -98,7 +101,10 @@ impl<'a> Room<'a> {
         let path = args.dir.canonicalize()?.join(&name);
         let state =
             if elsewhere { args.other.join(format!("{name}-state")) } else { path.join("state") };
-        let room = Self { args, path, state };
+        let engine = path.join(args.bwrap.file_name().unwrap_or_default());
+        let env = vec![("XDG_STATE_HOME", state.clone())];
+        let user = User { id: args.user, room: path.clone(), engine, env };
+        let room = Self { args, path, state, user };
         for dir in [&room.path, &room.state, &room.path.join("home"), &room.path.join("run")] {
             room.directory(dir)?;
         }
@@ -121,36 +127,8 @@ impl<'a> Room<'a> {
         self.path.join(self.args.swathe.file_name().unwrap_or_default())
     }
 
-    fn command(&self, words: &[&str], cwd: &Path) -> Command {
-        let mut command = Command::new(words.first().copied().unwrap_or("true"));
-        command.args(words.iter().skip(1)).current_dir(cwd).env_clear();
-        let engine = self.path.join(self.args.bwrap.file_name().unwrap_or_default());
-        command
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path.join("home"))
-            .env("XDG_RUNTIME_DIR", self.path.join("run"))
-            .env("XDG_STATE_HOME", &self.state)
-            .env("SWATHE_BWRAP", engine)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0) {
-            command.uid(self.args.user).gid(self.args.user);
-        }
-        command
-    }
-
-    /// Seconds that a command takes; it has to succeed.
     fn time(&self, words: &[&str], cwd: &Path) -> io::Result<f64> {
-        let start = Instant::now();
-        let output = self.command(words, cwd).output()?;
-        let seconds = start.elapsed().as_secs_f64();
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!("{words:?}: {}: {said}", output.status)));
-        }
-        Ok(seconds)
+        self.user.time(words, cwd)
     }
 }
 
@@ -174,15 +152,6 @@ impl Row {
             format!("{:>8}  {:34}{:>9.2}{cp:>9}{rsync:>9}\n", self.files, self.name, self.swathe);
         say(&line)
     }
-}
-
-fn say(text: &str) -> io::Result<()> {
-    io::stdout().write_all(text.as_bytes())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Jobs: name, words of the shell. Each is run bare, with `-w`, and with `--cow`.
@@ -252,17 +221,7 @@ fn jobs(args: &Args) -> io::Result<()> {
 
 /// A build of 60 units.
 fn makefile(room: &Room<'_>, project: &Path) -> io::Result<()> {
-    let mut make = String::from(
-        "all: $(patsubst %.c,%.o,$(wildcard *.c))\n\t@ar rc all.a *.o\nclean:\n\t@rm -f *.o all.a\n%.o: %.c\n\t@gcc -O1 -c $< -o $@\n",
-    );
-    make.push('\n');
-    fs::write(project.join("Makefile"), make)?;
-    for number in 0..60 {
-        let text = format!(
-            "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint f{number}(const char *s) {{ return printf(\"%zu\\n\", strlen(s)); }}\n"
-        );
-        fs::write(project.join(format!("u{number}.c")), text)?;
-    }
+    build_of_60(project)?;
     for entry in fs::read_dir(project)? {
         let _ = chown(entry?.path(), Some(room.args.user), Some(room.args.user));
     }

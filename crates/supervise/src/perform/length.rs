@@ -1,0 +1,121 @@
+//! The length and the flags of files.
+
+use super::{GO_ON, Performed, Performer, Verdict, own, taken};
+use crate::place::{Level, Placed};
+use crate::process::Caller;
+use crate::trap::At;
+use crate::walk::{Walk, identity};
+use std::cmp::Ordering;
+use swathe_sys::rustix::fd::OwnedFd;
+use swathe_sys::rustix::fs::{
+    FallocateFlags, FileType, Mode, OFlags, fallocate, fcntl_getfl, fcntl_setfl, ftruncate, open,
+};
+use swathe_sys::{Errno, Result};
+
+impl Performer {
+    pub(super) fn truncate(
+        &self,
+        caller: &Caller,
+        at: At,
+        length: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let path = caller.path(at.path)?;
+        let found = Walk::new(caller)?.find(at.dir, &path, true)?;
+        let Some(Placed { level, ruled, .. }) = self.places.of_found(&found)? else {
+            return Ok(Some(GO_ON));
+        };
+        let done = match (&found.object, level) {
+            (None, _) => Err(Errno::NOENT),
+            (Some(object), _) if found.slash && object.kind != FileType::Directory => {
+                Err(Errno::NOTDIR)
+            }
+            (_, Level::Append | Level::NoDelete) => Err(Errno::ACCESS),
+            _ if ruled => return Ok(Some(GO_ON)),
+            (Some(object), _) => match object.kind {
+                FileType::RegularFile if !still() => Err(Errno::SRCH),
+                FileType::RegularFile => open(
+                    own(&object.fd),
+                    OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+                    Mode::empty(),
+                )
+                .and_then(|file| shorten(&file, length)),
+                FileType::Directory => Err(Errno::ISDIR),
+                _ => Err(Errno::INVAL),
+            },
+        };
+        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
+    }
+
+    /// On a copy of the descriptor: by its number, the process could put another file there after
+    /// it was looked at.
+    pub(super) fn truncate_open(
+        &self,
+        caller: &Caller,
+        fd: i32,
+        length: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        if i64::try_from(length).is_err() {
+            return Err(Errno::INVAL);
+        }
+        let file = taken(caller, fd, still)?;
+        let done = if matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete)) {
+            lengthen(&file, length)
+        } else {
+            shorten(&file, length)
+        };
+        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+    }
+
+    pub(super) fn set_flags(
+        &self,
+        caller: &Caller,
+        fd: i32,
+        flags: u32,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Performed>> {
+        let file = taken(caller, fd, still)?;
+        let done = if self.level_of(&file)? == Some(Level::Append) {
+            Err(Errno::PERM)
+        } else {
+            fcntl_setfl(&file, OFlags::from_bits_retain(flags))
+        };
+        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+    }
+
+    /// The level that an open file is kept by. One that was made by the process, and not to be
+    /// appended to, is its own until it is closed.
+    fn level_of(&self, file: &OwnedFd) -> Result<Option<Level>> {
+        let found = identity(file)?;
+        if FileType::from_raw_mode(found.mode.into()) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let level = self.places.of_mount(found.mount);
+        let own = level == Some(Level::Append) && !fcntl_getfl(file)?.contains(OFlags::APPEND);
+        Ok(level.filter(|_| !own))
+    }
+}
+
+/// Makes a file longer, and never shorter, not even by what is written to it at the same time.
+fn lengthen(file: &OwnedFd, length: u64) -> Result<()> {
+    if fcntl_getfl(file)? & OFlags::RWMODE == OFlags::RDONLY {
+        return Err(Errno::INVAL);
+    }
+    match length.cmp(&identity(file)?.size) {
+        Ordering::Less => Err(Errno::ACCESS),
+        Ordering::Equal => Ok(()),
+        // By one byte at its new end: allocating does not cut.
+        Ordering::Greater => match fallocate(file, FallocateFlags::empty(), length - 1, 1) {
+            Err(Errno::OPNOTSUPP) => Err(Errno::ACCESS),
+            done => done,
+        },
+    }
+}
+
+fn shorten(file: &OwnedFd, length: u64) -> Result<()> {
+    if i64::try_from(length).is_err() {
+        return Err(Errno::INVAL);
+    }
+    ftruncate(file, length)
+}
