@@ -9,13 +9,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 /// Events that may wait for the disk; more are counted and left out.
 const QUEUE: usize = 16 << 10;
-/// How long an event may lie in the buffer.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long an event may lie in the queue. Who has one does not wake the thread that writes: that
+/// would cost more than the event.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long the end of a run waits for the last lines.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest line that is read.
@@ -43,6 +44,8 @@ pub enum Line {
 pub struct Writer {
     queue: Option<SyncSender<Event>>,
     lost: Arc<AtomicU64>,
+    /// Dropped, it ends the thread.
+    stop: Option<Sender<()>>,
     done: Receiver<()>,
 }
 
@@ -56,14 +59,15 @@ impl Writer {
     pub fn open(path: &Path, limit: u64) -> std::io::Result<Self> {
         let file = Output::open(path.to_owned(), limit)?;
         let (queue, events) = sync_channel(QUEUE);
+        let (stop, stopped) = channel();
         let (end, done) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
         let missing = Arc::clone(&lost);
         std::thread::Builder::new().name("audit".into()).spawn(move || {
-            write(file, &events, &missing);
+            write(file, &events, &stopped, &missing);
             drop(end);
         })?;
-        Ok(Self { queue: Some(queue), lost, done })
+        Ok(Self { queue: Some(queue), lost, stop: Some(stop), done })
     }
 
     /// Writes an event some time. Never waits: where there is no room, it is counted as lost.
@@ -77,24 +81,25 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.queue = None;
+        (self.queue, self.stop) = (None, None);
         // Ends when the thread has: it sends nothing.
         let _ = self.done.recv_timeout(PATIENCE);
     }
 }
 
-fn write(mut file: Output, events: &Receiver<Event>, lost: &AtomicU64) {
+fn write(mut file: Output, events: &Receiver<Event>, stopped: &Receiver<()>, lost: &AtomicU64) {
     loop {
-        match events.recv_timeout(PAUSE) {
-            Ok(event) => {
-                let missing = lost.swap(0, Ordering::Relaxed);
-                if missing > 0 {
-                    file.line(&Line::Lost(Lost { lost: missing }), missing, lost);
-                }
-                file.line(&Line::Event(Box::new(event)), 1, lost);
+        let ended = stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected);
+        while let Ok(event) = events.try_recv() {
+            let missing = lost.swap(0, Ordering::Relaxed);
+            if missing > 0 {
+                file.line(&Line::Lost(Lost { lost: missing }), missing, lost);
             }
-            Err(RecvTimeoutError::Timeout) => file.flush(lost),
-            Err(RecvTimeoutError::Disconnected) => break,
+            file.line(&Line::Event(Box::new(event)), 1, lost);
+        }
+        file.flush(lost);
+        if ended {
+            break;
         }
     }
     let missing = lost.swap(0, Ordering::Relaxed);

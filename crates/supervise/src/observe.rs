@@ -21,6 +21,8 @@ use swathe_sys::rustix::fs::{
 /// What an observer remembers to have said already, and of how many processes it knows the program.
 const MAX_REMEMBERED: usize = 1 << 20;
 const MAX_PROGRAMS: usize = 1 << 14;
+/// Of how many a descriptor is kept.
+const MAX_CALLERS: usize = 64;
 /// Longest address that a socket can have.
 const MAX_ADDRESS: usize = 128;
 
@@ -52,6 +54,8 @@ pub struct Observer {
     always: bool,
     said: HashSet<u64>,
     programs: HashMap<u32, Bytes>,
+    /// Processes that have called before, with their directories of procfs open.
+    callers: HashMap<u32, Caller>,
 }
 
 /// A path of a call, in bytes of ours.
@@ -64,7 +68,14 @@ impl Observer {
     /// For a sandbox with this root.
     #[must_use]
     pub fn new(root: OwnedFd, offline: bool, always: bool) -> Self {
-        Self { root, offline, always, said: HashSet::new(), programs: HashMap::new() }
+        Self {
+            root,
+            offline,
+            always,
+            said: HashSet::new(),
+            programs: HashMap::new(),
+            callers: HashMap::new(),
+        }
     }
 
     /// The program that a process runs, as the sandbox names it.
@@ -72,7 +83,10 @@ impl Observer {
         if let Some(program) = self.programs.get(&pid) {
             return program.clone();
         }
-        let program = Caller::new(pid).program();
+        let program = match self.callers.get(&pid) {
+            Some(caller) => caller.program(),
+            None => Caller::new(pid).program(),
+        };
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.clear();
         }
@@ -87,8 +101,31 @@ impl Observer {
 
     /// Looks at a call. None: it is about no path and no address, they cannot be read, or the same
     /// was seen before.
-    pub fn look(&mut self, caller: &Caller, call: Call) -> Option<Seen> {
-        let (action, names) = named(caller, call)?;
+    pub fn look(&mut self, pid: u32, call: Call) -> Option<Seen> {
+        let known = self.callers.remove(&pid);
+        // The number can have become that of another process: of the one before, nothing is found.
+        let again = known.and_then(|caller| Some((named(&caller, call)?, caller)));
+        let (named, caller) = match again {
+            Some(found) => found,
+            None => {
+                let caller = Caller::new(pid);
+                (named(&caller, call)?, caller)
+            }
+        };
+        let seen = self.looked(&caller, call, named);
+        if self.callers.len() >= MAX_CALLERS {
+            self.callers.clear();
+        }
+        self.callers.insert(pid, caller);
+        seen
+    }
+
+    fn looked(
+        &mut self,
+        caller: &Caller,
+        call: Call,
+        (action, names): (Action, Vec<Named>),
+    ) -> Option<Seen> {
         let program = self.program(caller.pid);
         let mut hasher = DefaultHasher::new();
         let address = match call {

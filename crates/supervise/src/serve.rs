@@ -375,7 +375,7 @@ impl Supervisor {
                 return Some(verdict);
             }
         }
-        let seen = self.observer.as_mut().and_then(|observer| observer.look(caller, call));
+        let seen = self.observer.as_mut().and_then(|observer| observer.look(caller.pid, call));
         let waits = seen.is_some_and(|seen| {
             notify::is_waiting(&self.listener, id) && self.observe(caller, &seen, id)
         });
