@@ -228,13 +228,15 @@ struct Supervisor {
     parked: HashMap<u64, Parked>,
     questions: u64,
     slow: Arc<AtomicUsize>,
+    /// Whether only a signal that kills interrupts a call that is being answered.
+    undisturbed: bool,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Supervisor {
     fn new(config: Config, listener: OwnedFd, trouble: Arc<Mutex<Option<String>>>) -> Self {
-        // An older kernel does without.
-        let _ = notify::wake_in_turn(&listener);
+        // An older kernel does without. One that has it has what `load_listener` asks for, too.
+        let undisturbed = notify::wake_in_turn(&listener).is_ok();
         Self {
             listener,
             config,
@@ -244,6 +246,7 @@ impl Supervisor {
             parked: HashMap::new(),
             questions: 0,
             slow: Arc::default(),
+            undisturbed,
             trouble,
         }
     }
@@ -478,7 +481,7 @@ impl Supervisor {
             Verdict::Continue => notify::proceed(listener, id),
             Verdict::Done(value) => notify::succeed(listener, id, value),
             Verdict::Refuse(errno) => notify::refuse(listener, id, errno),
-            Verdict::Open(fd, cloexec) => hand_over(listener, id, &fd, cloexec),
+            Verdict::Open(fd, cloexec) => hand_over(listener, id, fd, cloexec, self.undisturbed),
             Verdict::OpenSlowly(file, flags, cloexec) => {
                 self.open_slowly(notification, file, flags, cloexec)
             }
@@ -502,13 +505,14 @@ impl Supervisor {
             return Err(Errno::AGAIN);
         }
         let slow = Arc::clone(&self.slow);
+        let undisturbed = self.undisturbed;
         let opened = move || {
             use swathe_sys::rustix::fd::AsRawFd as _;
             let own = format!("/proc/self/fd/{}", file.as_raw_fd());
             match wait_for_other_end(&own, flags, &Caller::new(pid), || {
                 notify::is_waiting(&listener, id)
             }) {
-                Ok(fd) => drop(hand_over(&listener, id, &fd, cloexec)),
+                Ok(fd) => drop(hand_over(&listener, id, fd, cloexec, undisturbed)),
                 Err(errno) => drop(notify::refuse(&listener, id, errno)),
             }
             slow.fetch_sub(1, Ordering::Relaxed);
@@ -553,11 +557,40 @@ fn wait_for_other_end(
     }
 }
 
-fn hand_over(listener: &OwnedFd, id: u64, fd: &OwnedFd, cloexec: bool) -> Result<()> {
-    match notify::inject(listener, id, fd.as_fd(), cloexec) {
+/// Gives a file to the process. One that is written, and whatever is no plain file, is not open here
+/// any more when the process has it: a program that was just written could not be run ("text file
+/// busy"), a pipe would seem to have a reader.
+fn hand_over(
+    listener: &OwnedFd,
+    id: u64,
+    fd: OwnedFd,
+    cloexec: bool,
+    undisturbed: bool,
+) -> Result<()> {
+    let done = if undisturbed && is_felt(&fd) {
+        notify::inject_last(listener, id, fd, cloexec)
+    } else {
+        notify::inject(listener, id, fd.as_fd(), cloexec)
+    };
+    match done {
         Err(errno @ (Errno::MFILE | Errno::NFILE)) => notify::refuse(listener, id, errno),
         other => other,
     }
+}
+
+/// Whether others notice that somebody has the file open.
+fn is_felt(fd: &OwnedFd) -> bool {
+    use swathe_sys::rustix::fs::{FileType, fcntl_getfl, fstat};
+    let reads = fcntl_getfl(fd).is_ok_and(|flags| {
+        flags.contains(OFlags::PATH) || !flags.intersects(OFlags::WRONLY | OFlags::RDWR)
+    });
+    let plain = fstat(fd).is_ok_and(|found| {
+        matches!(
+            FileType::from_raw_mode(found.st_mode),
+            FileType::RegularFile | FileType::Directory
+        )
+    });
+    !(reads && plain)
 }
 
 struct Said {

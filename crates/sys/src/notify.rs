@@ -98,13 +98,30 @@ pub fn is_waiting(listener: impl AsFd, id: u64) -> bool {
 /// ENOENT: the call is over. EMFILE: no room in the process. Others of seccomp_unotify(2).
 pub fn inject(listener: impl AsFd, id: u64, fd: BorrowedFd<'_>, cloexec: bool) -> Result<()> {
     const SEND_TOO: u32 = 2;
-    let flags = if cloexec { libc::O_CLOEXEC as u32 } else { 0 };
+    add(listener, id, fd, cloexec, SEND_TOO).map(drop)
+}
+
+/// As [`inject`], but ours is closed before the call returns: what the process finds when it closes
+/// its own does not depend on when we come to close ours. Only where nothing but a signal that
+/// kills can interrupt the call between the two steps ([`crate::seccomp::load_listener`]).
+///
+/// # Errors
+/// As [`inject`].
+pub fn inject_last(listener: impl AsFd, id: u64, fd: OwnedFd, cloexec: bool) -> Result<()> {
+    let listener = listener.as_fd();
+    let number = add(listener, id, fd.as_fd(), cloexec, 0)?;
+    drop(fd);
+    succeed(listener, id, number.into())
+}
+
+fn add(listener: impl AsFd, id: u64, fd: BorrowedFd<'_>, cloexec: bool, flags: u32) -> Result<i32> {
+    let newfd_flags = if cloexec { libc::O_CLOEXEC as u32 } else { 0 };
     let srcfd = fd.as_raw_fd() as u32;
-    let add =
-        libc::seccomp_notif_addfd { id, flags: SEND_TOO, srcfd, newfd: 0, newfd_flags: flags };
+    let add = libc::seccomp_notif_addfd { id, flags, srcfd, newfd: 0, newfd_flags };
     let listener = listener.as_fd().as_raw_fd();
     // SAFETY: the request's size is that of `add`, which outlives the call.
-    check(unsafe { libc::ioctl(listener, ADDFD as _, &raw const add) }.into()).map(drop)
+    let number = check(unsafe { libc::ioctl(listener, ADDFD as _, &raw const add) }.into())?;
+    i32::try_from(number).map_err(|_| Errno::BADF)
 }
 
 /// Asks the kernel to wake the two sides on one processor (Linux 6.6): several times faster where
