@@ -226,6 +226,7 @@ fn storms(place: &Place) {
         ("leases", 3),
         ("pipes", 200),
         ("vfork", rounds(200)),
+        ("handed", rounds(3000)),
     ] {
         for (options, dir) in [(&options, "."), (&trash, "t")] {
             let text = format!("./hostile {kind} {dir} {rounds} in/victim; cat in/victim");

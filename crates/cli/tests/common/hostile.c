@@ -171,6 +171,34 @@ static void vforked(void) {
     }
 }
 
+/* What is closed is open nowhere: a program that was just written can be run, and a pipe that this
+ * had open has no reader. */
+static void handed(void) {
+    char program[300], name[300];
+    snprintf(program, sizeof program, "%s/program", dir);
+    snprintf(name, sizeof name, "%s/handed", dir);
+    CHECK(mkfifo(name, 0600) == 0);
+    for (long i = 0; i < rounds && !wrong; i++) {
+        int fd = open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+        CHECK(write(fd, "no program\n", 11) == 11);
+        CHECK(close(fd) == 0);
+        /* ETXTBSY comes before the look at what it is. */
+        pid_t pid = vfork();
+        if (pid == 0) {
+            execl(program, program, NULL);
+            _exit(errno == ENOEXEC ? 0 : errno);
+        }
+        int status = 1;
+        CHECK(waitpid(pid, &status, 0) == pid && (errno = WEXITSTATUS(status), status == 0));
+        fd = open(name, O_RDWR);
+        CHECK(fd >= 0 && close(fd) == 0);
+        fd = open(name, O_WRONLY | O_NONBLOCK);
+        CHECK(fd < 0 && errno == ENXIO);
+    }
+    CHECK(unlink(name) == 0);
+    CHECK(unlink(program) == 0);
+}
+
 /* Calls that must fail, until the supervisor has gone and long after. */
 static void hammer(void) {
     char new[300];
@@ -205,6 +233,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(kind, "leases")) leases();
     else if (!strcmp(kind, "pipes")) pipes();
     else if (!strcmp(kind, "vfork")) vforked();
+    else if (!strcmp(kind, "handed")) handed();
     else if (!strcmp(kind, "hammer")) hammer();
     else return 2;
     if (!wrong) puts("fine");
