@@ -14,6 +14,7 @@ pub use rustix;
 pub use rustix::io::Errno;
 
 pub mod arena;
+pub mod datagram;
 #[cfg(feature = "std")]
 pub mod early;
 pub mod entry;

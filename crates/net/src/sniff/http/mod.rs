@@ -125,6 +125,12 @@ impl Checker {
         matches!(self.state, State::Switching(_))
     }
 
+    /// Whether the connection speaks something else by now, of which nothing is looked at.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        matches!(self.state, State::Opaque)
+    }
+
     /// Looks at what the server sent, from its first byte on, each byte once. It all goes on to the
     /// client, whatever is found. Once it has been decided, `false` is answered, and what was held
     /// has to be pushed again.

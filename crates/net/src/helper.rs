@@ -1,0 +1,82 @@
+//! The helper's main loop: takes orders, and starts a task for each socket that it is given.
+
+use crate::control::Control;
+use crate::judge::verdict;
+use crate::protocol::{Config, Order, Report, Role};
+use crate::state::State;
+use crate::{echo, names, tcp, udp};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How often it is looked whether somebody still waits for an answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Serves until whoever started it has gone.
+///
+/// # Errors
+/// An order that is not understood, or a socket that is none.
+pub async fn run(config: Config, socket: OwnedFd) -> io::Result<()> {
+    let control = Control::new(socket)?;
+    let state = State::new(config, Rc::clone(&control));
+    tokio::select! {
+        ended = obey(&state, &control) => ended,
+        ended = control.send_reports() => ended,
+        () = look_after_questions(&state) => Ok(()),
+    }
+}
+
+async fn look_after_questions(state: &State) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        state.withdraw();
+    }
+}
+
+async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
+    while let Some((order, fds)) = control.next().await? {
+        match order {
+            Order::Sockets(roles) => {
+                if roles.len() != fds.len() {
+                    return Err(io::Error::other("descriptors without a role"));
+                }
+                for (role, fd) in roles.into_iter().zip(fds) {
+                    take(state, role, fd)?;
+                }
+            }
+            Order::Begin => control.say(Report::Ready),
+            Order::Rules { rules, ask } => {
+                state.rules.replace(rules);
+                state.ask.set(ask);
+                state.end_where(|one| {
+                    let wish = one.wish.as_ref().filter(|_| !one.asked);
+                    wish.is_some_and(|wish| !verdict(state, wish).is_allowed())
+                });
+            }
+            Order::Answer { question, allow } => state.answer(question, allow),
+            Order::Unpublish(address) => state.end_where(|one| one.published == Some(address)),
+            Order::List => state.list(),
+        }
+    }
+    Ok(())
+}
+
+fn take(state: &Rc<State>, role: Role, fd: OwnedFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    let own = Rc::clone(state);
+    match role {
+        Role::Redirected | Role::Tcp | Role::HttpProxy | Role::Socks | Role::Published(_) => {
+            let listener = TcpListener::from_std(fd.into())?;
+            tokio::task::spawn_local(tcp::listen(own, listener, role));
+        }
+        Role::Udp(port) => drop(tokio::task::spawn_local(udp::serve(own, fd, port))),
+        Role::Names => drop(tokio::task::spawn_local(names::serve(own, fd))),
+        Role::Echo4 | Role::Echo6 => {
+            drop(tokio::task::spawn_local(echo::serve(own, fd, role == Role::Echo6)));
+        }
+        Role::Inside { ipv6 } => state.inside.came(fd, ipv6),
+    }
+    Ok(())
+}

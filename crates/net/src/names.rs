@@ -1,0 +1,177 @@
+//! The resolver of the sandbox. A name that the rules know is looked up on the host, and has an
+//! address of the pool for an answer; one that they do not know is refused here, and nothing leaves.
+
+use crate::dns::{self, Answer, Bad, Kind, Query, Transport};
+use crate::framed;
+use crate::pool::is_own;
+use crate::protocol::Decision;
+use crate::resolve::Outcome;
+use crate::state::{State, now};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+use swathe_netrules::{Name, Protocol, Reason, Verdict};
+use swathe_sys::datagram;
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// How long a program may remember an address. It never changes; the decision may.
+const TTL: u32 = 60;
+/// The longest question.
+const MAX_QUESTION: usize = 4096;
+/// Questions over one connection, and how long it may be silent.
+const MAX_QUESTIONS: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers questions that come as datagrams.
+pub async fn serve(state: Rc<State>, socket: OwnedFd) {
+    let Ok(socket) = UdpSocket::from_std(socket.into()) else { return };
+    let socket = Rc::new(socket);
+    loop {
+        let mut buffer = [0; MAX_QUESTION];
+        let receive = || datagram::receive(&*socket, &mut buffer).map_err(Into::into);
+        let Ok(came) = socket.async_io(Interest::READABLE, receive).await else {
+            // An error of an earlier answer.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        // What is too much is not answered: the program asks again.
+        let Some(place) = state.place() else { continue };
+        let question = buffer.get(..came.length).unwrap_or_default().to_vec();
+        let (state, socket) = (Rc::clone(&state), Rc::clone(&socket));
+        tokio::task::spawn_local(async move {
+            if let Some(answer) = answer(&state, &question, Transport::Udp, came.peer).await {
+                // From the address that was asked; one that is not taken is asked for again.
+                let _ = datagram::send(&*socket, &answer, came.peer, came.asked);
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Answers questions that come over a connection.
+pub async fn over_tcp(state: &State, stream: &TcpStream) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    for _ in 0..MAX_QUESTIONS {
+        let Ok(Ok(Some(question))) = timeout(PATIENCE, framed::receive(stream, MAX_QUESTION)).await
+        else {
+            return;
+        };
+        let Some(answer) = answer(state, &question, Transport::Tcp, peer).await else { return };
+        match timeout(PATIENCE, framed::send(stream, &answer)).await {
+            Ok(Ok(())) => {}
+            _ => return,
+        }
+    }
+}
+
+/// The answer to a question; none where it deserves none.
+async fn answer(state: &State, bytes: &[u8], over: Transport, peer: SocketAddr) -> Option<Vec<u8>> {
+    let query = match dns::parse(bytes, over) {
+        Ok(query) => query,
+        Err(Bad::Reply(reply)) => return Some(reply),
+        Err(Bad::Drop) => return None,
+    };
+    if let Some(address) = query.reverse() {
+        return Some(reverse(state, &query, address));
+    }
+    if is_localhost(&query.text()) {
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        return Some(dns::addresses(&query, &loopback, TTL));
+    }
+    let Some(name) = query.name().cloned() else {
+        let reason = "it is no name of a host";
+        denied(state, &query.text(), peer, reason.to_owned(), None);
+        return Some(dns::refused(&query, reason));
+    };
+    if state.rules.borrow().knows(&name) {
+        return Some(granted(state, &query, &name).await);
+    }
+    let reason = unknown(state, &name);
+    let fix = reason.fix();
+    if state.ask.get() && fix.is_some() {
+        // Its address is given out, and the question asked when it is used: programs wait for a
+        // connection longer than for a name. Nothing leaves until then.
+        return Some(match query.kind() {
+            Kind::A | Kind::Aaaa => pool_answer(state, &query, &name),
+            _ => dns::no_data(&query),
+        });
+    }
+    denied(state, name.as_str(), peer, reason.to_string(), fix);
+    Some(dns::refused(&query, &reason.to_string()))
+}
+
+/// Why a name is not looked up, in the words of what it is mostly looked up for.
+fn unknown(state: &State, name: &Name) -> Reason {
+    const HTTPS: u16 = 443;
+    match state.rules.borrow().named(name, HTTPS, Protocol::Tcp) {
+        Verdict::Refused(reason) => reason,
+        Verdict::Allowed(_) => Reason {
+            cause: swathe_netrules::Cause::Unlisted,
+            subject: swathe_netrules::Subject::Name(name.clone()),
+            port: None,
+        },
+    }
+}
+
+fn denied(state: &State, name: &str, peer: SocketAddr, reason: String, fix: Option<String>) {
+    state.decided(Decision {
+        time: now(),
+        object: format!("dns:{name}"),
+        address: None,
+        peer: Some(peer),
+        allowed: false,
+        asked: false,
+        reason: Some(reason),
+        fix,
+    });
+}
+
+/// `localhost`, and what is below it (RFC 6761, section 6.3): the sandbox's own.
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// What is granted is looked up, so that the program hears whether it is there.
+async fn granted(state: &State, query: &Query, name: &Name) -> Vec<u8> {
+    match query.kind() {
+        Kind::A | Kind::Aaaa if state.upstream.is_some() => pool_answer(state, query, name),
+        Kind::A | Kind::Aaaa => match state.resolver.lookup(name).await {
+            Outcome::Found(_) => pool_answer(state, query, name),
+            Outcome::NoSuchName => dns::no_such_name(query),
+            Outcome::NoAddress => dns::no_data(query),
+            Outcome::Failed(_) => dns::failed(query),
+        },
+        kind if kind.passed_on() => match state.resolver.question(name, kind).await {
+            Ok(Answer::Records(records)) => dns::records(query, &records),
+            Ok(Answer::NoSuchName { .. }) => dns::no_such_name(query),
+            Ok(_) => dns::no_data(query),
+            Err(_) => dns::failed(query),
+        },
+        // Hints of other addresses and keys among them: without, programs use the ordinary ones.
+        _ => dns::no_data(query),
+    }
+}
+
+fn pool_answer(state: &State, query: &Query, name: &Name) -> Vec<u8> {
+    let Some((v4, v6)) = state.pool.borrow_mut().addresses(name) else {
+        // No address is left for another name.
+        return dns::failed(query);
+    };
+    let address = match query.kind() {
+        Kind::A => IpAddr::from(v4),
+        _ => IpAddr::from(v6),
+    };
+    dns::addresses(query, &[address], TTL)
+}
+
+fn reverse(state: &State, query: &Query, address: IpAddr) -> Vec<u8> {
+    match state.pool.borrow().name(address) {
+        Some(name) => dns::pointer(query, name, TTL),
+        None if is_own(address) => dns::no_such_name(query),
+        None => dns::refused(query, "addresses are not looked up"),
+    }
+}
