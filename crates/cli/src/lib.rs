@@ -98,8 +98,14 @@ pub fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == swathe_mounter::COMMAND) {
-        return ExitCode::from(swathe_mounter::serve());
+    match std::env::args_os().nth(1) {
+        Some(word) if word == swathe_mounter::COMMAND => {
+            return ExitCode::from(swathe_mounter::serve());
+        }
+        Some(word) if word == swathe_netns::COMMAND => {
+            return ExitCode::from(swathe_netns::serve());
+        }
+        _ => {}
     }
     let hidden = check::hidden().or_else(degraded::hidden).or_else(edge::hidden);
     let result = hidden.unwrap_or_else(|| run_command(Arguments::parse().command));

@@ -4,6 +4,7 @@ use crate::protocol::{MAX_MOUNTS, MAX_PATH, Refusal, Step};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
+use swathe_helper::{Broken, Stage};
 
 /// Why the mounts of a sandbox were not changed.
 #[derive(Debug)]
@@ -141,7 +142,19 @@ impl std::error::Error for Error {
     }
 }
 
-/// `map_err(io("do something"))`.
-pub(crate) fn io<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Error {
-    move |error| Error::Io(what, error.into())
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Ended => Self::Ended,
+            Broken::TimedOut => Self::TimedOut,
+            Broken::Io(stage, error) => {
+                let what = match stage {
+                    Stage::Start => "start the helper for mounts",
+                    Stage::Ask => "ask the helper for mounts",
+                    Stage::Hear => "hear from the helper for mounts",
+                };
+                Self::Io(what, error)
+            }
+        }
+    }
 }

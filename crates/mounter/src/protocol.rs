@@ -21,16 +21,6 @@ pub const MAX_REQUEST: usize = HEAD + 2 * MAX_PATH;
 /// Bytes of a reply.
 pub const REPLY: usize = 16;
 
-/// Descriptors of the helper: its socket, the sandbox's mount namespace, and two that become
-/// readable when the client or the sandbox has ended.
-pub const SOCKET: i32 = 3;
-/// See [`SOCKET`].
-pub const NAMESPACE: i32 = 4;
-/// See [`SOCKET`].
-pub const CLIENT: i32 = 5;
-/// See [`SOCKET`].
-pub const SANDBOX: i32 = 6;
-
 /// What may be done with what is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {

@@ -51,20 +51,31 @@ const MAX_INFO: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Held {
     /// Where the engine tells of the namespaces.
-    pub(crate) info: PipeReader,
+    info: PipeReader,
+    /// What it told.
+    known: Option<Info>,
     /// The program starts when a byte comes or this is closed. It holds one byte.
-    pub(crate) gate: PipeWriter,
+    gate: PipeWriter,
     /// Whether the byte was sent.
-    pub(crate) released: bool,
+    released: bool,
+}
+
+impl Held {
+    pub(crate) fn new(info: PipeReader, gate: PipeWriter) -> Self {
+        Self { info, known: None, gate, released: false }
+    }
 }
 
 /// What the engine tells of them.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Info {
     #[serde(rename = "child-pid")]
     pid: i32,
     #[serde(rename = "mnt-namespace")]
     mounts: u64,
+    /// Absent where the sandbox shares the host's network.
+    #[serde(rename = "net-namespace")]
+    network: Option<u64>,
 }
 
 /// A running sandbox. Dropping it does not end it; the end of the calling process does.
@@ -138,24 +149,48 @@ impl Child {
     /// # Errors
     /// The engine says what cannot be understood, or the namespace cannot be opened.
     pub fn mount_namespace(&mut self) -> Result<Option<OwnedFd>, Error> {
-        let what = "open the sandbox's mount namespace";
-        let Some(held) = self.held.as_ref().filter(|held| !held.released) else {
-            return Ok(None);
-        };
-        let mut text = Vec::new();
-        (&held.info).take(MAX_INFO).read_to_end(&mut text).map_err(io(what))?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let info: Info = serde_json::from_slice(&text).map_err(io(what))?;
-        let path = format!("/proc/{}/ns/mnt", info.pid);
-        let file = match std::fs::File::open(path) {
+        self.namespace("mnt", |info| Some(info.mounts), "open the sandbox's mount namespace")
+    }
+
+    /// The sandbox's network namespace, while its program is held back; its loopback interface may not
+    /// be up yet. `None`: as [`Self::mount_namespace`], or it has none of its own.
+    ///
+    /// # Errors
+    /// As [`Self::mount_namespace`].
+    pub fn network_namespace(&mut self) -> Result<Option<OwnedFd>, Error> {
+        self.namespace("net", |info| info.network, "open the sandbox's network namespace")
+    }
+
+    fn namespace(
+        &mut self,
+        name: &str,
+        inode: fn(&Info) -> Option<u64>,
+        what: &'static str,
+    ) -> Result<Option<OwnedFd>, Error> {
+        let Some(info) = self.info(what)? else { return Ok(None) };
+        let Some(inode) = inode(&info) else { return Ok(None) };
+        let file = match std::fs::File::open(format!("/proc/{}/ns/{name}", info.pid)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(io(what))?,
         };
         // The process may have ended, and its number be another's.
         let found = std::os::unix::fs::MetadataExt::ino(&file.metadata().map_err(io(what))?);
-        Ok((found == info.mounts).then(|| file.into()))
+        Ok((found == inode).then(|| file.into()))
+    }
+
+    /// What the engine tells of the namespaces, which it does once.
+    fn info(&mut self, what: &'static str) -> Result<Option<Info>, Error> {
+        let Some(held) = self.held.as_mut().filter(|held| !held.released) else {
+            return Ok(None);
+        };
+        if held.known.is_none() {
+            let mut text = Vec::new();
+            (&held.info).take(MAX_INFO).read_to_end(&mut text).map_err(io(what))?;
+            if !text.is_empty() {
+                held.known = Some(serde_json::from_slice(&text).map_err(io(what))?);
+            }
+        }
+        Ok(held.known)
     }
 
     /// Lets a program start that is held back, as soon as the sandbox is set up. Dropping the child

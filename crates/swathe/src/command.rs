@@ -376,7 +376,7 @@ impl Command {
         let number = self.free_number();
         self.plan.lifecycle.block_fd = Some(number);
         self.fds.push((number, theirs.into()));
-        Ok(Held { info, gate, released: false })
+        Ok(Held::new(info, gate))
     }
 
     fn free_number(&self) -> FdNumber {

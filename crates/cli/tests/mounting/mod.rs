@@ -65,25 +65,19 @@ pub fn program() -> PathBuf {
 }
 
 /// A sandbox with the system's programs, an empty `/tmp`, and a shell that runs what it is told.
-pub struct Sandbox {
+pub struct Shell {
     pub child: Child,
-    pub mounter: Mounter,
-    namespace: OwnedFd,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Sandbox {
-    /// One without anything else.
-    pub fn new(b: &Bwrap) -> Self {
-        Self::with(b, |command| command, |_| ())
-    }
-
-    /// One with more, and with another plan.
-    pub fn with(
+impl Shell {
+    /// One with more, and with another plan. `held`: what is done before the shell starts.
+    pub fn start(
         b: &Bwrap,
         more: impl FnOnce(Command) -> Command,
         edit: impl FnOnce(&mut Plan),
+        held: impl FnOnce(&mut Child),
     ) -> Self {
         let command = Command::new("/bin/sh").unshare_all().ro_bind("/usr", "/usr");
         let command = command.proc("/proc").dev("/dev").tmpfs("/tmp", None);
@@ -102,23 +96,31 @@ impl Sandbox {
         let command = Command::from_plan(plan).engine(Engine::at(&b.path).expect("our bwrap"));
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.hold_start().spawn().expect("spawn");
-        let namespace = child.mount_namespace().expect("its namespace").expect("it runs");
+        held(&mut child);
         child.release().expect("release");
         assert!(child.is_set_up(Duration::from_secs(20)).expect("wait"));
-        let pidfd = child.pidfd().expect("a pidfd");
-        let mounter = Mounter::start(&program(), namespace.as_fd(), pidfd);
-        let mounter = mounter.unwrap_or_else(|e| panic!("{e}"));
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut sandbox = Self { child, mounter, namespace, input, output };
-        assert_eq!(sandbox.ask("echo up"), "up");
-        sandbox
+        let mut shell = Self { child, input, output };
+        assert_eq!(shell.ask("echo up"), "up");
+        shell
     }
 
     /// Runs commands of the shell inside; what they print, errors too.
     #[track_caller]
     pub fn ask(&mut self, text: &str) -> String {
         self.tell(text);
+        self.hear()
+    }
+
+    /// Lets the shell inside run commands, without waiting.
+    pub fn tell(&mut self, text: &str) {
+        writeln!(self.input, "{{ {text}\n}} 2>&1; printf '\\n=end=\\n'").expect("it listens");
+    }
+
+    /// What the commands printed that it was told.
+    #[track_caller]
+    pub fn hear(&mut self) -> String {
         let mut said = String::new();
         loop {
             let mut line = String::new();
@@ -129,10 +131,58 @@ impl Sandbox {
             said += &line;
         }
     }
+}
 
-    /// Lets the shell inside run commands, without waiting.
-    pub fn tell(&mut self, text: &str) {
-        writeln!(self.input, "{{ {text}\n}} 2>&1; printf '\\n=end=\\n'").expect("it listens");
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A [`Shell`] in a sandbox whose mounts can be changed.
+pub struct Sandbox {
+    pub mounter: Mounter,
+    shell: Shell,
+    namespace: OwnedFd,
+}
+
+impl std::ops::Deref for Sandbox {
+    type Target = Shell;
+
+    fn deref(&self) -> &Shell {
+        &self.shell
+    }
+}
+
+impl std::ops::DerefMut for Sandbox {
+    fn deref_mut(&mut self) -> &mut Shell {
+        &mut self.shell
+    }
+}
+
+impl Sandbox {
+    /// One without anything else.
+    pub fn new(b: &Bwrap) -> Self {
+        Self::with(b, |command| command, |_| ())
+    }
+
+    /// One with more, and with another plan.
+    pub fn with(
+        b: &Bwrap,
+        more: impl FnOnce(Command) -> Command,
+        edit: impl FnOnce(&mut Plan),
+    ) -> Self {
+        let mut namespace = None;
+        let held = |child: &mut Child| {
+            namespace = child.mount_namespace().expect("its namespace");
+        };
+        let shell = Shell::start(b, more, edit, held);
+        let namespace = namespace.expect("it runs");
+        let pidfd = shell.child.pidfd().expect("a pidfd");
+        let mounter = Mounter::start(&program(), namespace.as_fd(), pidfd);
+        let mounter = mounter.unwrap_or_else(|e| panic!("{e}"));
+        Self { mounter, shell, namespace }
     }
 
     /// The number of one of its processes.
@@ -164,13 +214,6 @@ impl Sandbox {
     #[track_caller]
     pub fn undo(&mut self, id: Id) {
         self.mounter.undo(id).unwrap_or_else(|e| panic!("{e}"));
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,5 @@
 //! Places in the sandbox: finding them, creating what is missing.
 
-use super::isolate::PROC;
 use super::own::HostDevices;
 use super::refuse;
 use crate::protocol::{MAX_CREATED, Refusal, Step, components};
@@ -11,6 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use swathe_helper::serve::PROC;
 use swathe_sys::mount::{attr, clear_attr};
 
 /// Beneath the directory, whatever the path says, and through no link of any kind.
