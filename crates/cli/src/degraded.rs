@@ -76,6 +76,10 @@ pub fn run(wanted: &Wanted, layers: &Layers) -> Result<u8, Failure> {
         let text = format!("{} has an access that needs namespaces", placed.path.display());
         return Err(Failure::new(text).hint("leave the access out, or use ro or rw"));
     }
+    if wanted.sandbox.network.is_some() {
+        return Err(Failure::new("rules over hosts need namespaces")
+            .hint("leave --net, --publish and the intents net.* out, or --allow net.all"));
+    }
     note("without namespaces; not enforced are:");
     for lost in LOST {
         note(&format!("- {lost}"));

@@ -113,7 +113,7 @@ impl Edge {
             files.push((Bytes::from(path), MAX_AUDIT));
         }
         let bits32 = wanted.bits32;
-        let offline = wanted.network != "all";
+        let offline = matches!(wanted.network, "none" | "loopback");
         let sandbox = &mut wanted.sandbox;
         let has = |access| sandbox.levels.iter().any(|placed| placed.access == Some(access));
         let append = has(Access::Append);

@@ -1,5 +1,6 @@
 //! `swathe explain`: what a sandbox would see, and what enforces it.
 
+mod network;
 mod shell;
 
 use crate::cow::Keep;
@@ -7,7 +8,7 @@ use crate::out::{Failure, Printer, Style, shown};
 use crate::wanted::{self, Ask, Options};
 use serde_json::json;
 use std::ffi::OsString;
-use swathe::plan::model::{Access, BindSource, FileOp, Plan, StandIn};
+use swathe::plan::model::{Access, BindSource, FileOp, StandIn};
 use swathe::plan::{render, tables};
 use swathe_policy::Source;
 use swathe_policy::resolve::Sandbox;
@@ -138,7 +139,10 @@ fn tree(out: &mut Printer, sandbox: &Sandbox, group: bool) {
     let etc = sandbox.plan.steps.iter().filter(|s| s.op.dest().0.starts_with(b"/etc/")).count();
     out.plain("  ").styled(Style::Dim, "read    ");
     out.line(&format!("/etc ({etc} entries: users, hosts, certificates, loader, zone, fonts)"));
-    layers(out, &sandbox.plan);
+    if let Some(rules) = &sandbox.network {
+        network::tree(out, rules);
+    }
+    layers(out, sandbox);
     limits(out, sandbox, group);
     if let Some(program) = &sandbox.program {
         out.styled(Style::Bold, "program").plain("\n");
@@ -149,9 +153,14 @@ fn tree(out: &mut Printer, sandbox: &Sandbox, group: bool) {
     }
 }
 
-fn layers(out: &mut Printer, plan: &Plan) {
+fn layers(out: &mut Printer, sandbox: &Sandbox) {
+    let plan = &sandbox.plan;
     out.styled(Style::Bold, "layers").plain("\n");
-    let network = if plan.namespaces.net { "none but a loopback of its own" } else { "the host's" };
+    let network = match (&sandbox.network, plan.namespaces.net) {
+        (Some(_), _) => "one of its own, of which the rules above let connections out",
+        (None, true) => "none but a loopback of its own",
+        (None, false) => "the host's",
+    };
     let nested = if plan.namespaces.disable_user { "none can be made" } else { "allowed" };
     let landlock = if plan.scope_signals {
         "signals and abstract sockets stay inside"
@@ -272,7 +281,12 @@ fn json_document(out: &mut Printer, sandbox: &Sandbox) -> Result<(), Failure> {
     let document = json!({
         "files": files,
         "bwrap": words,
-        "network": if sandbox.plan.namespaces.net { "none" } else { "host" },
+        "network": match (&sandbox.network, sandbox.plan.namespaces.net) {
+            (Some(_), _) => "rules",
+            (None, true) => "none",
+            (None, false) => "host",
+        },
+        "rules": sandbox.network.as_ref().map(network::document),
         "writable": sandbox.writable,
         "program": sandbox.program,
         "notes": sandbox.notes.iter().map(|note| note.0.clone()).collect::<Vec<_>>(),

@@ -33,7 +33,7 @@ pub struct Run {
     pub command: Vec<Bytes>,
     /// Whether everything was recorded, not only what levels decide.
     pub recorded: bool,
-    /// The network it had: `none`, `loopback` or `all`.
+    /// The network it had: `none`, `loopback`, `rules` or `all`.
     pub network: String,
     /// Its exit status, as swathe returned it; none while it runs, or if swathe was ended.
     #[serde(default)]

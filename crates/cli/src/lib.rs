@@ -17,6 +17,7 @@ mod host;
 mod learn;
 mod limits;
 mod live;
+mod net;
 mod out;
 mod pinned;
 mod processes;

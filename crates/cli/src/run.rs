@@ -24,7 +24,8 @@ pub struct Arguments {
     options: Options,
     /// Run it in this session instead of a sandbox of its own
     #[arg(long, value_name = "NAME", conflicts_with_all = [
-        "write", "profile", "app", "allow", "unprotect", "allow_degraded"
+        "write", "profile", "app", "allow", "net", "net_deny", "publish", "unprotect",
+        "allow_degraded"
     ])]
     session: Option<String>,
     /// The program and its arguments; a profile or app may name one
@@ -214,6 +215,7 @@ fn ended(status: u8, edge: Option<Watched>) -> Result<(u8, Option<History>), Fai
 
 /// A command with the descriptors that its plan names.
 pub fn with_data(sandbox: &Sandbox) -> Result<Command, Failure> {
+    crate::net::enforced(sandbox)?;
     let pinned = crate::pinned::pin(sandbox)?;
     let mut command = Command::from_plan(pinned.plan);
     for (number, fd) in pinned.fds {

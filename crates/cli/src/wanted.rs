@@ -14,6 +14,7 @@ use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
 use swathe_policy::resolve::{self, PROTECTIONS, Request, Sandbox};
+use swathe_policy::words;
 use swathe_policy::{Access, Declared, Environment, Intent, Policy, Source, State};
 
 /// What a sandbox may reach.
@@ -33,6 +34,16 @@ pub struct Options {
     /// Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME
     #[arg(short, long, value_name = "INTENT")]
     pub allow: Vec<OsString>,
+    /// Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or
+    /// none, loopback, all, ask
+    #[arg(long, value_name = "RULE,...")]
+    pub net: Vec<OsString>,
+    /// Never reach these hosts, whatever allows them
+    #[arg(long, value_name = "RULE,...")]
+    pub net_deny: Vec<OsString>,
+    /// Let others connect to a port of the sandbox, by one of this machine's
+    #[arg(long, value_name = "[ADDR:]PORT[:PORT]")]
+    pub publish: Vec<OsString>,
     /// Let a protected path be written to, by its name (such as git-hooks), or all
     #[arg(long, value_name = "NAME")]
     pub unprotect: Vec<String>,
@@ -66,6 +77,9 @@ impl Options {
             profile,
             app,
             allow,
+            net,
+            net_deny,
+            publish,
             unprotect,
             allow_degraded,
             record,
@@ -88,6 +102,9 @@ impl Options {
             ("--profile", profile),
             ("--app", &app),
             ("--allow", allow),
+            ("--net", net),
+            ("--net-deny", net_deny),
+            ("--publish", publish),
             ("--unprotect", &unprotect),
             ("--allow-degraded", &degraded),
             ("--audit", &audit),
@@ -115,7 +132,7 @@ pub struct Wanted {
     pub app: Option<App>,
     /// Where the user's files are.
     pub places: Environment,
-    /// The network: `none`, `loopback` or `all`.
+    /// The network: `none`, `loopback`, `rules` or `all`.
     pub network: &'static str,
     /// Whether 32-bit programs run.
     pub bits32: bool,
@@ -222,10 +239,11 @@ pub fn resolve(
     no_homes(&sandbox)?;
     let places = env.clone();
     let wants = |intent: &Intent| policy.intents.iter().any(|declared| declared.intent == *intent);
-    let network = match (wants(&Intent::NetAll), wants(&Intent::NetNone)) {
-        (true, _) => "all",
-        (_, true) => "none",
-        _ => "loopback",
+    let network = match &sandbox.network {
+        Some(_) => "rules",
+        None if !sandbox.plan.namespaces.net => "all",
+        None if wants(&Intent::NetNone) => "none",
+        None => "loopback",
     };
     let bits32 = wants(&Intent::Bits32);
     let app = options.app.clone().zip(app).map(|(id, policy)| App {
@@ -324,6 +342,7 @@ fn policy(
         words.intents.push(Declared { intent, reason: None, source });
     }
     words.intents.extend(options.cow.intents(&host.places)?);
+    words.intents.extend(network(options)?);
     for name in &options.unprotect {
         known_protection(name)?;
         words.unprotect.push(name.clone());
@@ -334,6 +353,17 @@ fn policy(
         (Layer::User, user),
         (Layer::CommandLine, words),
     ]))
+}
+
+/// What the options about the network ask for; what is dangerous about it is said.
+fn network(options: &Options) -> Result<Vec<Declared>, Failure> {
+    let Options { net, net_deny: deny, publish, .. } = options;
+    let (intents, warnings) =
+        words::network(words::Network { net, deny, publish }).map_err(|found| refused(&found))?;
+    for warning in &warnings {
+        note(&warning.message);
+    }
+    Ok(intents)
 }
 
 fn known_protection(name: &str) -> Result<(), Failure> {

@@ -10,11 +10,13 @@ pub mod address;
 pub mod fixed;
 pub mod name;
 pub mod ports;
+pub mod publish;
 pub mod rule;
 pub mod rules;
 
 pub use address::{Cidr, Class};
 pub use name::{Name, Pattern};
 pub use ports::Ports;
+pub use publish::Publish;
 pub use rule::{Form, Protocol, Rule, RuleError, What};
 pub use rules::{Cause, Reason, Rules, Subject, Verdict};

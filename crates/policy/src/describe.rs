@@ -1,9 +1,11 @@
 //! Intents in words, for those who decide about them.
 
 use crate::model::{Access, Intent, State};
+use crate::network;
 use crate::paths::Environment;
 use crate::vocabulary::word;
 use std::path::Path;
+use swathe_netrules::What;
 
 /// The word of an intent.
 pub fn name(intent: &Intent) -> &'static str {
@@ -16,6 +18,11 @@ pub fn name(intent: &Intent) -> &'static str {
         Intent::NetNone => "net.none",
         Intent::NetLoopback => "net.loopback",
         Intent::NetAll => "net.all",
+        Intent::NetReach(rule) if matches!(rule.what, What::Cidr(_)) => "net.cidr",
+        Intent::NetReach(_) => "net.host",
+        Intent::NetDeny(_) => "net.deny",
+        Intent::NetAsk => "net.ask",
+        Intent::NetListen(_) => "net.listen",
         Intent::EnvPass(_) | Intent::EnvSet(..) => "env",
         Intent::Tty => "tty",
         Intent::Gpu => "gpu",
@@ -83,6 +90,11 @@ pub fn describe(intent: &Intent) -> String {
         Intent::State(State::Persist) => "keep files of its own from run to run".to_owned(),
         Intent::State(State::Ephemeral) => "files of its own, gone with the run".to_owned(),
         Intent::State(State::Overlay) => "changes that are gone with the run".to_owned(),
+        Intent::NetReach(rule) => format!("connect to {}", network::describe(rule)),
+        Intent::NetDeny(rule) => format!("never connect to {}", network::describe(rule)),
+        Intent::NetListen(publish) => {
+            format!("accept connections at its port {}, by {}", publish.port, publish.host)
+        }
         Intent::EnvPass(name) => format!("read the environment variable {name}"),
         Intent::EnvSet(name, value) => format!("the environment variable {name}={value}"),
         other => word(name(other)).map_or("", |word| word.about).to_owned(),
@@ -100,6 +112,8 @@ pub fn danger(intent: &Intent, env: &Environment) -> Option<String> {
         Intent::EnvPass(name) if secret(name) => {
             Some("the name looks like that of a secret".to_owned())
         }
+        Intent::NetReach(rule) => network::danger(rule).map(str::to_owned),
+        Intent::NetListen(publish) => network::exposure(publish).map(str::to_owned),
         other => word(name(other)).and_then(|word| word.danger).map(str::to_owned),
     }
 }

@@ -4,6 +4,7 @@ use crate::describe::{danger, describe};
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::intent::quoted;
 use crate::model::{Access, Declared, Intent, Policy, State};
+use crate::network::{self, Takes};
 use crate::paths::{Asker, Environment};
 use crate::profile::{App, LONGEST_FILE, app_id, read};
 use crate::words::{parse, written};
@@ -62,6 +63,7 @@ fn free(intent: &Intent) -> bool {
         intent,
         Intent::NetNone
             | Intent::NetLoopback
+            | Intent::NetDeny(_)
             | Intent::FilesHide(_)
             | Intent::FilesHideGlob(_)
             | Intent::State(State::Ephemeral)
@@ -182,10 +184,7 @@ impl Grants {
         if let Some(decision) = self.decisions.get(&written(intent)) {
             return Some(decision.allowed);
         }
-        let wider = wider(intent).into_iter().any(|wider| {
-            self.decisions.get(&written(&wider)).is_some_and(|decision| decision.allowed)
-        });
-        wider.then_some(true)
+        self.broader(intent).map(|_| true)
     }
 
     /// Records answers.
@@ -202,11 +201,8 @@ impl Grants {
     pub fn record_use<'i>(&mut self, used: impl IntoIterator<Item = &'i Intent>, now: u64) {
         let mut keys = BTreeSet::new();
         for intent in used {
-            let all = std::iter::once(intent.clone()).chain(wider(intent));
-            let granted = all
-                .map(|intent| written(&intent))
-                .find(|key| self.decisions.get(key).is_some_and(|decision| decision.allowed));
-            keys.extend(granted);
+            let own = Some(written(intent)).filter(|key| self.allows(key));
+            keys.extend(own.or_else(|| self.broader(intent)));
         }
         for key in keys {
             if let Some(decision) = self.decisions.get_mut(&key) {
@@ -216,6 +212,27 @@ impl Grants {
         }
     }
 
+    fn allows(&self, key: &str) -> bool {
+        self.decisions.get(key).is_some_and(|decision| decision.allowed)
+    }
+
+    /// The key of a grant that allows all that the intent does, and more.
+    fn broader(&self, intent: &Intent) -> Option<String> {
+        if let Some(key) = wider(intent).map(|wider| written(&wider)) {
+            return Some(key).filter(|key| self.allows(key));
+        }
+        let Intent::NetReach(rule) = intent else { return None };
+        let covers = |key: &String| {
+            let (_, text) = key.split_once('=').filter(|(word, _)| NET_WORDS.contains(word))?;
+            match network::reach(text, Takes::Both, Asker::User).ok()? {
+                (Intent::NetReach(granted), _) => granted.covers(rule).then_some(()),
+                _ => None,
+            }
+        };
+        let allowed = self.decisions.iter().filter(|(_, decision)| decision.allowed);
+        allowed.map(|(key, _)| key).find(|key| covers(key).is_some()).cloned()
+    }
+
     /// Keys of grants that were never made use of.
     pub fn unused(&self) -> Vec<&str> {
         let unused = self.decisions.iter().filter(|(_, d)| d.allowed && d.uses == 0);
@@ -223,7 +240,10 @@ impl Grants {
     }
 }
 
-/// Intents that allow all that this one does, and more.
+/// Words whose values are rules that allow.
+const NET_WORDS: [&str; 2] = ["net.host", "net.cidr"];
+
+/// The intent that allows all that this one does, and more, whatever else was granted.
 fn wider(intent: &Intent) -> Option<Intent> {
     match intent {
         Intent::FilesDir { path, access: Access::ReadOnly } => {

@@ -107,6 +107,7 @@ pub fn plain(name: &str) -> Option<Intent> {
         "net.none" => Intent::NetNone,
         "net.loopback" => Intent::NetLoopback,
         "net.all" => Intent::NetAll,
+        "net.ask" => Intent::NetAsk,
         "tty" => Intent::Tty,
         "gpu" => Intent::Gpu,
         "camera" => Intent::Camera,

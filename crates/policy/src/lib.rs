@@ -10,6 +10,7 @@ pub mod learn;
 pub mod load;
 pub mod merge;
 pub mod model;
+pub mod network;
 pub mod paths;
 pub mod profile;
 pub mod resolve;

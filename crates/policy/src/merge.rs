@@ -3,6 +3,9 @@
 //! What is asked for twice is asked for by the later layer; within one layer the stricter wins. The
 //! user's policy beats the app's: an app gets nothing below a path that its user hides, and no more
 //! than its user's access below a path that its user names.
+//!
+//! Rules over hosts add up, and what denies holds whoever says so. A later layer that wants no
+//! network, or a loopback interface alone, takes away what earlier ones open.
 
 use crate::model::{Access, Declared, Intent, Limits, Policy, State};
 use std::collections::HashMap;
@@ -82,7 +85,19 @@ pub fn merge(policies: &[(Layer, Policy)]) -> Policy {
                 result.unprotect.push(name.clone());
             }
         }
-        for declared in strictest(&policy.intents) {
+        let own = strictest(&policy.intents);
+        let base = own.iter().map(|declared| &declared.intent).find(|intent| is_base(intent));
+        let opens = own.iter().any(|declared| is_opening(&declared.intent));
+        if matches!(base, Some(Intent::NetNone | Intent::NetLoopback)) {
+            kept.iter_mut().for_each(|entry| clear(entry, is_opening));
+        } else if opens {
+            kept.iter_mut().for_each(|entry| clear(entry, |intent| *intent == Intent::NetNone));
+        }
+        let closed = base == Some(&Intent::NetNone);
+        for declared in own {
+            if closed && is_opening(&declared.intent) {
+                continue;
+            }
             let place = kept.len();
             if let Some(old) = index.insert(subject(&declared.intent), place) {
                 kept[old] = None;
@@ -100,6 +115,23 @@ pub fn merge(policies: &[(Layer, Policy)]) -> Policy {
         })
         .collect();
     result
+}
+
+/// Whether an intent says what there is of a network without rules.
+fn is_base(intent: &Intent) -> bool {
+    matches!(intent, Intent::NetNone | Intent::NetLoopback | Intent::NetAll)
+}
+
+/// Whether an intent lets something through that a network without it does not.
+pub(crate) fn is_opening(intent: &Intent) -> bool {
+    matches!(intent, Intent::NetReach(_) | Intent::NetAsk | Intent::NetListen(_))
+}
+
+/// Takes an entry away where it is one of those.
+fn clear(entry: &mut Option<(Layer, Declared)>, those: impl Fn(&Intent) -> bool) {
+    if entry.as_ref().is_some_and(|(_, declared)| those(&declared.intent)) {
+        *entry = None;
+    }
 }
 
 /// Of each subject the strictest; of equals the last.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use swathe_netrules::{Publish, Rule};
 
 /// Who asked for something. Messages and `explain` name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,6 +82,14 @@ pub enum Intent {
     NetLoopback,
     /// The host's network, whole.
     NetAll,
+    /// Hosts by name or address.
+    NetReach(Rule),
+    /// Hosts that are never reached, whatever allows them.
+    NetDeny(Rule),
+    /// Hosts that no rule names, after a question.
+    NetAsk,
+    /// A port that others can connect to.
+    NetListen(Publish),
     /// An environment variable of the caller's.
     EnvPass(String),
     /// An environment variable with this value.

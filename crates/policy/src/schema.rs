@@ -81,6 +81,11 @@ fn value(key: &Key) -> Value {
         Kind::Access => json!({ "enum": now(&ACCESS), "default": "ro" }),
         Kind::State => json!({ "enum": now(&STATES) }),
         Kind::Names => json!({ "type": "array", "items": variable() }),
+        Kind::Rules => one_or_more(&json!({ "type": "string", "minLength": 1 })),
+        Kind::Ports => one_or_more(&json!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 65535 },
+            { "type": "string", "pattern": "^((\\[[0-9a-fA-F:.]+\\]|[0-9.]+):)?[0-9]+(:[0-9]+)?$" },
+        ] })),
         Kind::Values => json!({
             "type": "object",
             "propertyNames": variable(),
@@ -89,6 +94,10 @@ fn value(key: &Key) -> Value {
     };
     schema["description"] = json!(key.about);
     schema
+}
+
+fn one_or_more(one: &Value) -> Value {
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
 }
 
 fn variable() -> Value {

@@ -44,10 +44,12 @@ pub enum Kind {
     Names,
     /// Values by names of environment variables.
     Values,
+    /// One or several rules over hosts.
+    Rules,
+    /// One or several ports to publish.
+    Ports,
 }
 
-/// Why something cannot be asked for yet.
-pub const NETWORK: &str = "needs the network by host name";
 /// Why something cannot be asked for yet.
 pub const DESKTOP: &str = "needs the session bus/desktop proxy";
 
@@ -106,6 +108,26 @@ const MODE_KEY: Key = Key {
     required: true,
     about: "`persist`, `ephemeral` or `overlay`",
 };
+const TO_KEY: Key = Key {
+    name: "to",
+    kind: Kind::Rules,
+    required: true,
+    about: "a rule or a list: `github.com:443`, `*.npmjs.org` (ports 80 and 443), `localhost:5432`, `*`",
+};
+const BLOCK_KEY: Key = Key {
+    about: "a rule or a list: `10.0.0.0/8:5432`, `[2001:db8::]/32:80-90`, `192.168.1.7:53/udp`",
+    ..TO_KEY
+};
+const DENY_KEY: Key = Key {
+    about: "a rule or a list, by name or address; without ports it denies all of them",
+    ..TO_KEY
+};
+const PORT_KEY: Key = Key {
+    name: "port",
+    kind: Kind::Ports,
+    required: true,
+    about: "`8080`, `8080:3000` (the host's, then the sandbox's), `127.0.0.1:8080:3000`, or a list",
+};
 const PASS_KEY: Key =
     Key { name: "pass", kind: Kind::Names, required: false, about: "names of the caller's" };
 const SET_KEY: Key =
@@ -124,7 +146,7 @@ const fn later(name: &'static str, about: &'static str, reason: &'static str) ->
 }
 
 /// All words, in the order of the reference.
-pub const WORDS: [Word; 35] = [
+pub const WORDS: [Word; 37] = [
     Word {
         keys: &[ACCESS_KEY],
         short: "files.cwd=rw",
@@ -152,14 +174,28 @@ pub const WORDS: [Word; 35] = [
     },
     plain("net.none", "no network at all"),
     plain("net.loopback", "a loopback interface of its own"),
-    later("net.host", "hosts by name", NETWORK),
-    later("net.cidr", "hosts by address", NETWORK),
+    Word {
+        keys: &[TO_KEY],
+        short: "net.host=RULE",
+        ..plain("net.host", "hosts by name, and ports of this machine")
+    },
+    Word { keys: &[BLOCK_KEY], short: "net.cidr=BLOCK", ..plain("net.cidr", "hosts by address") },
+    Word {
+        keys: &[DENY_KEY],
+        short: "net.deny=RULE",
+        ..plain("net.deny", "hosts that are never reached, whatever allows them")
+    },
+    plain("net.ask", "hosts that no rule names, after a question"),
     risky(
         "net.all",
         "the host's network, whole",
         "reaches every host, the local network and services of this machine",
     ),
-    later("net.listen", "ports that others can connect to", NETWORK),
+    Word {
+        keys: &[PORT_KEY],
+        short: "net.listen=PORT",
+        ..plain("net.listen", "ports that others can connect to")
+    },
     Word {
         keys: &[PASS_KEY, SET_KEY],
         short: "env=NAME, env=NAME=VALUE",

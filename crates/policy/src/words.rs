@@ -1,11 +1,14 @@
-//! Intents as words of the command line, such as `--allow files.dir=~/pages:rw`.
+//! Intents as words of the command line, such as `--allow files.dir=~/pages:rw` and
+//! `--net github.com:443`.
 
 use crate::describe::{access_name, name, state_name};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::intent::{
     Context, access, directory, hidden, known, plain, quoted, set, state, variable,
 };
+use crate::merge::is_opening;
 use crate::model::{Access, Declared, Intent, Source};
+use crate::network::{self, Takes};
 use crate::paths::{Asker, Environment};
 use crate::value::Complaint;
 use crate::vocabulary::{ACCESS, Word};
@@ -13,9 +16,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use swathe_netrules::Form;
 
-/// The option that the words follow.
-const OPTION: &str = "--allow ";
+/// The option that intents follow.
+const ALLOW: &str = "--allow";
 
 /// Reads the words behind `--allow`, and says what is dangerous. Relative paths are below the
 /// working directory.
@@ -26,20 +30,123 @@ pub fn read(
     words: &[OsString],
     env: &Environment,
 ) -> Result<(Vec<Declared>, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let (mut declared, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found = Found::default();
     for text in words {
-        match one(text, env) {
+        found.add(ALLOW, text, 0, one(text, env));
+    }
+    found.finish()
+}
+
+/// Options about the network, each with its values.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Network<'w> {
+    /// `--net`: `none`, `loopback`, `all`, `ask`, or a rule; several joined by commas.
+    pub net: &'w [OsString],
+    /// `--net-deny`: rules, joined by commas.
+    pub deny: &'w [OsString],
+    /// `--publish`: a port, with an address or not.
+    pub publish: &'w [OsString],
+}
+
+/// Reads the words behind the options about the network.
+///
+/// # Errors
+/// Each word that is wrong.
+pub fn network(words: Network<'_>) -> Result<(Vec<Declared>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let deny = |text: &str| network::deny(text).map(|intent| (intent, None));
+    let publish = |text: &str| network::listen(text).map(|intent| (intent, None));
+    let mut found = Found::default();
+    found.list("--net", words.net, &net);
+    found.list("--net-deny", words.deny, &deny);
+    for text in words.publish {
+        let read = utf8(text).and_then(publish);
+        found.add("--publish", text, 0, read.map_err(|complaint| (complaint, 0)));
+    }
+    if let Some(complaint) = contradiction(&found.declared) {
+        let none = words.net.iter().find(|text| text.as_bytes().starts_with(b"none"));
+        let text = none.map_or(OsStr::new("none"), OsString::as_os_str);
+        found.errors.push(drawn("--net", text, complaint, 0));
+    }
+    found.finish()
+}
+
+/// No network, and something that needs one, asked for at once.
+pub(crate) fn contradiction(declared: &[Declared]) -> Option<Complaint> {
+    let none = declared.iter().any(|declared| declared.intent == Intent::NetNone);
+    let opens = declared.iter().find(|declared| is_opening(&declared.intent))?;
+    none.then(|| {
+        let other = name(&opens.intent);
+        Complaint::new(format!("`net.none` and `{other}` exclude each other"), "no network")
+            .help("leave one of them out")
+    })
+}
+
+fn net(text: &str) -> Result<Meant, Complaint> {
+    let intent = match text {
+        "none" => Intent::NetNone,
+        "loopback" => Intent::NetLoopback,
+        "all" => Intent::NetAll,
+        "ask" => Intent::NetAsk,
+        _ => return network::reach(text, Takes::Both, Asker::User),
+    };
+    Ok((intent, None))
+}
+
+fn utf8(text: &OsStr) -> Result<&str, Complaint> {
+    text.to_str().ok_or_else(|| Complaint::new("the word is not UTF-8", "not UTF-8"))
+}
+
+/// What words ask for, and what is wrong with them.
+#[derive(Default)]
+struct Found {
+    declared: Vec<Declared>,
+    warnings: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
+}
+
+/// An intent, and what is dangerous about it.
+type Meant = (Intent, Option<String>);
+type Read = Result<Meant, Wrong>;
+
+impl Found {
+    /// What was read of a word, from byte `at` of it on.
+    fn add(&mut self, option: &str, text: &OsStr, at: usize, read: Read) {
+        match read {
             Ok((intent, warning)) => {
-                let source = Source::CommandLine(format!("{OPTION}{}", text.to_string_lossy()));
-                declared.push(Declared { intent, reason: None, source });
-                let Some(warning) = warning else { continue };
-                let error = drawn(text, Complaint::new(warning, ""), 0);
-                warnings.push(Diagnostic { severity: Severity::Warning, ..error });
+                let source = Source::CommandLine(format!("{option} {}", text.to_string_lossy()));
+                self.declared.push(Declared { intent, reason: None, source });
+                let Some(warning) = warning else { return };
+                let error = drawn(option, text, Complaint::new(warning, ""), at);
+                self.warnings.push(Diagnostic { severity: Severity::Warning, ..error });
             }
-            Err((complaint, at)) => errors.push(drawn(text, complaint, at)),
+            Err((complaint, at)) => self.errors.push(drawn(option, text, complaint, at)),
         }
     }
-    if errors.is_empty() { Ok((declared, warnings)) } else { Err(errors) }
+
+    /// Words that are lists.
+    fn list(
+        &mut self,
+        option: &str,
+        words: &[OsString],
+        one: &dyn Fn(&str) -> Result<Meant, Complaint>,
+    ) {
+        for text in words {
+            let list = match utf8(text) {
+                Ok(list) => list,
+                Err(complaint) => {
+                    self.add(option, text, 0, Err((complaint, 0)));
+                    continue;
+                }
+            };
+            for (at, piece) in network::pieces(list) {
+                self.add(option, text, at, one(piece).map_err(|complaint| (complaint, at)));
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(Vec<Declared>, Vec<Diagnostic>), Vec<Diagnostic>> {
+        if self.errors.is_empty() { Ok((self.declared, self.warnings)) } else { Err(self.errors) }
+    }
 }
 
 /// One intent as it stands behind `--allow`.
@@ -47,7 +154,9 @@ pub fn read(
 /// # Errors
 /// The word is wrong.
 pub fn parse(text: &OsStr, env: &Environment) -> Result<Intent, Diagnostic> {
-    one(text, env).map(|(intent, _)| intent).map_err(|(complaint, at)| drawn(text, complaint, at))
+    one(text, env)
+        .map(|(intent, _)| intent)
+        .map_err(|(complaint, at)| drawn(ALLOW, text, complaint, at))
 }
 
 /// An intent as it stands behind `--allow`: the same text for the same intent, and another for
@@ -64,6 +173,9 @@ pub fn written(intent: &Intent) -> String {
         }
         Intent::FilesHide(at) | Intent::FilesHideGlob(at) => format!("{word}={}", path(at)),
         Intent::State(state) => format!("{word}={}", state_name(*state)),
+        Intent::NetReach(rule) => format!("{word}={}", rule.text(Form::Allow)),
+        Intent::NetDeny(rule) => format!("{word}={}", rule.text(Form::Deny)),
+        Intent::NetListen(publish) => format!("{word}={publish}"),
         Intent::EnvPass(name) => format!("{word}={name}"),
         Intent::EnvSet(name, value) => format!("{word}={name}={value}"),
         _ => word.to_owned(),
@@ -71,9 +183,9 @@ pub fn written(intent: &Intent) -> String {
 }
 
 /// A complaint about a word from byte `at` on.
-fn drawn(text: &OsStr, complaint: Complaint, at: usize) -> Diagnostic {
-    let start = String::from_utf8_lossy(&text.as_bytes()[..at]).len() + OPTION.len();
-    let line = format!("{OPTION}{}", text.to_string_lossy());
+fn drawn(option: &str, text: &OsStr, complaint: Complaint, at: usize) -> Diagnostic {
+    let start = String::from_utf8_lossy(&text.as_bytes()[..at]).len() + option.len() + 1;
+    let line = format!("{option} {}", text.to_string_lossy());
     let span = start..line.len();
     let source = Arc::new(SourceText::words(line));
     let error = Diagnostic::error(complaint.message).at(&source, span, complaint.label);
@@ -82,7 +194,7 @@ fn drawn(text: &OsStr, complaint: Complaint, at: usize) -> Diagnostic {
 
 type Wrong = (Complaint, usize);
 
-fn one(text: &OsStr, env: &Environment) -> Result<(Intent, Option<String>), Wrong> {
+fn one(text: &OsStr, env: &Environment) -> Read {
     let bytes = text.as_bytes();
     let equals = bytes.iter().position(|b| *b == b'=');
     let word = &bytes[..equals.unwrap_or(bytes.len())];
@@ -104,6 +216,15 @@ fn one(text: &OsStr, env: &Environment) -> Result<(Intent, Option<String>), Wron
         ("files.hide", Some(value)) => hidden(value, context).map_err(|c| (c, start))?,
         ("state", Some(value)) => {
             Intent::State(state(&value.to_string_lossy()).map_err(|c| (c, start))?)
+        }
+        ("net.host" | "net.cidr", Some(value)) => {
+            let takes = if word.name == "net.host" { Takes::Names } else { Takes::Addresses };
+            let read = utf8(value).and_then(|text| network::reach(text, takes, Asker::User));
+            return read.map_err(|complaint| (complaint, start));
+        }
+        ("net.deny", Some(value)) => utf8(value).and_then(network::deny).map_err(|c| (c, start))?,
+        ("net.listen", Some(value)) => {
+            utf8(value).and_then(network::listen).map_err(|c| (c, start))?
         }
         ("env", Some(value)) if !value.is_empty() => environment(value).map_err(|c| (c, start))?,
         ("env", _) => return Err((usage(word, "names no variable"), start)),

@@ -79,6 +79,21 @@ fn manifests() {
     });
 }
 
+/// Options about the network are refused at the very rule that is wrong.
+#[test]
+fn network_words() {
+    let all = |texts: &[&str]| -> Vec<OsString> { texts.iter().map(OsString::from).collect() };
+    let net = all(&["a.example:443,https://b.example,c.example", "a..b", "*.example:80,x"]);
+    let deny = all(&["ads.example,1.2.3", "a.example:443/http"]);
+    let publish = all(&["80:0", "8080/udp", "::1:80"]);
+    let words = swathe_policy::words::Network { net: &net, deny: &deny, publish: &publish };
+    let mut found = swathe_policy::words::network(words).expect_err("bad words");
+    let net = all(&["none,a.example"]);
+    let words = swathe_policy::words::Network { net: &net, ..Default::default() };
+    found.extend(swathe_policy::words::network(words).expect_err("a contradiction"));
+    same("network.txt", &(render_all(&found) + "\n"));
+}
+
 /// Each bad word of the command line is refused, all at once.
 #[test]
 fn words() {
@@ -96,7 +111,22 @@ fn words() {
         "env",
         "env=",
         "env==x",
-        "net.host=example.org",
+        "display.x11",
+        "net.host",
+        "net.host=",
+        "net.host=https://example.org",
+        "net.host=example.org:0",
+        "net.host=10.0.0.1:80",
+        "net.host=0x7f.1:80",
+        "net.host=localhost",
+        "net.host=localhost:*",
+        "net.cidr=example.org",
+        "net.cidr=10.0.0.1/8",
+        "net.cidr=2001:db8::1",
+        "net.deny=*.",
+        "net.listen=0",
+        "net.listen=localhost:80",
+        "net.ask=example.org",
         "files.cwd=rx",
         "",
         "\u{1b}[2J",
@@ -105,10 +135,14 @@ fn words() {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let found = load(&Texts, &[], &environment(), &words).expect_err("bad words");
     assert_eq!(found.len(), words.len());
-    let text = render_all(&found) + "\n";
-    let expected = directory().join("words.txt");
+    same("words.txt", &(render_all(&found) + "\n"));
+}
+
+/// A text is that of the file.
+fn same(name: &str, text: &str) {
+    let expected = directory().join(name);
     if std::env::var_os("SWATHE_BLESS").is_some() {
-        std::fs::write(&expected, &text).expect("written");
+        std::fs::write(&expected, text).expect("written");
     }
     let expected = std::fs::read_to_string(&expected).unwrap_or_default();
     assert_eq!(text, expected);

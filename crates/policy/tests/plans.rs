@@ -5,9 +5,10 @@ mod learn;
 
 use learn::{Made, World};
 use proptest::prelude::*;
+use swathe_netrules::{Form, Rule, What, fixed};
 use swathe_plan::Plan;
 use swathe_plan::filter::{Arch, Data, interpret};
-use swathe_plan::model::{CapOp, UserNamespace};
+use swathe_plan::model::{CapOp, FileOp, UserNamespace};
 use swathe_plan::tables::ALL_CAPABILITIES;
 use swathe_policy::merge::{Layer, merge};
 use swathe_policy::resolve::{Host, Layers, Refusal, Request, Sandbox, default_limits, resolve};
@@ -50,7 +51,14 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         1 => prop::sample::select(vec![State::Persist, State::Ephemeral, State::Overlay])
             .prop_map(Intent::State),
         1 => "[A-Z]{1,8}".prop_map(Intent::EnvPass),
+        3 => prop::sample::select(
+            ["github.com:443", "*.example", "localhost:5432", "10.0.0.0/8", "*"].to_vec()
+        )
+        .prop_map(reach),
+        1 => prop::sample::select(vec!["github.com", "10.9.0.0/16"]).prop_map(deny),
+        1 => prop::sample::select(vec!["8080", "8080:3000", "0.0.0.0:81"]).prop_map(listen),
         6 => prop::sample::select(vec![
+            Intent::NetAsk,
             Intent::NetNone,
             Intent::NetLoopback,
             Intent::NetAll,
@@ -70,6 +78,18 @@ fn any_intent() -> impl Strategy<Value = Intent> {
             Intent::Bits32,
         ]),
     ]
+}
+
+fn reach(text: &str) -> Intent {
+    Intent::NetReach(Rule::parse(text, Form::Allow).expect(text))
+}
+
+fn deny(text: &str) -> Intent {
+    Intent::NetDeny(Rule::parse(text, Form::Deny).expect(text))
+}
+
+fn listen(text: &str) -> Intent {
+    Intent::NetListen(text.parse().expect(text))
 }
 
 /// Options of a request that are not part of the policy.
@@ -124,9 +144,13 @@ fn sandbox(intents: Vec<Intent>, odd: &Odd) -> Result<Sandbox, Refusal> {
 
 /// What the filters of a plan say to a call.
 fn said(sandbox: &Sandbox, call: &str) -> Option<u32> {
+    called(sandbox, call, [0; 6])
+}
+
+fn called(sandbox: &Sandbox, call: &str, args: [u64; 6]) -> Option<u32> {
     let arch = Arch::native()?;
     let number = arch.number(call)?;
-    let data = Data { number, arch: arch.audit(), address: 0, args: [0; 6] };
+    let data = Data { number, arch: arch.audit(), address: 0, args };
     let program = |fd: &swathe_plan::model::Given<_>| {
         sandbox.data.iter().find(|data| data.fd == fd.value).map(|data| &data.bytes)
     };
@@ -198,4 +222,76 @@ fn not_empty() {
         let refused = sandbox(vec![intent], &odd).map(drop).err();
         assert_eq!(refused, None);
     }
+}
+
+/// The contents of a made file.
+fn made<'s>(sandbox: &'s Sandbox, path: &str) -> Option<&'s str> {
+    let fd = sandbox.plan.steps.iter().find_map(|step| match &step.op {
+        FileOp::File { fd, dest, .. } if dest.0 == path.as_bytes() => Some(*fd),
+        _ => None,
+    })?;
+    let data = sandbox.data.iter().find(|data| data.fd == fd)?;
+    std::str::from_utf8(&data.bytes).ok()
+}
+
+/// Which network each combination of intents comes to: namespace, rules, and what names of hosts
+/// are looked up with.
+#[test]
+fn networks() {
+    let odd = Odd { terminal: false, landlock: true, throwaway: false };
+    let all = || Intent::NetAll;
+    // Intents; whether the network is the sandbox's own; rules that allow and deny; whether
+    // sockets of the internet can be made.
+    type Row = (Vec<Intent>, bool, Option<(usize, usize)>, bool);
+    let rows: [Row; 11] = [
+        (vec![], true, None, true),
+        (vec![Intent::NetLoopback], true, None, true),
+        (vec![Intent::NetNone], true, None, false),
+        (vec![all()], false, None, true),
+        (vec![reach("github.com:443")], true, Some((1, 0)), true),
+        (vec![reach("github.com:443"), deny("a.example")], true, Some((1, 1)), true),
+        (vec![all(), deny("a.example")], true, Some((1, 1)), true),
+        (vec![all(), reach("10.0.0.0/8")], true, Some((2, 0)), true),
+        (vec![listen("8080")], true, Some((0, 0)), true),
+        (vec![Intent::NetAsk], true, Some((0, 0)), true),
+        (vec![deny("a.example")], true, None, true),
+    ];
+    for (intents, own, rules, inet) in rows {
+        let sandbox = sandbox(intents.clone(), &odd).expect("can be had");
+        assert_eq!(sandbox.plan.namespaces.net, own, "{intents:?}");
+        let network = sandbox.network.as_ref();
+        let counted = network.map(|n| (n.rules.allow.len(), n.rules.deny.len()));
+        assert_eq!(counted, rules, "{intents:?}");
+        let sources = network.map(|n| (n.allowed_by.len(), n.denied_by.len()));
+        assert_eq!(sources, rules, "{intents:?}");
+        let resolv = made(&sandbox, "/etc/resolv.conf");
+        assert_eq!(resolv, rules.map(|_| fixed::RESOLV_CONF), "{intents:?}");
+        let names = made(&sandbox, "/etc/nsswitch.conf").expect("made");
+        let dns = rules.is_some() || !own;
+        assert_eq!(names.contains("\nhosts: files dns\n"), dns, "{intents:?}");
+        assert_eq!(made(&sandbox, "/etc/hosts"), Some(fixed::HOSTS), "{intents:?}");
+        let family = 2; // AF_INET
+        let call = called(&sandbox, "socket", [family, 1, 0, 0, 0, 0]).expect("an answer");
+        assert_eq!(call == ALLOW, inet, "{intents:?}");
+    }
+    let whole = sandbox(vec![all(), deny("a.example")], &odd).expect("can be had");
+    let network = whole.network.expect("rules");
+    assert_eq!(network.rules.allow[0].what, What::Any);
+    assert!(whole.notes.iter().any(|note| note.0.starts_with("net.all goes by rules")));
+}
+
+/// What cannot be published together, and more rules than are compared, are refused.
+#[test]
+fn network_bounds() {
+    let odd = Odd { terminal: false, landlock: true, throwaway: false };
+    for intents in [
+        vec![listen("8080"), listen("8080:3000")],
+        vec![listen("8080"), listen("0.0.0.0:8080")],
+        (1..=257).map(|port| listen(&port.to_string())).collect(),
+        (0..=4096).map(|n| reach(&format!("h{n}.example"))).collect(),
+    ] {
+        let refused = sandbox(intents, &odd).map(drop);
+        assert!(refused.is_err());
+    }
+    assert!(sandbox(vec![listen("8080"), listen("[::1]:8080")], &odd).is_ok());
 }

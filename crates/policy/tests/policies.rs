@@ -6,11 +6,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use swathe_netrules::{Form, Rule};
 use swathe_policy::grants::{Question, in_force, needed, select};
 use swathe_policy::merge::{Layer, access_at, merge};
 use swathe_policy::paths::{Asker, Verdict, expand, judge};
 use swathe_policy::value::{duration, size};
-use swathe_policy::words::{parse, written};
+use swathe_policy::words::{Network, network, parse, written};
 use swathe_policy::{
     Access, Declared, Environment, Grants, Intent, Limits, Loader, Manifest, Policy, Source,
     SourceText, State, load,
@@ -182,6 +183,125 @@ fn layers() {
     assert_eq!(merged.limits.processes, Some(9));
 }
 
+fn reach(text: &str) -> Intent {
+    Intent::NetReach(Rule::parse(text, Form::Allow).expect(text))
+}
+
+fn deny(text: &str) -> Intent {
+    Intent::NetDeny(Rule::parse(text, Form::Deny).expect(text))
+}
+
+/// Rules of all layers add up, denials stay, and a later layer that wants less gets less.
+#[test]
+fn rules_of_layers() {
+    let github = || reach("github.com:443");
+    let listen = || Intent::NetListen("8080".parse().expect("a port"));
+    type Row = (Vec<Intent>, Vec<Intent>, Vec<Intent>);
+    let rows: [Row; 10] = [
+        (vec![github()], vec![reach("b.example")], vec![github(), reach("b.example")]),
+        (vec![deny("github.com")], vec![github()], vec![deny("github.com"), github()]),
+        (vec![github()], vec![Intent::NetNone], vec![Intent::NetNone]),
+        (vec![github(), listen()], vec![Intent::NetLoopback], vec![Intent::NetLoopback]),
+        (vec![Intent::NetNone], vec![github()], vec![github()]),
+        (vec![Intent::NetLoopback], vec![github()], vec![Intent::NetLoopback, github()]),
+        (
+            vec![Intent::NetLoopback, Intent::NetAsk, listen()],
+            vec![],
+            vec![Intent::NetLoopback, Intent::NetAsk, listen()],
+        ),
+        (vec![Intent::NetNone, github()], vec![], vec![Intent::NetNone]),
+        (vec![Intent::NetAll], vec![github()], vec![Intent::NetAll, github()]),
+        (
+            vec![github(), deny("a.example")],
+            vec![Intent::NetNone],
+            vec![deny("a.example"), Intent::NetNone],
+        ),
+    ];
+    for (earlier, later, expected) in rows {
+        for (first, second) in [
+            (Layer::App, Layer::User),
+            (Layer::User, Layer::User),
+            (Layer::User, Layer::CommandLine),
+        ] {
+            let merged =
+                merge(&[(first, policy(earlier.clone())), (second, policy(later.clone()))]);
+            assert_eq!(intents(&merged), expected, "{earlier:?} {later:?}");
+        }
+    }
+}
+
+/// A rule of a manifest needs a grant, whatever it is about; one that covers it is enough, and
+/// what denies needs none. What leads to this machine and to private networks says so.
+#[test]
+fn rules_of_an_app() {
+    let env = environment();
+    let declares = |rules: &str| asking(&[&format!("use = \"net.host\"\nto = [{rules}]")]);
+    let first = asking(&[
+        "use = \"net.host\"\nto = [\"*.example.com:*\", \"localhost:5432\"]",
+        "use = \"net.cidr\"\nto = \"10.0.0.0/8\"",
+        "use = \"net.deny\"\nto = \"ads.example.com\"",
+        "use = \"net.listen\"\nport = [8080, \"0.0.0.0:81:80\"]",
+        "use = \"net.ask\"",
+    ]);
+    let mut grants = Grants::none("org.example.App");
+    let asked = needed(&first, &grants, &env);
+    let found: Vec<(&str, bool)> =
+        asked.iter().map(|question| (question.key.as_str(), question.danger.is_some())).collect();
+    let expected = [
+        ("net.host=*.example.com:*", false),
+        ("net.host=localhost:5432", true),
+        ("net.cidr=10.0.0.0/8:80,443", true),
+        ("net.listen=127.0.0.1:8080:8080", false),
+        ("net.listen=0.0.0.0:81:80", true),
+        ("net.ask", false),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(intents(&in_force(&first, &grants)), [deny("ads.example.com")]);
+    grants.apply(&[("net.host=*.example.com:*".to_owned(), true)], 1);
+    let narrower = declares("\"a.example.com:443\", \"*.b.example.com\"");
+    assert!(needed(&narrower, &grants, &env).is_empty());
+    grants.record_use(&[reach("a.example.com:443")], 2);
+    assert!(grants.unused().is_empty());
+    let other = declares("\"example.com:443\", \"a.example.com:443/udp\", \"a.example.net\"");
+    assert_eq!(needed(&other, &grants, &env).len(), 3);
+    // What was refused itself is not allowed by what is broader.
+    grants.apply(&[("net.host=a.example.com:443".to_owned(), false)], 3);
+    assert_eq!(intents(&in_force(&narrower, &grants)), [reach("*.b.example.com")]);
+    let selected = select(&asked, OsStr::new("net.listen=8080"), &env);
+    assert_eq!(selected, Ok(vec!["net.listen=127.0.0.1:8080:8080".to_owned()]));
+}
+
+/// Options about the network are lists of the same rules.
+#[test]
+fn network_options() {
+    let all = |texts: &[&str]| -> Vec<OsString> { texts.iter().map(OsString::from).collect() };
+    let (net, deny_, publish) = (
+        all(&["github.com:443,8443,*.npmjs.org", "ask,10.0.0.0/8:1-5,7/udp", "loopback"]),
+        all(&["ads.example,10.9.0.0/16"]),
+        all(&["8080:3000"]),
+    );
+    let words = Network { net: &net, deny: &deny_, publish: &publish };
+    let (declared, warnings) = network(words).expect("good words");
+    assert!(warnings.is_empty());
+    let found: Vec<Intent> = declared.iter().map(|declared| declared.intent.clone()).collect();
+    let expected = [
+        reach("github.com:443,8443"),
+        reach("*.npmjs.org"),
+        Intent::NetAsk,
+        reach("10.0.0.0/8:1-5,7/udp"),
+        Intent::NetLoopback,
+        deny("ads.example"),
+        deny("10.9.0.0/16"),
+        Intent::NetListen("127.0.0.1:8080:3000".parse().expect("a port")),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(declared[3].source, Source::CommandLine("--net ask,10.0.0.0/8:1-5,7/udp".into()));
+    let (_, warnings) =
+        network(Network { net: &all(&["*.com,169.254.169.254:80"]), ..Network::default() })
+            .expect("good words");
+    assert_eq!(warnings.len(), 2);
+}
+
 /// In force is what a manifest declares and a grant allows; what only takes away needs none.
 #[test]
 fn handshake() {
@@ -282,10 +402,33 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         Just(Intent::State(State::Persist)),
         Just(Intent::NetNone),
         Just(Intent::NetAll),
+        any_network(),
         "[A-Z]{1,3}".prop_map(Intent::EnvPass),
         ("[A-Z]{1,3}", "[a-z= :]{0,3}").prop_map(|(name, value)| Intent::EnvSet(name, value)),
         Just(Intent::Kvm),
     ]
+}
+
+fn any_network() -> impl Strategy<Value = Intent> {
+    let host = prop_oneof![
+        Just("*"),
+        Just("a.example"),
+        Just("*.example"),
+        Just("localhost"),
+        Just("10.0.0.0/8"),
+        Just("[2001:db8::]/32"),
+    ];
+    (host, "[1-9][0-9]{0,3}", prop_oneof![Just(""), Just("/udp"), Just("/any")], 0..4).prop_map(
+        |(host, port, protocol, kind)| {
+            let rule = |form| Rule::parse(&format!("{host}:{port}{protocol}"), form);
+            match kind {
+                0 => Intent::NetDeny(rule(Form::Deny).expect("a rule")),
+                1 => Intent::NetListen(port.parse().expect("a port")),
+                2 => Intent::NetAsk,
+                _ => Intent::NetReach(rule(Form::Allow).expect("a rule")),
+            }
+        },
+    )
 }
 
 proptest! {

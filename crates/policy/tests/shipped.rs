@@ -84,9 +84,14 @@ fn examples() {
 fn vocabulary() {
     let values = [("path", "\"/srv/x\""), ("access", "\"rw\""), ("mode", "\"persist\"")];
     let values = values.into_iter().chain([("pass", "[\"A\"]"), ("set", "{ B = \"c\" }")]);
+    let values = values.chain([("to", "\"10.0.0.0/8\""), ("port", "8080")]);
     let values: Vec<(&str, &str)> = values.collect();
     for word in WORDS {
-        let value = |name: &str| values.iter().find(|(known, _)| *known == name);
+        let names = word.name == "net.host";
+        let value = |name: &str| match name {
+            "to" if names => Some(&("to", "[\"*.example\"]")),
+            name => values.iter().find(|(known, _)| *known == name),
+        };
         let keys: String = word
             .keys
             .iter()
@@ -95,7 +100,11 @@ fn vocabulary() {
         let text = format!("[[intent]]\nuse = \"{}\"\n{keys}", word.name);
         let source = Arc::new(SourceText::file("p", text));
         let found = read(&source, Asker::User, &environment());
-        let short = word.short.split(", ").map(|form| form.replace("PATH", "/srv/x"));
+        let samples =
+            [("PATH", "/srv/x"), ("RULE", "a.example"), ("BLOCK", "10.0.0.0/8"), ("PORT", "8080")];
+        let short = word.short.split(", ").map(|form| {
+            samples.iter().fold(form.to_owned(), |form, (name, value)| form.replace(name, value))
+        });
         let parsed: Vec<_> = short.map(|form| parse(OsStr::new(&form), &environment())).collect();
         match word.later {
             None => {

@@ -26,6 +26,9 @@ pub fn print(out: &mut Printer, sandbox: &Sandbox) {
             out.line(&format!("#   {name}"));
         }
     }
+    if sandbox.network.is_some() {
+        out.line("# swathe itself keeps the rules over hosts: without it nothing is reached");
+    }
     out.line("bwrap \\");
     for line in &lines {
         let line: Vec<String> = line.iter().map(|word| quoted(word)).collect();

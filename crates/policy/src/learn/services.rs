@@ -269,7 +269,7 @@ fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
         named.truncate(MAX_NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let note = format!(
-            "careful: reaches every host, not only {}{more}; hosts by name cannot be asked for yet",
+            "careful: reaches every host, not only {}{more}; net.host names single ones",
             named.join(", ")
         );
         if class == Class::Needed {
@@ -290,6 +290,10 @@ fn given(place: &Place<'_>, learned: &mut Learned) {
                 | Intent::Ptrace
                 | Intent::NestedSandbox
                 | Intent::Tty
+                | Intent::NetReach(_)
+                | Intent::NetDeny(_)
+                | Intent::NetAsk
+                | Intent::NetListen(_)
                 | Intent::FilesHide(_)
                 | Intent::FilesHideGlob(_)
         );

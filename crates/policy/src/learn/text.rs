@@ -5,6 +5,7 @@ use crate::describe::{access_name, name, state_name};
 use crate::model::{Access, Intent};
 use crate::paths::Environment;
 use std::path::Path;
+use swathe_netrules::Form;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::Action;
 
@@ -212,6 +213,9 @@ pub fn keys(intent: &Intent, env: &Environment) -> Vec<(&'static str, String)> {
         Intent::FilesHide(path) | Intent::FilesHideGlob(path) => {
             keys.push(("path", quote(&path_text(path, env))));
         }
+        Intent::NetReach(rule) => keys.push(("to", quote(&rule.text(Form::Allow)))),
+        Intent::NetDeny(rule) => keys.push(("to", quote(&rule.text(Form::Deny)))),
+        Intent::NetListen(publish) => keys.push(("port", quote(&publish.to_string()))),
         Intent::State(state) => keys.push(("mode", quote(state_name(*state)))),
         Intent::EnvPass(name) => keys.push(("pass", format!("[{}]", quote(name)))),
         Intent::EnvSet(name, value) => {

@@ -5,9 +5,11 @@ use super::values::Reader;
 use crate::diagnostic::Diagnostic;
 use crate::intent::{access, directory, hidden, known, plain, set, state, variable};
 use crate::model::{Access, Declared, Intent};
+use crate::network::{self, Takes};
 use crate::paths::Asker;
 use crate::value::Complaint;
 use crate::vocabulary::Word;
+use crate::words::contradiction;
 use std::ffi::OsStr;
 use std::ops::Range;
 use toml::Spanned;
@@ -40,6 +42,16 @@ pub fn all(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<Declare
             result.truncate(before);
             break;
         }
+    }
+    if let Some(complaint) = contradiction(&result) {
+        let none = |value: &&Spanned<DeValue<'_>>| match value.get_ref() {
+            DeValue::Table(table) => {
+                table.get("use").and_then(|word| word.get_ref().as_str()) == Some("net.none")
+            }
+            _ => false,
+        };
+        let span = array.iter().find(none).map_or(value.span(), Spanned::span);
+        reader.complain(complaint, span);
     }
     result
 }
@@ -158,6 +170,10 @@ fn meaning(
             let mode = state(text).map(Intent::State);
             mode.map_err(|complaint| reader.complain(complaint, value.span())).into_iter().collect()
         }
+        "net.host" => reach(reader, table, Takes::Names),
+        "net.cidr" => reach(reader, table, Takes::Addresses),
+        "net.deny" => listed(reader, table, "to", |_, text| network::deny(text)),
+        "net.listen" => listed(reader, table, "port", |_, text| network::listen(text)),
         "env" => variables(reader, name, table),
         other => plain(other).into_iter().collect(),
     }
@@ -172,6 +188,35 @@ fn chosen(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Access> {
 fn path(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<(String, Range<usize>)> {
     let value = table.get("path")?;
     Some((reader.string(value, "path")?.to_owned(), value.span()))
+}
+
+fn reach(reader: &mut Reader<'_>, table: &DeTable<'_>, takes: Takes) -> Vec<Intent> {
+    listed(reader, table, "to", |reader, text| {
+        let (intent, warning) = network::reach(text, takes, reader.context.asker)?;
+        if let Some(warning) = warning {
+            let span = table.get("to").map(toml::Spanned::span).unwrap_or_default();
+            reader.warn(warning, span);
+        }
+        Ok(intent)
+    })
+}
+
+/// The intents of a key whose value is one text or a list of them.
+fn listed(
+    reader: &mut Reader<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    one: impl Fn(&mut Reader<'_>, &str) -> Result<Intent, Complaint>,
+) -> Vec<Intent> {
+    let Some(value) = table.get(key) else { return Vec::new() };
+    let mut result = Vec::new();
+    for (text, span) in reader.one_or_more(value, key, MOST_INTENTS) {
+        match one(reader, &text) {
+            Ok(intent) => result.push(intent),
+            Err(complaint) => reader.complain(complaint, span),
+        }
+    }
+    result
 }
 
 fn variables(reader: &mut Reader<'_>, name: &Range<usize>, table: &DeTable<'_>) -> Vec<Intent> {

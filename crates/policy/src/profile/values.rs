@@ -126,6 +126,39 @@ impl<'r> Reader<'r> {
         result
     }
 
+    /// One string, or an array of them; a number is as good as its digits.
+    pub fn one_or_more(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+        most: usize,
+    ) -> Vec<(String, Range<usize>)> {
+        match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                let error = Diagnostic::error(format!("{} is empty", quoted(key)));
+                self.push(error.at(self.source, value.span(), "names nothing"));
+                Vec::new()
+            }
+            DeValue::Array(array) if array.len() > most => self.strings(value, key, most),
+            DeValue::Array(array) => {
+                array.iter().filter_map(|value| self.text_or_digits(value, key)).collect()
+            }
+            _ => self.text_or_digits(value, key).into_iter().collect(),
+        }
+    }
+
+    fn text_or_digits(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+    ) -> Option<(String, Range<usize>)> {
+        let text = match value.get_ref() {
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().to_owned(),
+            _ => self.string(value, key)?.to_owned(),
+        };
+        Some((text, value.span()))
+    }
+
     pub fn table<'v, 'i>(
         &mut self,
         value: &'v Spanned<DeValue<'i>>,

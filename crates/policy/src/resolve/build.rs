@@ -1,6 +1,7 @@
 //! The plan while it grows, with the source of each step.
 
 use super::levels::{Asked, Placed};
+use super::network::Network;
 use super::{Files, Host, Refusal, Request, boxed};
 use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
@@ -54,6 +55,9 @@ pub struct Sandbox {
     pub asks: Vec<PathBuf>,
     /// Directories that the sandbox can write to, and whose changes a workspace keeps.
     pub copied: Vec<PathBuf>,
+    /// Which hosts it reaches, where that goes by rules. Without somebody outside who keeps them
+    /// it reaches none.
+    pub network: Option<Network>,
 }
 
 pub(super) struct Build<'a> {
@@ -76,6 +80,7 @@ pub(super) struct Build<'a> {
     pub asked_levels: Vec<Asked>,
     pub levels: Vec<Placed>,
     pub asks: Vec<PathBuf>,
+    pub network: Option<Network>,
 }
 
 impl<'a> Build<'a> {
@@ -102,6 +107,7 @@ impl<'a> Build<'a> {
             asked_levels: Vec::new(),
             levels: Vec::new(),
             asks: Vec::new(),
+            network: None,
         }
     }
 
@@ -208,6 +214,7 @@ impl<'a> Build<'a> {
             levels: self.levels,
             asks: self.asks,
             copied: self.copied,
+            network: self.network,
         })
     }
 }

@@ -2,8 +2,10 @@
 
 use super::Kind;
 use super::build::Build;
+use super::network::{self, Reach};
 use crate::model::{Intent, Source};
 use std::path::Path;
+use swathe_netrules::fixed;
 
 /// Shown as they are on the host, where they exist. None of these holds a secret that this user can
 /// read; private keys are in directories that are not listed.
@@ -103,7 +105,7 @@ pub(super) fn add(build: &mut Build<'_>) {
     }
     accounts(build);
     time_zone(build);
-    network(build);
+    names_of_hosts(build);
     build.symlink(Path::new("/proc/self/mounts"), Path::new("/etc/mtab"));
 }
 
@@ -161,16 +163,22 @@ fn time_zone(build: &mut Build<'_>) {
     }
 }
 
-fn network(build: &mut Build<'_>) {
-    let hosts = "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost ip6-loopback sandbox\n";
-    build.file(Path::new("/etc/hosts"), hosts, 0o644);
-    build.file(Path::new("/etc/hostname"), "sandbox\n", 0o644);
-    let Some(declared) = build.declared(&Intent::NetAll) else {
-        build.file(Path::new("/etc/nsswitch.conf"), nsswitch("files"), 0o644);
+fn names_of_hosts(build: &mut Build<'_>) {
+    build.file(Path::new("/etc/hosts"), fixed::HOSTS, 0o644);
+    build.file(Path::new("/etc/hostname"), format!("{}\n", fixed::HOST_NAME), 0o644);
+    let reach = network::reach(build);
+    let hosts = match reach {
+        Reach::Rules | Reach::Host => fixed::NSSWITCH_HOSTS,
+        Reach::None | Reach::Loopback => "files",
+    };
+    build.file(Path::new("/etc/nsswitch.conf"), nsswitch(hosts), 0o644);
+    let path = Path::new("/etc/resolv.conf");
+    if reach == Reach::Rules {
+        build.file(path, fixed::RESOLV_CONF, 0o644);
+    }
+    let Some(declared) = build.declared(&Intent::NetAll).filter(|_| reach == Reach::Host) else {
         return;
     };
-    build.file(Path::new("/etc/nsswitch.conf"), nsswitch("files dns"), 0o644);
-    let path = Path::new("/etc/resolv.conf");
     if let Some(real) = build.files.real(path) {
         build.bind(&real, path, swathe_plan::model::Access::ReadOnly, &declared.source);
     }

@@ -13,6 +13,7 @@ mod home;
 mod levels;
 mod limits;
 mod needs;
+mod network;
 mod protect;
 mod system;
 mod tools;
@@ -21,6 +22,7 @@ pub use build::{Data, Note, Sandbox};
 pub use copied::{Copied, CopyRoot, Place, roots as copy_roots};
 pub use levels::Placed;
 pub use limits::defaults as default_limits;
+pub use network::{MOST_PUBLISHED, MOST_RULES, Network};
 pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
 
 use crate::model::{Access, Intent, Policy, Source};
@@ -29,6 +31,7 @@ use build::Build;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use swathe_netrules::fixed;
 use swathe_plan::filter::{self, FilterOptions};
 use swathe_plan::model::{BoxPath, CapOp, CgroupNamespace, Given, Origin, UserNamespace};
 use swathe_plan::options::Opt;
@@ -193,6 +196,7 @@ pub fn resolve(
 ) -> Result<Sandbox, Refusal> {
     let mut build = Build::new(policy, request, host, files);
     namespaces(&mut build);
+    network::add(&mut build)?;
     system::add(&mut build);
     devices::add(&mut build);
     etc::add(&mut build);
@@ -213,7 +217,7 @@ pub fn resolve(
 
 fn namespaces(build: &mut Build<'_>) {
     let nested = build.wants(&Intent::NestedSandbox);
-    let whole_network = build.wants(&Intent::NetAll);
+    let whole_network = network::reach(build) == network::Reach::Host;
     let plan = &mut build.plan;
     let ns = &mut plan.namespaces;
     ns.user = UserNamespace::New;
@@ -221,7 +225,7 @@ fn namespaces(build: &mut Build<'_>) {
     ns.cgroup = CgroupNamespace::Try;
     ns.net = !whole_network;
     ns.disable_user = !nested;
-    plan.hostname = Some(b"sandbox".to_vec());
+    plan.hostname = Some(fixed::HOST_NAME.into());
     plan.caps = vec![CapOp::Drop(swathe_plan::tables::ALL_CAPABILITIES)];
     let life = &mut plan.lifecycle;
     life.die_with_parent = true;
@@ -261,7 +265,7 @@ fn filter(build: &mut Build<'_>) -> Result<(), Refusal> {
         ptrace: build.wants(&Intent::Ptrace),
         bits32: build.wants(&Intent::Bits32),
         // Not even the loopback of the sandbox's own.
-        inet: !build.wants(&Intent::NetNone),
+        inet: network::reach(build) != network::Reach::None,
         ..FilterOptions::default()
     };
     let program = filter::base(&options).map_err(|e| {

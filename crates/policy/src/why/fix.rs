@@ -5,6 +5,7 @@ use crate::model::{Access, Intent};
 use crate::paths::{Asker, Environment, Verdict, judge};
 use crate::words::written;
 use std::path::Path;
+use swathe_netrules::Form;
 
 /// What would allow something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,7 @@ impl Fix {
     pub fn option(&self) -> Option<(&'static str, Option<String>)> {
         Some(match self {
             Self::Intent(Intent::FilesCwd(Access::ReadWrite)) => ("--write", None),
+            Self::Intent(Intent::NetReach(rule)) => ("--net", Some(rule.text(Form::Allow))),
             Self::Intent(intent) | Self::Make(intent) => ("--allow", Some(written(intent))),
             Self::Unprotect(name) => ("--unprotect", Some((*name).to_owned())),
             Self::Limit { .. } | Self::Command(_) => return None,
@@ -53,6 +55,9 @@ impl Fix {
                     Intent::FilesDir { path: at, access } => {
                         let access = access_name(*access);
                         lines += &format!("path = {}\naccess = \"{access}\"\n", path(at));
+                    }
+                    Intent::NetReach(rule) => {
+                        lines += &format!("to = {}\n", quoted(&rule.text(Form::Allow)));
                     }
                     Intent::EnvPass(name) => lines += &format!("pass = [{}]\n", quoted(name)),
                     _ => {}
