@@ -17,6 +17,7 @@ const PROFILE: &str = "[[intent]]\nuse = \"net.host\"\nto = [\"*.npmjs.org\", \"
 /// Rules and published ports are shown, each with who asked for it.
 fn explained(place: &Place) {
     place.dir.file("project/net.toml", PROFILE);
+    place.dir.file("project/none.toml", "[[intent]]\nuse = \"net.none\"\n");
     let options = "--profile ./net.toml --net github.com:443,8443,10.0.0.0/8:5432 --net ask \
         --net-deny 10.9.0.0/16 --publish 0.0.0.0:8080:80";
     let text = place.swathe("explain").words(options).arg("true").prints();
@@ -56,7 +57,8 @@ fn explained(place: &Place) {
         // The command line has the last word.
         ("--profile ./net.toml --net none", "none"),
         ("--profile ./net.toml --net loopback", "none"),
-        ("--profile offline --net github.com", "rules"),
+        ("--profile ./none.toml --net github.com", "rules"),
+        ("--profile ./none.toml", "none"),
     ] {
         let found = json(place, options);
         assert_eq!(found["network"], network, "{options}");
