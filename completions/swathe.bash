@@ -586,7 +586,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -625,6 +625,18 @@ _swathe() {
                     return 0
                     ;;
                 -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -742,7 +754,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -781,6 +793,18 @@ _swathe() {
                     return 0
                     ;;
                 -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1682,7 +1706,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1721,6 +1745,18 @@ _swathe() {
                     return 0
                     ;;
                 -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1826,7 +1862,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1865,6 +1901,18 @@ _swathe() {
                     return 0
                     ;;
                 -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1910,7 +1958,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1949,6 +1997,18 @@ _swathe() {
                     return 0
                     ;;
                 -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -55,6 +55,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -l cow-files -d 'End 
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -75,6 +78,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -l cow-files -d 'En
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -106,6 +112,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -l cow-files -d '
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -133,6 +142,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -l cow-files -d 'En
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -163,6 +175,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s p -l profile -d 'Use a profile, by its name or, with a slash, its path; can be repeated' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l app -d 'Run an app that swathe app add knows: what its manifest declares and you granted' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -s a -l allow -d 'Allow one thing more, such as files.dir=~/data:rw, net.all, gpu, env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
