@@ -190,6 +190,3 @@ pub fn connect_reply(bytes: &[u8]) -> Result<Option<usize>, TunnelError> {
         _ => Err(TunnelError::Malformed),
     }
 }
-
-#[cfg(test)]
-mod tests;

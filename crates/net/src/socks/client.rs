@@ -140,7 +140,7 @@ impl Client {
             Awaits::Method => match reader.array() {
                 None => return Ok(ClientStep::NeedMore),
                 Some([V5, NO_AUTHENTICATION]) => None,
-                Some([V5, PASSWORD]) => Some(self.login.take().ok_or(ClientError::Denied)?),
+                Some([V5, PASSWORD]) => Some(self.login.clone().ok_or(ClientError::Denied)?),
                 Some([V5, _]) => return Err(ClientError::Denied),
                 Some(_) => return Err(ClientError::Malformed("another version")),
             },

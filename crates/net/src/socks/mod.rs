@@ -5,8 +5,6 @@
 
 mod client;
 mod server;
-#[cfg(test)]
-mod tests;
 
 pub use client::{Client, ClientError, ClientStep};
 pub use server::{Outcome, Rejected, Reply, Request, Server};

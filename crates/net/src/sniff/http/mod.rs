@@ -8,8 +8,6 @@ mod body;
 mod head;
 mod refusal;
 mod reply;
-#[cfg(test)]
-mod tests;
 
 pub use body::Body;
 pub use head::{LONGEST_HEAD, MOST_HEADERS};
