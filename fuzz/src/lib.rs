@@ -7,6 +7,9 @@ extern crate alloc;
 #[path = "../../crates/plan/tests/support/mod.rs"]
 pub mod support;
 
+#[path = "../../crates/net/tests/support/mod.rs"]
+pub mod streams;
+
 // The diagnostics belong to a program, not to a library: they are compiled in from there.
 #[allow(dead_code)]
 #[path = "../../crates/bwrap/src/hints.rs"]
@@ -18,12 +21,16 @@ mod report;
 pub mod args;
 pub mod argv;
 pub mod diagnostics;
+pub mod dns;
+pub mod hello;
+pub mod http;
 pub mod layout;
 pub mod manifest;
 pub mod message;
 pub mod mountinfo;
 pub mod needs;
 pub mod profile;
+pub mod proxy;
 pub mod round_trip;
 pub mod seccomp;
 pub mod serve;
@@ -35,7 +42,7 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 18] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
@@ -50,4 +57,16 @@ pub const TARGETS: [Target; 14] = [
     ("round_trip", round_trip::run),
     ("profile", profile::run),
     ("manifest", manifest::run),
+    ("dns", dns::run),
+    ("hello", hello::run),
+    ("http", http::run),
+    ("proxy", proxy::run),
 ];
+
+/// Sizes of pieces, and the bytes that come in them: the first byte says how many sizes follow.
+fn pieces(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.split_first() {
+        None => (&[], &[]),
+        Some((count, rest)) => rest.split_at(usize::from(count % 8).min(rest.len())),
+    }
+}
