@@ -1,5 +1,7 @@
 //! `swathe doctor`: whether this machine can sandbox, what forbids it, and the fix.
 
+mod network;
+
 use crate::out::{Failure, Printer, Style, shown};
 use serde::Serialize;
 use std::io::Read as _;
@@ -42,7 +44,7 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let facts = match &arguments.facts {
         Some(path) => recorded(path)?,
-        None => Facts::probe(swathe::Engine::find().ok().as_ref().map(swathe::Engine::path)),
+        None => probe(),
     };
     let (found, layers) = (findings(&facts), capabilities(&facts));
     let verdict = worst(&found);
@@ -65,6 +67,18 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Severity::Degrades => DEGRADES,
         Severity::Blocks => BLOCKS,
     })
+}
+
+/// Asks this machine.
+fn probe() -> Facts {
+    let engine = swathe::Engine::find().ok();
+    let mut facts = Facts::probe(engine.as_ref().map(swathe::Engine::path));
+    let trial = facts.bwrap.as_ref().and_then(|bwrap| bwrap.trial.as_ref());
+    let made = trial.is_some_and(|trial| trial.namespaces.made() == Some(true));
+    if let Some(engine) = engine.filter(|_| made) {
+        network::attempt(engine, &mut facts.network);
+    }
+    facts
 }
 
 /// Reads facts: alone, or within all that `--json` printed.

@@ -289,6 +289,35 @@ fn later(b: &Bwrap) {
     assert!(network.inside.listen_udp(9000).is_ok());
 }
 
+/// Where the kernel has no nftables each port gets its listener, and it is said why; who insists on
+/// it gets an error.
+fn without_nftables(b: &Bwrap) {
+    use swathe_plan::filter::{Action, Arch, Case, Table, Test, assemble};
+    let Some(arch) = Arch::native() else { return notice("no filter for this machine") };
+    // NETLINK_NETFILTER of AF_NETLINK, for this thread and what it starts.
+    let refuse = Action::Errno(libc::EPROTONOSUPPORT as u16);
+    let case = Case { tests: &[Test::int(0, 16), Test::int(2, 12)], action: refuse };
+    let socket = arch.number("socket").expect("its number");
+    let calls = arch.calls().map(|(_, number)| (number, Vec::new()));
+    let mut calls: std::collections::BTreeMap<_, _> = calls.collect();
+    calls.insert(socket, vec![case]);
+    let table = Table { arch, calls, others: Action::Allow };
+    let program = assemble(&[table], Action::Allow).expect("a filter");
+    rustix::thread::set_no_new_privs(true).expect("set");
+    swathe_sys::seccomp::load(&swathe_sys::seccomp::parse(&program).expect("code")).expect("load");
+    let mut network = Network::new(b, Way::Auto);
+    assert_eq!(network.made.way, Way::AnyIp);
+    let [(Way::Nft, error)] = network.made.refused.as_slice() else {
+        panic!("{:?}", network.made.refused);
+    };
+    assert!(error.to_string().contains("redirect all TCP by nftables"), "{error}");
+    network.client("tcp(\"1.2.3.4\", 80, \"hello\")");
+    assert_eq!(answer(&network.accept(Role::TcpPort(80)), "well"), "hello");
+    assert_eq!(network.shell.hear(), "well");
+    let refused = Network::with(b, &request(Way::Nft), |command| command, |_| ()).map(|_| ());
+    assert_eq!(step(refused), (Step::Redirect, libc::EPROTONOSUPPORT, None));
+}
+
 /// Explicit proxies alone: no address can be reached but theirs.
 fn proxies(b: &Bwrap) {
     let mut network = Network::new(b, Way::Proxy);
@@ -395,6 +424,7 @@ as_each_user! {
     a_second_user_namespace,
     publishes,
     later,
+    without_nftables,
     proxies,
     many_ports,
     the_helper,

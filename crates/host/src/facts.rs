@@ -241,11 +241,10 @@ pub struct Settings {
 pub struct Network {
     /// Whether the caller may open `/dev/net/tun`.
     pub tun: bool,
-    /// Where `nft` is.
-    pub nft: Option<String>,
-    /// Whether a route can make every address local in a network namespace (AnyIP): a trial with
-    /// `ip`; `None` where `ip` is missing or nothing was tried.
-    pub any_ip: Option<bool>,
+    /// Redirecting all TCP by nftables in the network of a sandbox that was really made.
+    pub redirect: Outcome,
+    /// Making every address local there by routes, and listening.
+    pub routes: Outcome,
 }
 
 /// The program that makes the sandboxes.

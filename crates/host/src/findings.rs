@@ -7,6 +7,7 @@ use serde::Serialize;
 
 mod kernel;
 mod namespaces;
+mod network;
 mod resources;
 
 /// How bad it is.
@@ -138,6 +139,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     namespaces::judge(facts, &layers, &mut found);
     kernel::judge(facts, &layers, &mut found);
     resources::judge(facts, &layers, &mut found);
+    network::judge(facts, &mut found);
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }

@@ -1,7 +1,7 @@
 //! Findings on recorded machines.
 
 use std::path::PathBuf;
-use swathe_host::facts::Facts;
+use swathe_host::facts::{Facts, Outcome};
 use swathe_host::findings::{
     APPARMOR, DELEGATE, Finding, MODULES, SYSCTL, Severity, findings, worst,
 };
@@ -50,7 +50,7 @@ fn finding(facts: &Facts, id: &str) -> Finding {
 #[test]
 fn each_machine_gets_its_findings() {
     let expected: [(&str, &[&str]); 10] = [
-        ("alpine-3.22", &["degrades overlay", "degrades cgroup", "info newuidmap"]),
+        ("alpine-3.22", &["degrades overlay", "degrades cgroup", "info newuidmap", "info network"]),
         (
             "centos-7",
             &[
@@ -114,6 +114,28 @@ fn each_machine_gets_its_findings() {
     for (name, expected) in expected {
         assert_eq!(bad(&recorded(name)), expected, "{name}");
     }
+}
+
+/// What a network by host name is made of: what was tried and worked, and why not better.
+#[test]
+fn ways_of_a_network() {
+    let mut facts = recorded("debian-12");
+    let what = |facts: &Facts| {
+        let found = finding(facts, "network");
+        (found.severity, found.what, found.why)
+    };
+    assert!(what(&facts).1.starts_with("network by host name: nft"));
+    facts.network.redirect = Outcome::Failed("no such rules".to_owned());
+    let (severity, text, why) = what(&facts);
+    assert!(
+        severity == Severity::Info && text.contains(": routes") && why.contains("no such rules")
+    );
+    facts.network.routes = Outcome::Failed("no such route".to_owned());
+    let (severity, text, why) = what(&facts);
+    assert!(severity == Severity::Degrades && text.contains(": explicit proxy only"));
+    assert!(why.contains("no such route"));
+    facts.network.routes = Outcome::Untried;
+    assert!(findings(&facts).iter().all(|finding| finding.id != "network"));
 }
 
 /// Whatever is wrong comes with something to do, a reason of one line, and a reference unless it is

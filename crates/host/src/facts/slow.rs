@@ -18,7 +18,8 @@ const MAX_PROFILES: usize = 4096;
 
 impl Facts {
     /// Everything: what [`Facts::probe_quick`] finds, and what takes some tens of milliseconds.
-    /// `bwrap` is run a few times to find out whether it can make a sandbox.
+    /// `bwrap` is run a few times to find out whether it can make a sandbox. What takes more than
+    /// that, [`Network::redirect`] and [`Network::routes`], is left to the caller.
     pub fn probe(bwrap: Option<&Path>) -> Self {
         let mut facts = Self::probe_quick(bwrap);
         facts.system = system();
@@ -35,10 +36,7 @@ impl Facts {
         facts.network = network();
         if let (Some(program), Some(known)) = (bwrap, facts.bwrap.as_mut()) {
             known.version = trial::version(program);
-            let trial = trial::run(program);
-            let ip = find("ip").filter(|_| trial.namespaces.made() == Some(true));
-            facts.network.any_ip = ip.and_then(|ip| trial::any_ip(program, &ip));
-            known.trial = Some(trial);
+            known.trial = Some(trial::run(program));
         }
         facts
     }
@@ -123,8 +121,7 @@ fn network() -> Network {
     let access = Access::READ_OK | Access::WRITE_OK;
     Network {
         tun: accessat(CWD, c"/dev/net/tun", access, AtFlags::EACCESS).is_ok(),
-        nft: find("nft").map(|path| path.to_string_lossy().into_owned()),
-        any_ip: None,
+        ..Network::default()
     }
 }
 

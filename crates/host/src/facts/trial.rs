@@ -111,17 +111,3 @@ pub(super) fn version(program: &Path) -> Option<String> {
     let lines: Vec<&str> = said.out.lines().map(str::trim).take(3).collect();
     Some(lines.join(", ")).filter(|text| said.success && !text.is_empty())
 }
-
-/// Whether every address can be made local in a network namespace, by one route. `None` when there
-/// was no namespace to try it in.
-pub(super) fn any_ip(program: &Path, ip: &Path) -> Option<bool> {
-    let words = "--unshare-user --unshare-net --uid 0 --cap-add CAP_NET_ADMIN --ro-bind / /";
-    let show = ["addr", "show", "dev", "lo"].map(OsStr::new);
-    let add = ["route", "add", "local", "0.0.0.0/0", "dev", "lo"].map(OsStr::new);
-    let run = |arguments: &[&OsStr]| {
-        let command: Vec<&OsStr> =
-            [ip.as_os_str()].into_iter().chain(arguments.iter().copied()).collect();
-        make(program, words, &command).made() == Some(true)
-    };
-    run(&show).then(|| run(&add))
-}

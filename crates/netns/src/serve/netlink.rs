@@ -102,8 +102,8 @@ impl Batch {
         put(&mut self.bytes, start, &length.to_ne_bytes());
     }
 
-    /// Sends all by a new socket (without a protocol: rtnetlink), and waits for nothing: the kernel has answered when it has taken
-    /// them. What exists already is no error.
+    /// Sends all by a new socket (without a protocol: rtnetlink), and waits for nothing: the kernel
+    /// has answered when it has taken them.
     pub fn send(&self, protocol: Option<Protocol>) -> Result<(), Errno> {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
@@ -128,7 +128,6 @@ impl Batch {
                 let code = message.get(HEAD..).and_then(|rest| rest.first_chunk());
                 match code.map(|code| i32::from_ne_bytes(*code)).ok_or(Errno::BADMSG)? {
                     0 => done += 1,
-                    code if -code == Errno::EXIST.raw_os_error() => done += 1,
                     code @ -4095..0 => return Err(Errno::from_raw_os_error(-code)),
                     _ => return Err(Errno::BADMSG),
                 }
