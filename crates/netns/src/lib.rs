@@ -4,8 +4,8 @@
 //! A sandbox with a network namespace of its own has a loopback interface and nothing else. A helper
 //! process joins the user namespace that owns that network namespace, and then the network
 //! namespace. There it makes every address local by a route, so that a connection to any address
-//! arrives at a socket that listens in the namespace; where the kernel has nftables a rule brings the
-//! connections to all ports to one socket. The sockets are sent out to the client: what serves them
+//! arrives at a socket that listens in the namespace; where the kernel has nftables rules bring the
+//! connections to all ports to one socket. See `docs/adr/0020-network-made-outside.md`. The sockets are sent out to the client: what serves them
 //! runs outside, on the host's network, and no process of ours is inside.
 //!
 //! [`Inside`] is the client. [`serve`] is what the helper runs: the program that uses this crate

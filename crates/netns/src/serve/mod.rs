@@ -15,7 +15,6 @@ mod sockets;
 use crate::protocol::{Asked, MAX_REQUEST, Refusal, Reply, Request, Role, Step, Way, at};
 use rustix::io::Errno;
 use rustix::net::Ipv4Addr;
-use rustix::process::getegid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sockets::Made;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -114,8 +113,7 @@ fn transparent(
     ipv6: bool,
     said: &mut Vec<Reply>,
 ) -> Result<(Way, Vec<Made>), Refusal> {
-    let group = request.echo.then(|| getegid().as_raw());
-    settings::make(proc, ipv6, group)?;
+    settings::make(proc, ipv6, request.echo)?;
     routes::make(ipv6)?;
     let mut made = sockets::datagrams(request, ipv6)?;
     if request.way != Way::AnyIp {

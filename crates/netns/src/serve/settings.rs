@@ -2,8 +2,10 @@
 
 use crate::protocol::{Refusal, Step, at};
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, write};
+use rustix::io::{Errno, read, write};
+use rustix::process::getegid;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// What a busy client needs. Some kernels do not show all of them to those who are not root on the
 /// host; everything works without, for fewer connections at a time.
@@ -19,8 +21,11 @@ const WISHES: [(&str, &str); 5] = [
     ("netfilter/nf_conntrack_tcp_timeout_time_wait", "2"),
 ];
 
-/// Writes all that is wanted. `group`: whose processes may use ping.
-pub fn make(proc: &OwnedFd, ipv6: bool, group: Option<u32>) -> Result<(), Refusal> {
+/// How often the map of groups is looked at, a millisecond apart.
+const LOOKS: u32 = 5000;
+
+/// Writes all that is wanted. `ping`: whether the sandbox's programs may use it.
+pub fn make(proc: &OwnedFd, ipv6: bool, ping: bool) -> Result<(), Refusal> {
     let set = |step, name: &str, value: &str| write_to(proc, name, value).map_err(at(step));
     // Every address is the kernel's own here, so that it would say that every host is up.
     set(Step::EchoIgnore, "ipv4/icmp_echo_ignore_all", "1")?;
@@ -30,13 +35,28 @@ pub fn make(proc: &OwnedFd, ipv6: bool, group: Option<u32>) -> Result<(), Refusa
         set(Step::Ipv6, "ipv6/conf/all/disable_ipv6", "0")?;
         set(Step::Ipv6, "ipv6/conf/lo/disable_ipv6", "0")?;
     }
-    if let Some(group) = group {
+    if ping {
+        let group = group(proc).map_err(at(Step::EchoAllow))?;
         set(Step::EchoAllow, "ipv4/ping_group_range", &format!("{group} {group}"))?;
     }
     for (name, value) in WISHES {
         let _ = write_to(proc, name, value);
     }
     Ok(())
+}
+
+/// The sandbox's group, which is this process's, in the user namespace that was joined. It has a
+/// number there only once the engine has mapped it, which may be now.
+fn group(proc: &OwnedFd) -> Result<u32, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    for _ in 0..LOOKS {
+        let map = openat(proc, "self/gid_map", flags, Mode::empty())?;
+        if read(&map, &mut [0; 64])? > 0 {
+            return Ok(getegid().as_raw());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(Errno::TIMEDOUT)
 }
 
 fn write_to(proc: &OwnedFd, name: &str, value: &str) -> Result<(), Errno> {
