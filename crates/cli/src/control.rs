@@ -168,7 +168,7 @@ pub fn send(socket: &Path, run: &str, request: &Request) -> Result<Option<String
         let failure = Failure::new(format!("what {run} may reach cannot be changed: {e}"));
         match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                failure.hint("sandboxes of swathe run and shell take changes, sessions do not")
+                failure.hint("it has ended, or what takes changes has: swathe ps lists what runs")
             }
             _ => failure,
         }
@@ -322,7 +322,7 @@ mod tests {
             .expect_err("nobody");
         assert_eq!(
             failure.hints,
-            ["sandboxes of swathe run and shell take changes, sessions do not"]
+            ["it has ended, or what takes changes has: swathe ps lists what runs"]
         );
     }
 }

@@ -20,11 +20,11 @@ use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
 use swathe_policy::resolve::{Placed, Sandbox};
-use swathe_record::ask::{Desk, Reply};
+use swathe_record::ask::{Desk, Reply, Why};
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Layer, Outcome};
-use swathe_record::question::Question;
+use swathe_record::question::{Question, Term};
 use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
@@ -61,6 +61,8 @@ enum Message {
     Replied(Box<Question>, Reply),
     /// Nobody waits for its answer any more.
     Gone(u64),
+    /// Its call is over.
+    Returned(u64),
 }
 
 /// The same for a process of its own.
@@ -161,9 +163,11 @@ impl Edge {
         let (command, socket) = self.attach(command)?;
         let (mut config, denials) = self.description.config()?;
         if let Some(questions) = self.questions.clone() {
-            let gone = questions.clone();
-            config.ask = Some(Box::new(move |q| questions.send(Message::Asked(q)).is_ok()));
+            let (asked, gone) = (questions.clone(), questions.clone());
+            config.ask = Some(Box::new(move |q| asked.send(Message::Asked(q)).is_ok()));
             config.withdrawn = Some(Box::new(move |id| drop(gone.send(Message::Gone(id)))));
+            let over = questions.clone();
+            config.returned = Some(Box::new(move |id| drop(over.send(Message::Returned(id)))));
             config.asks = self.asks.clone();
         }
         let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
@@ -280,13 +284,22 @@ impl Watched {
                     }
                     Message::Gone(id) => desk.withdraw(|question| question.id == id),
                     Message::Replied(question, reply) => {
+                        let once = reply.why == Why::Answered(Term::Once);
                         if (reply.allow || reply.read_only)
-                            && let Err(failure) = live.allow(&question, !reply.allow)
+                            && let Err(failure) = live.allow(&question, !reply.allow, once)
                         {
                             note(&failure.message);
                         }
                         // What was not shown fails as before.
-                        answers.go_on(question.id);
+                        match once {
+                            true => answers.go_on_once(question.id),
+                            false => answers.go_on(question.id),
+                        }
+                    }
+                    Message::Returned(id) => {
+                        if let Err(failure) = live.returned(id) {
+                            note(&failure.message);
+                        }
                     }
                 }
             }

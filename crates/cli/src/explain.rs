@@ -7,10 +7,13 @@ use crate::cow::Keep;
 use crate::out::{Failure, Printer, Style, shown};
 use crate::wanted::{self, Ask, Options};
 use serde_json::json;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use swathe::plan::model::{Access, BindSource, FileOp, StandIn};
 use swathe::plan::{render, tables};
 use swathe_policy::Source;
+use swathe_policy::describe::access_name;
 use swathe_policy::resolve::Sandbox;
 
 /// Options of `swathe explain`.
@@ -113,11 +116,35 @@ fn describe(op: &FileOp) -> (&'static str, String) {
     }
 }
 
+/// The same, with the level that was asked for where a mount is only its lower half.
+fn described(sandbox: &Sandbox, op: &FileOp) -> (&'static str, String) {
+    let (level, what) = describe(op);
+    let dest = Path::new(OsStr::from_bytes(&op.dest().0));
+    let placed = sandbox.levels.iter().find(|placed| placed.path == dest);
+    match placed.and_then(|placed| placed.access) {
+        Some(access) if matches!(op, FileOp::Bind { .. }) => (access_name(access), what),
+        _ => (level, what),
+    }
+}
+
+/// What no step of the plan shows: paths that are asked about, and what is hidden when it appears.
+fn beside(sandbox: &Sandbox) -> impl Iterator<Item = (&'static str, String)> {
+    let asks = sandbox.asks.iter().map(|path| {
+        let path = shown(&path.to_string_lossy());
+        ("ask", format!("{path} (hidden until somebody says yes)"))
+    });
+    let globs = sandbox.lasting.iter().map(|glob| {
+        let glob = shown(&glob.glob.to_string_lossy());
+        ("hidden", format!("{glob} (all that match, also later)"))
+    });
+    asks.chain(globs)
+}
+
 fn tree(out: &mut Printer, sandbox: &Sandbox, group: bool) {
     out.styled(Style::Bold, "files").plain("\n");
     let mut rows: Vec<(&str, String, String)> = Vec::new();
     for (step, source) in sandbox.plan.steps.iter().zip(&sandbox.sources) {
-        let (level, what) = describe(&step.op);
+        let (level, what) = described(sandbox, &step.op);
         // The small files of /etc are listed together.
         if what.starts_with("/etc/") && *source == Source::Default {
             continue;
@@ -128,16 +155,17 @@ fn tree(out: &mut Printer, sandbox: &Sandbox, group: bool) {
         };
         rows.push((level, what, from));
     }
+    rows.extend(beside(sandbox).map(|(level, what)| (level, what, String::new())));
     for (level, what, from) in rows {
         let style = match level {
-            "write" => Style::Yellow,
+            "write" | "append" | "no-delete" | "trash" => Style::Yellow,
             "device" => Style::Red,
             _ => Style::Dim,
         };
-        out.plain("  ").styled(style, &format!("{level:8}")).plain(&what).line(&from);
+        out.plain("  ").styled(style, &format!("{level:10}")).plain(&what).line(&from);
     }
     let etc = sandbox.plan.steps.iter().filter(|s| s.op.dest().0.starts_with(b"/etc/")).count();
-    out.plain("  ").styled(Style::Dim, "read    ");
+    out.plain("  ").styled(Style::Dim, "read      ");
     out.line(&format!("/etc ({etc} entries: users, hosts, certificates, loader, zone, fonts)"));
     if let Some(rules) = &sandbox.network {
         network::tree(out, rules);
@@ -162,10 +190,12 @@ fn layers(out: &mut Printer, sandbox: &Sandbox) {
         (None, false) => "the host's",
     };
     let nested = if plan.namespaces.disable_user { "none can be made" } else { "allowed" };
-    let landlock = if plan.scope_signals {
-        "signals and abstract sockets stay inside"
-    } else {
-        "not enforced"
+    let landlock = match (plan.scope_signals, sandbox.levels.is_empty()) {
+        (true, true) => "signals and abstract sockets stay inside",
+        (true, false) => {
+            "signals and abstract sockets stay inside; what a level forbids; a supervisor does the rest"
+        }
+        (false, _) => "not enforced",
     };
     let terminal = match (plan.lifecycle.pty, plan.lifecycle.new_session) {
         (true, _) => "one of its own",
@@ -264,7 +294,7 @@ fn json_document(out: &mut Printer, sandbox: &Sandbox) -> Result<(), Failure> {
         .iter()
         .zip(&sandbox.sources)
         .map(|(step, source)| {
-            let (level, _) = describe(&step.op);
+            let (level, _) = described(sandbox, &step.op);
             json!({
                 "path": String::from_utf8_lossy(&step.op.dest().0),
                 "access": level,
@@ -288,6 +318,8 @@ fn json_document(out: &mut Printer, sandbox: &Sandbox) -> Result<(), Failure> {
         },
         "rules": sandbox.network.as_ref().map(network::document),
         "writable": sandbox.writable,
+        "asks": sandbox.asks,
+        "hides": sandbox.lasting.iter().map(|glob| &glob.glob).collect::<Vec<_>>(),
         "program": sandbox.program,
         "notes": sandbox.notes.iter().map(|note| note.0.clone()).collect::<Vec<_>>(),
     });

@@ -4,6 +4,7 @@
 
 mod app;
 pub mod ask;
+mod attend;
 mod check;
 pub mod control;
 mod cow;
@@ -11,6 +12,7 @@ mod degraded;
 mod doctor;
 mod edge;
 mod explain;
+mod globs;
 mod grants;
 mod history;
 mod host;
@@ -108,7 +110,8 @@ pub fn main() -> ExitCode {
         }
         _ => {}
     }
-    let hidden = check::hidden().or_else(degraded::hidden).or_else(edge::hidden);
+    let hidden =
+        check::hidden().or_else(degraded::hidden).or_else(edge::hidden).or_else(attend::hidden);
     let result = hidden.unwrap_or_else(|| run_command(Arguments::parse().command));
     match result {
         Ok(code) => ExitCode::from(code),

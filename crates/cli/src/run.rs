@@ -2,16 +2,19 @@
 
 use crate::cow::{self, Keep};
 use crate::edge::{Edge, Watched};
+use crate::globs::{Globs, Hidden};
 use crate::history::History;
 use crate::limits::{self, Group};
-use crate::live::Live;
+use crate::live::{self, Live};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
 use crate::wanted::{self, Ask, Options, Wanted};
 use crate::{ask, degraded};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::ffi::OsString;
-use swathe::{Command, Event, ExitStatus, SetupError};
+use std::sync::Arc;
+use swathe::{Child, Command, Event, ExitStatus, SetupError};
 use swathe_policy::resolve::Sandbox;
 
 /// Steps of the engine that fail where no sandbox can be made at all.
@@ -78,6 +81,10 @@ pub fn go(options: &Options, words: &[OsString]) -> Result<(u8, Option<History>)
         let layers = crate::host::layers();
         if degraded::needed(&layers, &options.allow_degraded)? {
             cow::none_degraded(workspace.as_ref())?;
+            if !wanted.sandbox.lasting.is_empty() {
+                return Err(Failure::new("files.hide with a glob needs namespaces")
+                    .hint("name the paths themselves, or leave --allow-degraded out"));
+            }
             if options.record || options.audit.is_some() || options.ask.is_wanted() {
                 let text = "--record, --audit and --ask need namespaces";
                 return Err(
@@ -133,6 +140,8 @@ fn in_sandbox(
         Some(edge) => edge.start(command).map(|(command, handle)| (command, Some(handle)))?,
         None => (command, None),
     };
+    let globs = Hidden::of(&wanted.sandbox).map(Hidden::watch).transpose()?;
+    let command = if globs.is_some() { command.hold_start() } else { command };
     let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
@@ -144,7 +153,12 @@ fn in_sandbox(
     if let Some(app) = &wanted.app {
         app.record_use()?;
     }
-    let live = Live::new(child.id(), wanted.sandbox.shown.clone(), wanted.places.clone());
+    let mounts = live::namespace(&mut child)?;
+    let is_up = mounts.is_some();
+    let live = Live::new(child.id(), mounts, wanted.sandbox.shown.clone(), wanted.places.clone());
+    if let Some(globs) = globs.filter(|_| is_up) {
+        hide_later(&live, globs, &child)?;
+    }
     live.listen(crate::control::listen(&record.control())?)?;
     let asker = match (way, &mut edge) {
         (Some(way), Some(edge)) => {
@@ -191,6 +205,19 @@ fn in_sandbox(
             Err(Failure::new("the sandbox could not be started, and nothing says why"))
         }
     }
+}
+
+/// Hides what matches a glob and appears later. Where that cannot be kept, the sandbox ends.
+fn hide_later(live: &Arc<Live>, globs: Globs, child: &Child) -> Result<(), Failure> {
+    let pidfd = |what| Failure::new(format!("cannot watch the sandbox: {what}"));
+    let copy = || child.pidfd().map(|fd| fd.try_clone_to_owned()).transpose();
+    let copy = || copy().map_err(|e| pidfd(e.to_string()))?.ok_or_else(|| pidfd("no pidfd".into()));
+    let (ended, engine) = (copy()?, copy()?);
+    live.keep_hidden(globs, ended, move |failure| {
+        failure.print();
+        // It fails where it has ended by itself.
+        let _ = pidfd_send_signal(&engine, Signal::KILL);
+    })
 }
 
 /// The user's terminal, where the policy wants something asked about and no option says whom.

@@ -6,7 +6,7 @@ use crate::edge::Edge;
 use crate::out::{Failure, shown};
 use crate::rundir::{self, Record, State};
 use crate::wanted::{self, Ask, Options};
-use crate::{processes, run, streams, terminal};
+use crate::{attend, live, processes, run, streams, terminal};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
@@ -115,7 +115,8 @@ fn start(start: &Start) -> Result<u8, Failure> {
         Some(edge) => edge.start_apart(command)?,
         None => command,
     };
-    let mut child = command.spawn_apart().map_err(|e| run::engine_failure(&e))?;
+    let mut child = command.hold_start().spawn_apart().map_err(|e| run::engine_failure(&e))?;
+    let mounts = live::namespace(&mut child)?;
     let name = workspace.as_ref().and_then(Workspace::name);
     record.started(child.id(), &wanted.sandbox, name)?;
     if let Err(error) = answers(&record.socket()) {
@@ -130,6 +131,11 @@ fn start(start: &Start) -> Result<u8, Failure> {
             Some(failed) => run::set_up_failure(&wanted.sandbox, &failed),
             None => terminal::refused(&error),
         });
+    }
+    let attended = mounts.map(|mounts| attend::start(&record, &wanted.sandbox, &child, mounts));
+    if let Some(Err(failure)) = attended {
+        drop(Session::connect(record.socket()).and_then(|session| session.stop()));
+        return Err(failure);
     }
     if let Some(app) = &wanted.app {
         app.record_use()?;

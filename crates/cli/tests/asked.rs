@@ -40,7 +40,8 @@ fn ask(
     (running.wait(), asked)
 }
 
-const YES: &str = r#""allow":true,"term":"once""#;
+const YES: &str = r#""allow":true,"term":"run""#;
+const ONCE: &str = r#""allow":true,"term":"once""#;
 const NO: &str = r#""allow":false,"term":"once""#;
 
 /// A hidden file is shown when the answer is yes, and only that; the file beside it is not.
@@ -53,6 +54,29 @@ fn reads(place: &Place) {
     let notes = format!("read {}", place.home("notes"));
     assert!(asked.contains(&notes), "{asked:?}: {ran}");
     assert_eq!(ran.text(), "hello\nnotes\n6", "{ran}");
+}
+
+/// What was shown for one call is not visible any more when that is over. What it has opened stays
+/// open, and the next call is asked about again.
+fn once(place: &Place) {
+    place.host("echo hello >../home/notes; echo old >file");
+    let text = "exec 3<~/notes; until test -z \"$(ls ~)\"; do :; done; cat <&3; cat ~/notes; \
+        exec 4>>file; until ! test -w file; do :; done; echo more >&4; echo again >>file; \
+        echo x >new; until ! test -w .; do :; done; echo y >>new; echo z >other; cat new";
+    let asked = std::cell::RefCell::new(Vec::new());
+    let (ran, _) = ask(place, "", text, |object, action| {
+        let first = !asked.borrow().iter().any(|known| known == object);
+        asked.borrow_mut().push(object.to_owned());
+        let fine = first && !object.ends_with("/other") && action != "stat";
+        Some(if fine { ONCE } else { NO }.to_owned())
+    });
+    let asked = asked.into_inner();
+    for name in ["/notes", "/file", "/new"] {
+        let times = asked.iter().filter(|object| object.ends_with(name)).count();
+        assert!(times >= 2, "{name}: {asked:?}: {ran}");
+    }
+    assert_eq!(place.host("cat file new; ls"), "old\nmore\nx\nfile\nnew", "{asked:?}: {ran}");
+    assert_eq!(ran.text(), "hello\nx", "{asked:?}: {ran}");
 }
 
 /// A read-only file becomes writable, and the host's file is what is written to.
@@ -146,6 +170,25 @@ fn granted(place: &Place) {
     assert_eq!(place.host("cat file; head -1 ../out"), "one\ntwo\nhello");
 }
 
+/// A session takes them, too, before and while something runs in it, and what attends to it ends
+/// with it.
+fn session(place: &Place) {
+    place.host("echo hello >../home/notes; echo one >file");
+    let text = "\
+        \"$SWATHE\" session start s; \"$SWATHE\" grant s files.dir=$HOME/notes; \
+        \"$SWATHE\" run --session s -- cat \"$HOME/notes\"; \
+        \"$SWATHE\" run --session s -- sh -c 'until echo two >>file; do sleep 0.05; done' 2>/dev/null & \
+        \"$SWATHE\" grant s files.dir=$PWD/file:rw; wait; \
+        \"$SWATHE\" revoke s files.dir=$HOME/notes; \"$SWATHE\" grant s files.hide=$PWD/file; \
+        \"$SWATHE\" run --session s -- sh -c 'cat \"$HOME/notes\" file' 2>/dev/null || echo gone; \
+        \"$SWATHE\" grant s files.dir=/ && echo bad; \"$SWATHE\" session stop s; \
+        \"$SWATHE\" grant s files.dir=$HOME/notes || echo over";
+    let ran = place.outside(text).go();
+    assert_eq!(ran.text(), "hello\ngone\nover", "{ran}");
+    assert_eq!(ran.left, 0, "{ran}");
+    assert_eq!(place.host("cat file"), "one\ntwo");
+}
+
 /// What cannot be changed while it runs is refused, and what may never be shown.
 fn not_granted(place: &Place) {
     let text = "\
@@ -158,4 +201,4 @@ fn not_granted(place: &Place) {
     assert_eq!(ran.text(), "done", "{ran}");
 }
 
-both!(links, reads, writes, narrowed, makes, refused, nobody, granted, not_granted);
+both!(once, links, reads, writes, narrowed, makes, refused, nobody, granted, session, not_granted);

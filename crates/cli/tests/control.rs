@@ -174,6 +174,40 @@ fn explains(place: &Place) {
     }
 }
 
+/// Levels are said as they were asked for, not as the mounts below them.
+fn explains_levels(place: &Place) {
+    place.host("mkdir -p log keep plans secret");
+    let at =
+        |name: &str, access: &str| format!("--allow files.dir={}:{access}", place.project(name));
+    let options = [
+        "--allow files.cwd=trash".to_owned(),
+        at("log", "append"),
+        at("keep", "no-delete"),
+        at("plans", "ask"),
+        format!("--allow files.hide={}/**/*.key", place.project("")),
+    ]
+    .join(" ");
+    let tree = place.swathe(&format!("explain {options} -- true")).exits(0).text();
+    let row = |access: &str, name: &str| {
+        let path = place.project(name);
+        let mut rows = tree.lines().filter_map(|line| line.trim().split_once(' '));
+        assert!(
+            rows.any(|(word, what)| word == access && what.trim().starts_with(&path)),
+            "{access} {path}: {tree}"
+        );
+    };
+    row("trash", "");
+    row("append", "log");
+    row("no-delete", "keep");
+    row("ask", "plans");
+    row("hidden", "**/*.key");
+    assert!(tree.contains("a supervisor does the rest"), "{tree}");
+    let json = place.swathe(&format!("explain --json {options} -- true")).exits(0).text();
+    for access in ["append", "no-delete", "trash"] {
+        assert!(json.contains(&format!("\"access\": \"{access}\"")), "{access}: {json}");
+    }
+}
+
 /// The command that `explain` prints runs the same program in the same sandbox.
 fn explained_command(place: &Place) {
     if !installed("bash") {
@@ -228,6 +262,7 @@ both! {
     processes,
     ends_together,
     explains,
+    explains_levels,
     explained_command,
     explained_for_the_original,
 }

@@ -175,6 +175,45 @@ fn collapse(place: &Place) {
     }
 }
 
+/// The program's own limit of file sizes counts, with its signal, whoever makes the file longer.
+fn file_sizes(place: &Place) {
+    if !installed("python3") {
+        return;
+    }
+    place.host("mkdir kept; echo old >kept/a; echo old >a");
+    script(
+        place,
+        "size.py",
+        "import os, resource, signal, sys\n\
+         got = []\n\
+         signal.signal(signal.SIGXFSZ, lambda *_: got.append('signal'))\n\
+         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n\
+         def attempt(what):\n\
+         \x20   try: what(); said = 'fine'\n\
+         \x20   except OSError as e: said = e.errno\n\
+         \x20   print(said, got); got.clear()\n\
+         new = os.open('new', os.O_WRONLY | os.O_CREAT)\n\
+         old = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n\
+         for fd in (new, old):\n\
+         \x20   for size in (900, 1000, 1001, 1 << 40, 5000):\n\
+         \x20       attempt(lambda: os.ftruncate(fd, size))\n\
+         attempt(lambda: os.truncate('new', 1001))\n\
+         attempt(lambda: os.truncate('new', 1000))\n\
+         print(os.fstat(new).st_size, os.fstat(old).st_size)\n\
+         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n\
+         print('last', flush=True); os.ftruncate(new, 1001); print('no')\n",
+    );
+    let run = |options: &str, file: &str| {
+        let ran = place.inside(options, &format!("python3 size.py {file}; echo $?")).go();
+        place.host("rm new; echo old >a; echo old >kept/a");
+        ran.text()
+    };
+    let plain = run("-w", "a");
+    assert!(plain.contains("27 ['signal']") && plain.ends_with("last\n153"), "{plain}");
+    let kept = format!("-w --allow files.dir={}:no-delete", place.project("kept"));
+    assert_eq!(run(&kept, "kept/a"), plain);
+}
+
 /// Mount points stay: the supervisor's own kernel side does not know of them.
 fn mount_points(place: &Place) {
     place.host("mkdir -p in out/deep/kept; echo old >in/victim; echo old >out/deep/kept/victim");
@@ -287,6 +326,7 @@ both!(
     other_processes,
     descriptors,
     collapse,
+    file_sizes,
     mount_points,
     storms,
 );

@@ -64,11 +64,20 @@ fn addresses(place: &Place) {
          for f, a in [(socket.AF_INET, ('192.0.2.1', 80)), (socket.AF_INET, ('127.0.0.1', 9)),\n\
                       (socket.AF_UNIX, '/run/nothing.sock'), (socket.AF_UNIX, '\\0abstract')]:\n\
          \x20   try: socket.socket(f).connect(a)\n\
-         \x20   except OSError as e: print(a, e)\n",
+         \x20   except OSError as e: print(a, e)\n\
+         for f, a in [(socket.AF_INET, ('192.0.2.1', 80)), (socket.AF_INET6, ('::1', 9))]:\n\
+         \x20   try: socket.socket(f, socket.SOCK_DGRAM).connect(a)\n\
+         \x20   except OSError as e: print(a, e)\n\
+         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         s.bind(('127.0.0.1', 5353)); s.sendto(b'x', ('127.0.0.1', 53))\n",
     );
     place.inside(&format!("--audit {audit}"), "python3 net.py").exits(0);
     assert_eq!(lines(place, &["tcp:192.0.2.1:80", "\"denied\":101", "\"network\""]), 1);
     assert_eq!(lines(place, &["tcp:127.0.0.1:9", "\"allowed\""]), 1);
+    assert_eq!(lines(place, &["udp:192.0.2.1:80", "\"denied\":101", "\"network\""]), 1);
+    assert_eq!(lines(place, &["udp:[::1]:9", "\"allowed\""]), 1);
+    assert_eq!(lines(place, &["udp:127.0.0.1:5353", "\"bind\"", "\"allowed\""]), 1);
+    assert_eq!(lines(place, &["udp:127.0.0.1:53\"", "\"connect\"", "\"allowed\""]), 1);
     assert_eq!(lines(place, &["unix:/run/nothing.sock", "\"denied\":2"]), 1);
     assert_eq!(lines(place, &["unix:@abstract"]), 1);
 }

@@ -120,6 +120,20 @@ impl Mounter {
         self.ask(path, &request, None).map(Id)
     }
 
+    /// As [`Self::hide`], but only if `object` is what is at the path: else it is refused
+    /// ([`Step::HostChanged`], [`Step::Place`]), and nothing is changed. What is covered already is
+    /// left so. Such a cover is never taken away.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    ///
+    /// [`Step::HostChanged`]: crate::Step::HostChanged
+    /// [`Step::Place`]: crate::Step::Place
+    pub fn cover(&mut self, object: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
+        let request = Request::Cover { path: place(path)? };
+        self.ask(path, &request, Some(object)).map(drop)
+    }
+
     /// Takes a mount away again, with what has been mounted below it: what was at its place before is
     /// seen again. What was created for it is removed if it is still there and empty.
     ///

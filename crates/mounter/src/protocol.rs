@@ -53,6 +53,11 @@ pub enum Request<'a> {
         /// The path.
         path: &'a [u8],
     },
+    /// Covers a path, once, if it is of the object of which a descriptor comes with it.
+    Cover {
+        /// The path.
+        path: &'a [u8],
+    },
     /// Takes a mount of this number away.
     Undo {
         /// The number.
@@ -171,6 +176,7 @@ impl<'a> Request<'a> {
             Self::Hide { path } => (2, Access::ReadOnly, 0, &[][..], path),
             Self::Undo { id } => (3, Access::ReadOnly, id, &[][..], &[][..]),
             Self::Thaw { path } => (4, Access::ReadOnly, 0, &[][..], path),
+            Self::Cover { path } => (5, Access::ReadOnly, 0, &[][..], path),
         };
         let length = |text: &[u8]| u16::try_from(text.len()).ok().filter(|_| fits(text));
         let mut message = vec![op, u8::from(access == Access::ReadWrite), 0, 0];
@@ -202,6 +208,7 @@ impl<'a> Request<'a> {
             (2, 0, 0, [], _) if is_place(path) => Some(Self::Hide { path }),
             (3, 0, _, [], []) => Some(Self::Undo { id }),
             (4, 0, 0, [], _) if is_place(path) => Some(Self::Thaw { path }),
+            (5, 0, 0, [], _) if is_place(path) => Some(Self::Cover { path }),
             _ => None,
         }
     }
@@ -262,10 +269,12 @@ pub fn decode_reply(message: &[u8]) -> Option<Reply> {
 mod tests {
     use super::*;
 
-    const REQUESTS: [Request<'static>; 4] = [
+    const REQUESTS: [Request<'static>; 6] = [
         Request::Show { host: b"/a/b", path: b"/c", access: Access::ReadOnly },
         Request::Show { host: b"/", path: b"/\xff\n", access: Access::ReadWrite },
         Request::Hide { path: b"//x/./y/" },
+        Request::Cover { path: b"/x" },
+        Request::Thaw { path: b"/x/y" },
         Request::Undo { id: u64::MAX },
     ];
 

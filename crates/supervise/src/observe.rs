@@ -11,12 +11,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Layer, Outcome};
-use swathe_sys::Errno;
-use swathe_sys::rustix::fd::{AsRawFd as _, OwnedFd};
+use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use swathe_sys::rustix::fs::{
     Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, accessat, fstat,
     fstatvfs, openat2,
 };
+use swathe_sys::rustix::net::SocketType;
+use swathe_sys::rustix::net::sockopt::socket_type;
+use swathe_sys::{Errno, notify};
 
 /// What an observer remembers to have said already, and of how many processes it knows the program.
 const MAX_REMEMBERED: usize = 1 << 20;
@@ -129,8 +131,8 @@ impl Observer {
         let program = self.program(caller.pid);
         let mut hasher = DefaultHasher::new();
         let address = match call {
-            Call::Connect(_, address, length) | Call::Bind(_, address, length) => {
-                Some(bytes_of(caller, address, length)?)
+            Call::Connect(fd, address, length) | Call::Bind(fd, address, length) => {
+                Some((bytes_of(caller, address, length)?, protocol(caller, fd)))
             }
             _ => None,
         };
@@ -142,8 +144,8 @@ impl Observer {
         if !self.said.insert(hasher.finish()) && !self.always {
             return None;
         }
-        if let Some(address) = address {
-            return self.socket(caller, &address, action);
+        if let Some((address, protocol)) = address {
+            return self.socket(caller, &address, protocol, action);
         }
         let mut names = names.into_iter();
         let first = names.next()?;
@@ -218,11 +220,17 @@ impl Observer {
     }
 
     /// An address, and whether it can be reached as far as the file system and the interfaces tell.
-    fn socket(&self, caller: &Caller, bytes: &[u8], action: Action) -> Option<Seen> {
+    fn socket(
+        &self,
+        caller: &Caller,
+        bytes: &[u8],
+        protocol: &str,
+        action: Action,
+    ) -> Option<Seen> {
         let (family, rest) = bytes.split_first_chunk::<2>()?;
         let ip = |address: std::net::IpAddr, port: [u8; 2]| {
             let port = u16::from_be_bytes(port);
-            let object = format!("tcp:{}", std::net::SocketAddr::new(address, port));
+            let object = format!("{protocol}:{}", std::net::SocketAddr::new(address, port));
             let local = address.is_loopback() || address.is_unspecified();
             let unreachable = self.offline && !local && action == Action::Connect;
             let denied = Outcome::Denied(Errno::NETUNREACH.raw_os_error());
@@ -318,6 +326,16 @@ fn bytes_of(caller: &Caller, address: u64, length: u32) -> Option<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).ok()?.min(MAX_ADDRESS)];
     caller.bytes(address, &mut bytes).ok()?;
     Some(bytes)
+}
+
+/// What a socket is called in an address. It is looked at as it is now; what cannot be looked at is
+/// taken for the usual.
+fn protocol(caller: &Caller, fd: i32) -> &'static str {
+    let kind = || {
+        let process = notify::open_thread(caller.pid)?;
+        socket_type(notify::take_fd(process.as_fd(), fd)?)
+    };
+    if kind() == Ok(SocketType::DGRAM) { "udp" } else { "tcp" }
 }
 
 /// A path as a whole, by its text: `..` goes up by one name.

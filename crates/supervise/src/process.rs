@@ -170,6 +170,21 @@ impl Caller {
         if found == 4 { Ok(status) } else { Err(Errno::IO) }
     }
 
+    /// The longest file that it may make, in bytes (`RLIMIT_FSIZE`).
+    ///
+    /// # Errors
+    /// It has ended; EIO: procfs says something else than it should.
+    pub fn file_limit(&self) -> Result<u64> {
+        let text = self.read("limits", MAX_STATUS)?;
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().find_map(|line| line.strip_prefix("Max file size"));
+        match line.and_then(|line| line.split_ascii_whitespace().next()) {
+            Some("unlimited") => Ok(u64::MAX),
+            Some(soft) => soft.parse().map_err(|_| Errno::IO),
+            None => Err(Errno::IO),
+        }
+    }
+
     /// Whether a signal waits until its call is over: how the call has to end then, none if there
     /// is no such signal.
     ///

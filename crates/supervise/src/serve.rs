@@ -1,40 +1,39 @@
 //! The supervisor: a thread that answers the calls of one sandbox until it ends.
 
+mod hand;
+mod listener;
+mod returning;
+
 use crate::observe::{Observer, Seen};
 use crate::perform::{Noted, Performer, Trash, Verdict};
 use crate::place::{Level, Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Wanted, decode};
+use hand::Hands;
+use returning::Returning;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swathe_plan::filter::Arch;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Event, Layer, Outcome};
 use swathe_record::question::Question;
+use swathe_sys::Errno;
 use swathe_sys::notify::{self, Notification};
-use swathe_sys::rustix;
 use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use swathe_sys::rustix::fd::{AsFd as _, OwnedFd};
-use swathe_sys::rustix::fs::{Mode, OFlags, open};
-use swathe_sys::rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use swathe_sys::{Errno, Result};
-
-const SIGXFSZ: i32 = 25;
+use swathe_sys::rustix::fd::OwnedFd;
 
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
 /// How often it is looked whether who asks still waits.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
-/// Threads that wait for the other end of a pipe at the same time.
-const MAX_SLOW: usize = 64;
+/// How often it is looked whether calls are over.
+const LOOK: Duration = Duration::from_millis(5);
+const SHORT_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// Where what happens is written. Must not block.
 pub type Sink = Box<dyn FnMut(Event) + Send>;
@@ -60,10 +59,13 @@ pub struct Config {
     pub asks: Vec<PathBuf>,
     /// Is told of questions whose process does not wait any more.
     pub withdrawn: Option<Box<dyn FnMut(u64) + Send>>,
+    /// Is told of questions whose call is over, after [`Answers::go_on_once`].
+    pub returned: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 enum Command {
-    Answered(u64),
+    /// A question, and whether it is to be told when its call is over.
+    Answered(u64, bool),
     Stop,
 }
 
@@ -77,7 +79,13 @@ pub struct Answers {
 impl Answers {
     /// The question was answered, and what was granted is mounted: the call goes on.
     pub fn go_on(&self, question: u64) {
-        self.tell(Command::Answered(question));
+        self.tell(Command::Answered(question, false));
+    }
+
+    /// The same, and [`Config::returned`] is told when the call is over: what was granted for it
+    /// alone can be taken back then.
+    pub fn go_on_once(&self, question: u64) {
+        self.tell(Command::Answered(question, true));
     }
 
     fn tell(&self, command: Command) {
@@ -160,52 +168,13 @@ fn supervise(
     trouble: Arc<Mutex<Option<String>>>,
 ) {
     // Without what separates it from other threads, it would act with too many rights.
-    let started = confine().and_then(|()| receive_listener(&socket, wake));
+    let started = listener::confine().and_then(|()| listener::receive(&socket, wake));
     drop(socket);
     match started {
         Ok(Some(listener)) => Supervisor::new(config, listener, trouble).run(wake, commands),
         Ok(None) => {}
         Err(errno) => tell(&trouble, format!("the supervisor cannot start: {errno}")),
     }
-}
-
-/// The rights that this thread has no need for: it acts for a process that does not have them. Its
-/// umask and directory become its own.
-fn confine() -> Result<()> {
-    use swathe_sys::process::{Caps, set_caps, unshare_fs};
-    // A limit of file sizes ends calls with EFBIG, not this program.
-    swathe_sys::signal::SignalSet::new(&[SIGXFSZ]).block()?;
-    unshare_fs()?;
-    set_caps(Caps::default())
-}
-
-/// Waits for the listener; none: the supervisor was stopped, or the engine has ended.
-fn receive_listener(socket: &OwnedFd, wake: &OwnedFd) -> Result<Option<OwnedFd>> {
-    loop {
-        let mut fds = [PollFd::new(socket, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Err(Errno::INTR) => continue,
-            other => other?,
-        };
-        if !fds[1].revents().is_empty() {
-            return Ok(None);
-        }
-        return receive_fd(socket);
-    }
-}
-
-/// One descriptor that came over a socket; none at its end.
-fn receive_fd(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0; 1];
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let found = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    Ok(found)
 }
 
 fn tell(trouble: &Mutex<Option<String>>, text: String) {
@@ -215,7 +184,7 @@ fn tell(trouble: &Mutex<Option<String>>, text: String) {
 }
 
 struct Parked {
-    notification: u64,
+    notification: Notification,
 }
 
 struct Supervisor {
@@ -227,9 +196,9 @@ struct Supervisor {
     observer: Option<Observer>,
     parked: HashMap<u64, Parked>,
     questions: u64,
-    slow: Arc<AtomicUsize>,
-    /// Whether only a signal that kills interrupts a call that is being answered.
-    undisturbed: bool,
+    /// Calls that went on and are not over.
+    returning: Vec<Returning>,
+    hands: Hands,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -245,27 +214,38 @@ impl Supervisor {
             observer: None,
             parked: HashMap::new(),
             questions: 0,
-            slow: Arc::default(),
-            undisturbed,
+            returning: Vec::new(),
+            hands: Hands::new(undisturbed),
             trouble,
         }
     }
 
     fn run(&mut self, wake: &OwnedFd, commands: &Receiver<Command>) {
+        let mut looked = Instant::now();
         loop {
             let mut fds =
                 [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
-            let timeout = (!self.parked.is_empty()).then_some(&PAUSE);
+            let timeout = match (self.returning.is_empty(), self.parked.is_empty()) {
+                (false, _) => Some(&SHORT_PAUSE),
+                (true, false) => Some(&PAUSE),
+                (true, true) => None,
+            };
             match poll(&mut fds, timeout) {
                 Err(Errno::INTR) => continue,
                 Err(_) => break,
                 Ok(0) => {
                     self.withdraw();
+                    self.returned(Returning::is_over);
                     continue;
                 }
                 Ok(_) => {}
             }
             let (calls, woken) = (fds[0].revents(), fds[1].revents());
+            // Also where there is always something else to do.
+            if looked.elapsed() > LOOK {
+                looked = Instant::now();
+                self.returned(Returning::is_over);
+            }
             if !woken.is_empty() {
                 let mut count = [0; 8];
                 let _ = swathe_sys::rustix::io::read(wake, &mut count);
@@ -290,7 +270,7 @@ impl Supervisor {
     /// Questions of processes that have ended, or were interrupted, are no questions any more.
     fn withdraw(&mut self) {
         let listener = &self.listener;
-        let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification);
+        let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification.id);
         let gone = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(id, _)| *id);
         for id in gone.collect::<Vec<_>>() {
             self.parked.remove(&id);
@@ -304,19 +284,44 @@ impl Supervisor {
         while let Ok(command) = commands.try_recv() {
             match command {
                 Command::Stop => return false,
-                Command::Answered(question) => {
-                    if let Some(parked) = self.parked.remove(&question) {
-                        let _ = notify::proceed(&self.listener, parked.notification);
-                    }
-                }
+                Command::Answered(question, once) => self.go_on(question, once),
             }
         }
         true
     }
 
+    fn go_on(&mut self, question: u64, once: bool) {
+        let parked = self.parked.remove(&question);
+        let call = parked.as_ref().map(|parked| Returning::new(question, &parked.notification));
+        let went = parked
+            .is_some_and(|parked| notify::proceed(&self.listener, parked.notification.id).is_ok());
+        match call.filter(|_| went) {
+            Some(call) if once => self.returning.push(call),
+            // Its process was ended or interrupted meanwhile.
+            None if once => self.tell_returned(question),
+            _ => {}
+        }
+    }
+
+    /// Tells of calls that are over.
+    fn returned(&mut self, is_over: impl Fn(&Returning) -> bool) {
+        let over: Vec<u64> =
+            self.returning.extract_if(.., |call| is_over(call)).map(|c| c.question).collect();
+        over.into_iter().for_each(|question| self.tell_returned(question));
+    }
+
+    fn tell_returned(&mut self, question: u64) {
+        if let Some(returned) = &mut self.config.returned {
+            returned(question);
+        }
+    }
+
     /// Every call is answered, or waits for the user.
     fn take(&mut self, notification: &Notification) {
-        let id = notification.id;
+        if !self.returning.is_empty() {
+            // Whoever calls again has returned from the call before.
+            self.returned(|call| call.pid == notification.pid);
+        }
         let known = Arch::ALL.into_iter().find(|arch| arch.audit() == notification.arch);
         let call = known.map_or(Call::Other, |arch| decode(arch, notification));
         // In another pid namespace than ours: nothing of it can be looked at.
@@ -326,7 +331,7 @@ impl Supervisor {
             // There is no floor below these.
             (Call::TruncateOpen(..) | Call::SetFlags(..), None) => Verdict::Refuse(Errno::PERM),
             (_, None) => Verdict::Continue,
-            (call, Some(caller)) => match self.judge(caller, call, id) {
+            (call, Some(caller)) => match self.judge(caller, call, notification) {
                 Some(verdict) => verdict,
                 None => return,
             },
@@ -367,7 +372,13 @@ impl Supervisor {
     }
 
     /// What becomes of a call; none: it waits for an answer.
-    fn judge(&mut self, caller: &Caller, call: Call, id: u64) -> Option<Verdict> {
+    fn judge(
+        &mut self,
+        caller: &Caller,
+        call: Call,
+        notification: &Notification,
+    ) -> Option<Verdict> {
+        let id = notification.id;
         if let Some(performer) = &mut self.performer {
             let still = || notify::is_waiting(&self.listener, id);
             let (verdict, noted) = performer.perform(caller, call, &still);
@@ -380,7 +391,7 @@ impl Supervisor {
         }
         let seen = self.observer.as_mut().and_then(|observer| observer.look(caller.pid, call));
         let waits = seen.is_some_and(|seen| {
-            notify::is_waiting(&self.listener, id) && self.observe(caller, &seen, id)
+            notify::is_waiting(&self.listener, id) && self.observe(caller, &seen, notification)
         });
         if let (Some(observer), Call::Execute(_)) = (&mut self.observer, call) {
             observer.forget(caller.pid);
@@ -392,7 +403,7 @@ impl Supervisor {
     }
 
     /// Writes down what was seen, and asks about it; whether the call has to wait.
-    fn observe(&mut self, caller: &Caller, seen: &Seen, id: u64) -> bool {
+    fn observe(&mut self, caller: &Caller, seen: &Seen, notification: &Notification) -> bool {
         let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
         let said = Said {
             action: seen.action,
@@ -423,7 +434,7 @@ impl Supervisor {
         };
         let asked = ask(question);
         if asked {
-            self.parked.insert(self.questions, Parked { notification: id });
+            self.parked.insert(self.questions, Parked { notification: *notification });
         }
         asked
     }
@@ -481,116 +492,15 @@ impl Supervisor {
             Verdict::Continue => notify::proceed(listener, id),
             Verdict::Done(value) => notify::succeed(listener, id, value),
             Verdict::Refuse(errno) => notify::refuse(listener, id, errno),
-            Verdict::Open(fd, cloexec) => hand_over(listener, id, fd, cloexec, self.undisturbed),
+            Verdict::Open(fd, cloexec) => self.hands.over(listener, id, fd, cloexec),
             Verdict::OpenSlowly(file, flags, cloexec) => {
-                self.open_slowly(notification, file, flags, cloexec)
+                self.hands.over_slowly(listener, notification, file, flags, cloexec)
             }
         };
         if done.is_err() {
             let _ = notify::refuse(listener, id, Errno::ACCESS);
         }
     }
-
-    /// On a thread of its own: it lasts until somebody opens the other end.
-    fn open_slowly(
-        &self,
-        &Notification { id, pid, .. }: &Notification,
-        file: OwnedFd,
-        flags: OFlags,
-        cloexec: bool,
-    ) -> Result<()> {
-        let listener = swathe_sys::rustix::io::fcntl_dupfd_cloexec(&self.listener, 0)?;
-        if self.slow.fetch_add(1, Ordering::Relaxed) >= MAX_SLOW {
-            self.slow.fetch_sub(1, Ordering::Relaxed);
-            return Err(Errno::AGAIN);
-        }
-        let slow = Arc::clone(&self.slow);
-        let undisturbed = self.undisturbed;
-        let opened = move || {
-            use swathe_sys::rustix::fd::AsRawFd as _;
-            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-            match wait_for_other_end(&own, flags, &Caller::new(pid), || {
-                notify::is_waiting(&listener, id)
-            }) {
-                Ok(fd) => drop(hand_over(&listener, id, fd, cloexec, undisturbed)),
-                Err(errno) => drop(notify::refuse(&listener, id, errno)),
-            }
-            slow.fetch_sub(1, Ordering::Relaxed);
-        };
-        let thread = std::thread::Builder::new().name("supervisor-pipe".into()).spawn(opened);
-        thread.map(drop).map_err(|_| Errno::AGAIN)
-    }
-}
-
-/// Opens a named pipe as soon as its other end is open, as long as the process waits.
-fn wait_for_other_end(
-    path: &str,
-    flags: OFlags,
-    caller: &Caller,
-    still: impl Fn() -> bool,
-) -> Result<OwnedFd> {
-    const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
-    let mut before = None;
-    loop {
-        match open(path, flags | OFlags::NONBLOCK, Mode::empty()) {
-            Ok(fd) => {
-                if !flags.contains(OFlags::NONBLOCK) {
-                    let now = swathe_sys::rustix::fs::fcntl_getfl(&fd)?;
-                    swathe_sys::rustix::fs::fcntl_setfl(&fd, now - OFlags::NONBLOCK)?;
-                }
-                return Ok(fd);
-            }
-            // The same of a file, by whoever holds a lease on it.
-            Err(Errno::NXIO | Errno::AGAIN) if !flags.contains(OFlags::NONBLOCK) => {}
-            Err(e) => return Err(e),
-        }
-        // One that was there the last time, too: others that can take it had the time to.
-        let signal = caller.interruption()?;
-        if !still() {
-            return Err(Errno::INTR);
-        }
-        if let Some(errno) = signal.filter(|_| signal == before) {
-            return Err(errno);
-        }
-        before = signal;
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Gives a file to the process. One that is written, and whatever is no plain file, is not open here
-/// any more when the process has it: a program that was just written could not be run ("text file
-/// busy"), a pipe would seem to have a reader.
-fn hand_over(
-    listener: &OwnedFd,
-    id: u64,
-    fd: OwnedFd,
-    cloexec: bool,
-    undisturbed: bool,
-) -> Result<()> {
-    let done = if undisturbed && is_felt(&fd) {
-        notify::inject_last(listener, id, fd, cloexec)
-    } else {
-        notify::inject(listener, id, fd.as_fd(), cloexec)
-    };
-    match done {
-        Err(errno @ (Errno::MFILE | Errno::NFILE)) => notify::refuse(listener, id, errno),
-        other => other,
-    }
-}
-
-/// Whether others notice that somebody has the file open.
-fn is_felt(fd: &OwnedFd) -> bool {
-    use swathe_sys::rustix::fs::{FileType, fcntl_getfl, fstat};
-    let reads = fcntl_getfl(fd).is_ok_and(|flags| {
-        flags.contains(OFlags::PATH) || !flags.intersects(OFlags::WRONLY | OFlags::RDWR)
-    });
-    let plain = fstat(fd).is_ok_and(|found| {
-        matches!(
-            FileType::from_raw_mode(found.st_mode),
-            FileType::RegularFile | FileType::Directory
-        )
-    });
-    !(reads && plain)
 }
 
 struct Said {

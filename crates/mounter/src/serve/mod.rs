@@ -56,6 +56,7 @@ fn answer(mounts: &mut Mounts, socket: &OwnedFd, buffer: &mut [u8]) -> bool {
         }
         (Some(Request::Thaw { path }), Some(object)) => mounts.thaw(path, &object),
         (Some(Request::Hide { path }), None) => mounts.hide(path),
+        (Some(Request::Cover { path }), Some(object)) => mounts.cover(path, &object),
         (Some(Request::Undo { id }), None) => mounts.undo(id).map(|()| 0),
         _ => Err(Refusal::found(Step::Request)),
     };

@@ -44,6 +44,8 @@ struct Mount {
     created: Vec<Created>,
     /// A mount that was there before, and is read-only again when this is taken back.
     thawed: Option<OwnedFd>,
+    /// Whether it is forgotten when it is gone: nobody takes it away by its number.
+    loose: bool,
 }
 
 /// The state of the helper.
@@ -164,6 +166,62 @@ impl Mounts {
         Ok(id)
     }
 
+    /// Covers `object`, if that is what is at a path, and it is not covered already.
+    pub fn cover(&mut self, path: &[u8], object: &OwnedFd) -> Result<u64, Refusal> {
+        if self.made.len() >= MAX_MOUNTS {
+            self.forget_gone()?;
+        }
+        self.has_room()?;
+        // A new file system of the host's must not be taken for one of the sandbox's own.
+        refuse(Step::Place, self.devices.update())?;
+        let meant = refuse(Step::HostPath, fstat(object))?;
+        let directory = refuse(Step::HostPath, place::is_directory(object))?;
+        let tree = refuse(Step::CopyTree, self.stand_ins.copy(directory))?;
+        let covered = self.inside(|mounts, root| {
+            let at = refuse(Step::Place, place::open(root, path))?;
+            if refuse(Step::Place, mounts.is_covered(&at))? {
+                return Ok(false);
+            }
+            let found = refuse(Step::Place, fstat(&at))?;
+            if (meant.st_dev, meant.st_ino) != (found.st_dev, found.st_ino) {
+                return Err(Refusal::found(Step::HostChanged));
+            }
+            place::check(&at, directory)?;
+            attach(&tree, &at)?;
+            Ok(true)
+        })?;
+        if !covered {
+            return Ok(0);
+        }
+        let id = self.keep(vec![tree], path, Vec::new());
+        if let Some(kept) = self.made.get_mut(&id) {
+            kept.loose = true;
+        }
+        Ok(id)
+    }
+
+    /// Whether something is what stands in for a hidden path, from here or from the start.
+    fn is_covered(&self, at: &OwnedFd) -> Result<bool, Errno> {
+        let stand_in = fstat(&self.stand_ins.file)?.st_dev;
+        Ok(fstat(at)?.st_dev == stand_in || self.devices.is_sandbox_tmpfs(at.as_fd())?)
+    }
+
+    /// Forgets covers whose file was removed or replaced on the host, and which are gone with that.
+    fn forget_gone(&mut self) -> Result<(), Refusal> {
+        let gone = self.inside(|mounts, _| {
+            let is_gone = |root: &OwnedFd| {
+                // It is read-only already: nothing changes where it is still attached.
+                let set = set_attr(root.as_fd(), c"", attr::RDONLY, Propagation::Keep, false);
+                set == Err(Errno::INVAL)
+            };
+            let loose = mounts.made.iter().filter(|(_, mount)| mount.loose);
+            let gone = loose.filter(|(_, mount)| mount.roots.iter().all(is_gone));
+            Ok(gone.map(|(id, _)| *id).collect::<Vec<_>>())
+        })?;
+        gone.iter().for_each(|id| drop(self.made.remove(id)));
+        Ok(())
+    }
+
     /// Covers a path. Returns the mount's number.
     pub fn hide(&mut self, path: &[u8]) -> Result<u64, Refusal> {
         self.has_room()?;
@@ -203,9 +261,10 @@ impl Mounts {
         let Some(mount) = self.made.get(&id) else {
             return Err(Refusal::found(Step::NoSuchMount));
         };
-        // Unmounting takes all with it that lies on the mount.
-        let later = self.made.range(id + 1..);
-        if later.map(|(_, other)| other).any(|other| is_below(&other.path, &mount.path)) {
+        // Unmounting takes all with it that lies on the mount. Who has a directory of it open would
+        // see what a cover hides.
+        let mut later = self.made.range(id + 1..).map(|(_, other)| other);
+        if mount.thawed.is_none() && later.any(|other| is_below(&other.path, &mount.path)) {
             return Err(Refusal::found(Step::Covered));
         }
         let Some(mount) = self.made.remove(&id) else {
@@ -246,7 +305,8 @@ impl Mounts {
     fn keep(&mut self, roots: Vec<OwnedFd>, path: &[u8], created: Vec<Created>) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.made.insert(id, Mount { roots, path: path.to_vec(), created, thawed: None });
+        let mount = Mount { roots, path: path.to_vec(), created, thawed: None, loose: false };
+        self.made.insert(id, mount);
         id
     }
 

@@ -1,5 +1,6 @@
 //! The plan while it grows, with the source of each step.
 
+use super::globs::Lasting;
 use super::levels::{Asked, Placed};
 use super::network::Network;
 use super::{Files, Host, Refusal, Request, boxed};
@@ -53,6 +54,8 @@ pub struct Sandbox {
     pub levels: Vec<Placed>,
     /// What is asked about when it is first wanted.
     pub asks: Vec<PathBuf>,
+    /// Globs that hide what appears later, too.
+    pub lasting: Vec<Lasting>,
     /// Directories that the sandbox can write to, and whose changes a workspace keeps.
     pub copied: Vec<PathBuf>,
     /// Which hosts it reaches, where that goes by rules. Without somebody outside who keeps them
@@ -81,6 +84,7 @@ pub(super) struct Build<'a> {
     pub levels: Vec<Placed>,
     pub asks: Vec<PathBuf>,
     pub network: Option<Network>,
+    pub lasting: Vec<Lasting>,
 }
 
 impl<'a> Build<'a> {
@@ -108,6 +112,7 @@ impl<'a> Build<'a> {
             levels: Vec::new(),
             asks: Vec::new(),
             network: None,
+            lasting: Vec::new(),
         }
     }
 
@@ -213,6 +218,7 @@ impl<'a> Build<'a> {
             writable: self.writable,
             levels: self.levels,
             asks: self.asks,
+            lasting: self.lasting,
             copied: self.copied,
             network: self.network,
         })

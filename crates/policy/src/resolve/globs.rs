@@ -15,6 +15,40 @@ const MAX_HIDDEN: usize = 1000;
 /// Names of one directory.
 const MAX_NAMES: usize = 100_000;
 
+/// A glob that also holds for what appears while the sandbox runs: whoever runs it has to hide that.
+#[derive(Debug, Clone)]
+pub struct Lasting {
+    /// As it was written.
+    pub glob: PathBuf,
+    /// What it matches, as whole paths.
+    pub matcher: GlobMatcher,
+    /// Above all that it can match.
+    base: PathBuf,
+    /// Components that a match can have at most; none: any number.
+    depth: Option<usize>,
+}
+
+impl Lasting {
+    /// Of a glob with an absolute path.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn new(glob: &Path) -> Result<Self, String> {
+        let matcher = compile(glob)?;
+        let through = glob.as_os_str().as_encoded_bytes().windows(2).any(|pair| pair == b"**");
+        // Separators within braces only make it deeper than it is.
+        let depth = (!through).then(|| glob.components().count());
+        Ok(Self { glob: glob.to_owned(), matcher, base: base(glob), depth })
+    }
+
+    /// Whether something in a directory can match, or below it.
+    #[must_use]
+    pub fn reaches(&self, directory: &Path) -> bool {
+        (directory.starts_with(&self.base) || self.base.starts_with(directory))
+            && self.depth.is_none_or(|depth| directory.components().count() < depth)
+    }
+}
+
 /// A glob as a pattern of whole paths: `*` and `?` stay within a name.
 ///
 /// # Errors
@@ -35,15 +69,15 @@ pub fn base(glob: &Path) -> PathBuf {
     glob.components().take_while(plain).collect()
 }
 
-/// Masks what matches of what is visible. What is made later on the host is not.
+/// Masks what matches of what is visible, and notes the glob for what is made later.
 pub(super) fn hide(build: &mut Build<'_>, glob: &Path, source: &Source) -> Result<(), Refusal> {
-    let matcher = compile(glob)
+    let lasting = Lasting::new(glob)
         .map_err(|why| Refusal::new(format!("{} is not a glob: {why}", glob.display()), source))?;
-    let base = base(glob);
+    let base = &lasting.base;
     let roots: Vec<PathBuf> = build
         .shown
         .iter()
-        .filter_map(|shown| match (shown.starts_with(&base), base.starts_with(shown)) {
+        .filter_map(|shown| match (shown.starts_with(base), base.starts_with(shown)) {
             (true, _) => Some(shown.clone()),
             (_, true) => Some(base.clone()),
             _ => None,
@@ -52,7 +86,7 @@ pub(super) fn hide(build: &mut Build<'_>, glob: &Path, source: &Source) -> Resul
     let mut found = Vec::new();
     let mut seen = 0;
     for root in roots {
-        look(build, &matcher, root, &mut found, &mut seen);
+        look(build, &lasting.matcher, root, &mut found, &mut seen);
         if seen > MAX_SEEN || found.len() > MAX_HIDDEN {
             let what = if seen > MAX_SEEN {
                 "has too many files to look at"
@@ -63,6 +97,7 @@ pub(super) fn hide(build: &mut Build<'_>, glob: &Path, source: &Source) -> Resul
             return Err(Refusal::new(text, source).hint("name a directory that holds them"));
         }
     }
+    build.lasting.push(lasting);
     for path in found {
         // Where a link leads, if it leads to something visible: the link itself tells nothing.
         let real = match build.files.kind(&path) {

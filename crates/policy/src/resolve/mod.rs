@@ -20,6 +20,7 @@ mod tools;
 
 pub use build::{Data, Note, Sandbox};
 pub use copied::{Copied, CopyRoot, Place, roots as copy_roots};
+pub use globs::Lasting;
 pub use levels::Placed;
 pub use limits::defaults as default_limits;
 pub use network::{MOST_PUBLISHED, MOST_RULES, Network};

@@ -283,7 +283,13 @@ impl Table {
         effects.extend(
             covered
                 .into_iter()
-                .map(|(allow, waiting)| remembered(waiting.question.id, allow == Some(true))),
+                .map(|(allow, waiting)| (waiting.question.id, allow == Some(true)))
+                .map(|(id, allow)| match lasts {
+                    true => remembered(id, allow),
+                    false => {
+                        Effect::Reply(Reply { allow, ..refusal(id, Why::Answered(Term::Once)) })
+                    }
+                }),
         );
         self.regroup(rest.into_iter().map(|(_, waiting)| waiting).collect(), &mut effects);
         if lasts {

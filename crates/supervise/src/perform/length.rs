@@ -10,7 +10,8 @@ use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::fs::{
     FallocateFlags, FileType, Mode, OFlags, fallocate, fcntl_getfl, fcntl_setfl, ftruncate, open,
 };
-use swathe_sys::{Errno, Result};
+use swathe_sys::rustix::process::{Signal, pidfd_send_signal};
+use swathe_sys::{Errno, Result, notify};
 
 impl Performer {
     pub(super) fn truncate(
@@ -39,7 +40,10 @@ impl Performer {
                     OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
                     Mode::empty(),
                 )
-                .and_then(|file| shorten(&file, length)),
+                .and_then(|file| {
+                    permitted(caller, &file, length, still)?;
+                    shorten(&file, length)
+                }),
                 FileType::Directory => Err(Errno::ISDIR),
                 _ => Err(Errno::INVAL),
             },
@@ -60,11 +64,11 @@ impl Performer {
             return Err(Errno::INVAL);
         }
         let file = taken(caller, fd, still)?;
-        let done = if matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete)) {
-            lengthen(&file, length)
-        } else {
-            shorten(&file, length)
-        };
+        let kept = matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete));
+        let done = permitted(caller, &file, length, still).and_then(|()| match kept {
+            true => lengthen(&file, length),
+            false => shorten(&file, length),
+        });
         Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
     }
 
@@ -95,6 +99,21 @@ impl Performer {
         let own = level == Some(Level::Append) && !fcntl_getfl(file)?.contains(OFlags::APPEND);
         Ok(level.filter(|_| !own))
     }
+}
+
+/// Whether the process may have a file of this length: its limit counts, not the supervisor's, and
+/// it gets the signal, as the kernel does both (setrlimit(2)).
+fn permitted(caller: &Caller, file: &OwnedFd, length: u64, still: &dyn Fn() -> bool) -> Result<()> {
+    if length <= identity(file)?.size || length <= caller.file_limit()? {
+        return if still() { Ok(()) } else { Err(Errno::SRCH) };
+    }
+    let thread = notify::open_thread(caller.pid)?;
+    if !still() {
+        return Err(Errno::SRCH);
+    }
+    // One that it cannot be sent has ended.
+    let _ = pidfd_send_signal(thread, Signal::XFSZ);
+    Err(Errno::FBIG)
 }
 
 /// Makes a file longer, and never shorter, not even by what is written to it at the same time.

@@ -1,17 +1,18 @@
 //! What a running sandbox may reach beyond its plan: files that are shown and hidden while it runs,
 //! by `swathe grant`, `swathe revoke` and answers to questions.
 
+mod helper;
+
 use crate::control::{self, Reply, Request};
+use crate::globs::{self, Globs};
 use crate::out::{Failure, shown};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+pub use helper::namespace;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use swathe_mounter::{Access as Shown, Id, Mounter};
+use swathe_mounter::{Access as Shown, Error, Id, Mounter, Step};
 use swathe_policy::paths::{Asker, Verdict, judge};
 use swathe_policy::resolve::{PROTECTIONS, ProtectedBase};
 use swathe_policy::{Access, Environment, Intent, words};
@@ -25,12 +26,25 @@ const MAX_CHANGES: usize = 10_000;
 #[derive(Debug)]
 pub struct Live {
     state: Mutex<State>,
+    /// Taken before the state, where both are.
+    globs: Mutex<Option<Globs>>,
     env: Environment,
+}
+
+/// What came of covering something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cover {
+    /// It is hidden.
+    Done,
+    /// It is not what the sandbox shows at this path, or was not at that moment.
+    Elsewhere,
 }
 
 #[derive(Debug)]
 struct State {
     engine: u32,
+    /// The sandbox's mounts; none: looked for when they are needed.
+    namespace: Option<OwnedFd>,
     /// Directories that the plan shows at their own place.
     planned: Vec<PathBuf>,
     mounter: Option<Mounter>,
@@ -43,14 +57,32 @@ struct Change {
     path: PathBuf,
     access: Access,
     mounts: Vec<Id>,
+    /// Whether the first mount is what shows the path.
+    own: bool,
+    /// The question whose call alone it is for.
+    once: Option<u64>,
+    /// Whether that call is over.
+    spent: bool,
+}
+
+impl Change {
+    fn new(path: &Path, access: Access, mounts: Vec<Id>, own: bool) -> Self {
+        Self { path: path.to_owned(), access, mounts, own, once: None, spent: false }
+    }
 }
 
 impl Live {
-    /// Of the sandbox of this engine. Nothing is started before something is to be changed.
-    pub fn new(engine: u32, planned: Vec<PathBuf>, env: Environment) -> Arc<Self> {
-        let state = State { engine, planned, mounter: None, changes: Vec::new() };
-        let state = Mutex::new(state);
-        Arc::new(Self { state, env })
+    /// Of the sandbox of this engine, and with these mounts if they are known. Nothing is started
+    /// before something is to be changed.
+    pub fn new(
+        engine: u32,
+        namespace: Option<OwnedFd>,
+        planned: Vec<PathBuf>,
+        env: Environment,
+    ) -> Arc<Self> {
+        let changes = Vec::new();
+        let state = State { engine, namespace, planned, mounter: None, changes };
+        Arc::new(Self { state: Mutex::new(state), globs: Mutex::new(None), env })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,6 +98,56 @@ impl Live {
         };
         let thread = std::thread::Builder::new().name("control".into()).spawn(serve);
         thread.map(drop).map_err(|e| Failure::new(format!("cannot listen for grants: {e}")))
+    }
+
+    /// Hides what matches these globs, from now on until `ended` is readable. What was found up to
+    /// now is hidden when this returns. `end` is called where that cannot be kept any longer.
+    ///
+    /// # Errors
+    /// It cannot be kept at all.
+    pub fn keep_hidden(
+        self: &Arc<Self>,
+        globs: Globs,
+        ended: OwnedFd,
+        end: impl FnOnce(Failure) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let events = globs.events()?;
+        *self.globs() = Some(globs);
+        self.follow()?;
+        let live = Arc::clone(self);
+        let follow = move || match globs::follow(&live, &events, &ended) {
+            Ok(()) => {}
+            Err(failure) => end(failure),
+        };
+        let thread = std::thread::Builder::new().name("globs".into()).spawn(follow);
+        thread.map(drop).map_err(|e| Failure::new(format!("cannot watch for new files: {e}")))
+    }
+
+    fn globs(&self) -> MutexGuard<'_, Option<Globs>> {
+        self.globs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hides what has appeared.
+    pub fn follow(&self) -> Result<(), Failure> {
+        self.globs().as_mut().map_or(Ok(()), |globs| globs.follow(self))
+    }
+
+    /// Covers what is at a path, if it is this object; without one, whatever it is.
+    pub fn cover(&self, object: Option<BorrowedFd<'_>>, path: &Path) -> Result<Cover, Failure> {
+        let mut state = self.lock();
+        let mounter = state.mounter()?;
+        let covered = match object {
+            Some(object) => mounter.cover(object, path),
+            None => mounter.hide(path).map(drop),
+        };
+        match covered {
+            Ok(()) => Ok(Cover::Done),
+            Err(Error::Refused {
+                step: Step::Place | Step::HostChanged | Step::Kind | Step::Moved,
+                ..
+            }) => Ok(Cover::Elsewhere),
+            Err(error) => Err(changing(&error)),
+        }
     }
 
     fn request(&self, request: &Request) -> Reply {
@@ -87,7 +169,7 @@ impl Live {
     fn grant(&self, text: &str) -> Result<Option<String>, Failure> {
         match self.intent(text)? {
             Intent::FilesDir { path, access: access @ (Access::ReadOnly | Access::ReadWrite) } => {
-                self.show(&path, &path, access)
+                self.show(&path, &path, access, None)
             }
             Intent::FilesHide(path) => self.hide(&path),
             _ => {
@@ -114,9 +196,8 @@ impl Live {
         match found {
             Some(at) => {
                 let change = state.changes.remove(at);
-                for id in change.mounts.into_iter().rev() {
-                    state.mounter()?.undo(id).map_err(|e| changing(&e))?;
-                }
+                state.take_back(change)?;
+                state.sweep()?;
                 Ok(Some("what is open already stays open".to_owned()))
             }
             None if hides => Err(Failure::new(format!("{} was not hidden", path.display()))),
@@ -128,8 +209,14 @@ impl Live {
         }
     }
 
-    /// Shows a file or directory of the host.
-    fn show(&self, host: &Path, path: &Path, access: Access) -> Result<Option<String>, Failure> {
+    /// Shows a file or directory of the host; `once`: for the call of this question alone.
+    fn show(
+        &self,
+        host: &Path,
+        path: &Path,
+        access: Access,
+        once: Option<u64>,
+    ) -> Result<Option<String>, Failure> {
         let write = access == Access::ReadWrite;
         if let Verdict::Refuse(why) = judge(host, write, Asker::User, &self.env) {
             return Err(Failure::new(format!("{} cannot be shown: {why}", host.display())));
@@ -140,24 +227,54 @@ impl Live {
         if let Verdict::Refuse(why) = judge(&real, write, Asker::User, &self.env) {
             return Err(Failure::new(format!("{} cannot be shown: {why}", real.display())));
         }
-        if write && real.is_dir() {
-            return self.open(&real, path);
+        let globs = self.globs().as_ref().map(|globs| globs.hides(&real));
+        if globs == Some(true) {
+            let text = format!("{} cannot be shown: a glob hides it", real.display());
+            return Err(Failure::new(text).hint("swathe explain says which one"));
         }
+        // Where it is on the host is where it is looked for what is to be hidden.
+        let path = if globs.is_some() { &real } else { path };
+        let mut change = if write && real.is_dir() {
+            self.open(&real, path)?
+        } else {
+            self.mount(&real, path, access)?
+        };
+        change.once = once;
+        // Before anybody can take it back, and before what it was asked for goes on.
+        let hidden = self.hide_below(&real);
+        let mut state = self.lock();
+        match hidden {
+            Ok(()) => state.keep(change)?,
+            // What may be visible in it is not to be.
+            Err(_) => state.take_back(change)?,
+        }
+        hidden.map(|()| None)
+    }
+
+    /// What matches a glob in what was just shown.
+    fn hide_below(&self, root: &Path) -> Result<(), Failure> {
+        match self.globs().as_mut() {
+            Some(globs) => globs.add(root).and_then(|()| globs.follow(self)),
+            None => Ok(()),
+        }
+    }
+
+    fn mount(&self, real: &Path, path: &Path, access: Access) -> Result<Change, Failure> {
+        let write = access == Access::ReadWrite;
         let mut state = self.lock();
         let mut mounts = Vec::new();
         let how = if write { Shown::ReadWrite } else { Shown::ReadOnly };
-        let first = match state.mounter()?.show(&real, path, how) {
+        let first = match state.mounter()?.show(real, path, how) {
             // A link on the way, inside: what is behind it is at its own place.
-            Err(_) if real != path => state.mounter()?.show(&real, &real, how),
+            Err(_) if real != path => state.mounter()?.show(real, real, how),
             other => other,
         };
         mounts.push(first.map_err(|e| changing(&e))?);
-        state.keep(Change { path: path.to_owned(), access, mounts })?;
-        Ok(None)
+        Ok(Change::new(path, access, mounts, true))
     }
 
     /// Makes a directory writable: what is protected in it is read-only before that.
-    fn open(&self, real: &Path, path: &Path) -> Result<Option<String>, Failure> {
+    fn open(&self, real: &Path, path: &Path) -> Result<Change, Failure> {
         let mut state = self.lock();
         let mut mounts = Vec::new();
         let done = state.opened(real, path, &self.env, &mut mounts);
@@ -168,23 +285,22 @@ impl Live {
             }
             return Err(failure);
         }
-        state.keep(Change { path: path.to_owned(), access: Access::ReadWrite, mounts })?;
-        let text = "protected names that do not exist yet, such as .git/hooks, can be made there";
-        Ok(Some(text.to_owned()))
+        Ok(Change::new(path, Access::ReadWrite, mounts, !state.is_planned(real, path)))
     }
 
     fn hide(&self, path: &Path) -> Result<Option<String>, Failure> {
         let mut state = self.lock();
         let id = state.mounter()?.hide(path).map_err(|e| changing(&e))?;
-        state.keep(Change { path: path.to_owned(), access: Access::Hide, mounts: vec![id] })?;
+        state.keep(Change::new(path, Access::Hide, vec![id], false))?;
         Ok(Some("what is open already stays open".to_owned()))
     }
 
-    /// Shows what a question was about, since it was answered with yes.
+    /// Shows what a question was about, since it was answered with yes; `once`: until
+    /// [`Self::returned`].
     ///
     /// # Errors
     /// It cannot be had: the call then fails as before.
-    pub fn allow(&self, question: &Question, read_only: bool) -> Result<(), Failure> {
+    pub fn allow(&self, question: &Question, read_only: bool, once: bool) -> Result<(), Failure> {
         let object = question.object.0.strip_prefix(b"unix:").unwrap_or(&question.object.0);
         let path = Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(object));
         if !path.is_absolute() {
@@ -207,7 +323,19 @@ impl Live {
         if path.canonicalize().ok().as_deref() != Some(path) {
             return Err(Failure::new(format!("{} leads elsewhere by now", question.object)));
         }
-        self.show(path, path, access).map(drop)
+        self.show(path, path, access, once.then_some(question.id)).map(drop)
+    }
+
+    /// The call that a question was about is over: what was shown for it alone is not any more.
+    ///
+    /// # Errors
+    /// It cannot be taken back.
+    pub fn returned(&self, question: u64) -> Result<(), Failure> {
+        let mut state = self.lock();
+        for change in &mut state.changes {
+            change.spent |= change.once == Some(question);
+        }
+        state.sweep()
     }
 }
 
@@ -215,9 +343,45 @@ impl State {
     /// The helper, started when it is needed first.
     fn mounter(&mut self) -> Result<&mut Mounter, Failure> {
         if self.mounter.is_none() {
-            self.mounter = Some(start(self.engine)?);
+            self.mounter = Some(helper::start(self.engine, self.namespace.as_ref())?);
         }
         self.mounter.as_mut().ok_or_else(|| Failure::new("no helper for mounts"))
+    }
+
+    /// Whether the plan shows it as a mount.
+    fn is_planned(&self, real: &Path, path: &Path) -> bool {
+        self.planned.iter().any(|planned| planned == real) && path == real
+    }
+
+    /// Takes a change back. Where something is hidden in what was shown, it is hidden as a whole:
+    /// whoever has a directory of it open would see what is under the covers.
+    fn take_back(&mut self, change: Change) -> Result<(), Failure> {
+        let shown = change.mounts.first().copied().filter(|_| change.own);
+        for id in change.mounts.into_iter().rev() {
+            match self.mounter()?.undo(id) {
+                Ok(()) | Err(Error::Refused { step: Step::NoSuchMount, .. }) => {}
+                Err(Error::Refused { step: Step::Covered, .. }) if Some(id) == shown => {
+                    self.mounter()?.hide(&change.path).map_err(|e| changing(&e))?;
+                }
+                Err(Error::Refused { step: Step::Covered, .. }) => {}
+                Err(error) => return Err(changing(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what is not needed any more, but for what a later change lies on.
+    fn sweep(&mut self) -> Result<(), Failure> {
+        for at in (0..self.changes.len()).rev() {
+            let Some((change, later)) = self.changes.get(at..).and_then(<[_]>::split_first) else {
+                continue;
+            };
+            if change.spent && !later.iter().any(|later| later.path.starts_with(&change.path)) {
+                let change = self.changes.remove(at);
+                self.take_back(change)?;
+            }
+        }
+        Ok(())
     }
 
     fn opened(
@@ -228,8 +392,7 @@ impl State {
         mounts: &mut Vec<Id>,
     ) -> Result<(), Failure> {
         // A mount of the plan begins there; otherwise one is made.
-        let planned = self.planned.iter().any(|planned| planned == real) && path == real;
-        if !planned {
+        if !self.is_planned(real, path) {
             let shown = self.mounter()?.show(real, path, Shown::ReadOnly);
             mounts.push(shown.map_err(|e| changing(&e))?);
         }
@@ -257,41 +420,6 @@ impl State {
 
 fn changing(error: &swathe_mounter::Error) -> Failure {
     Failure::new(shown(&error.to_string()))
-}
-
-fn start(engine: u32) -> Result<Mounter, Failure> {
-    let cannot = |e: &dyn std::fmt::Display| {
-        Failure::new(format!("cannot change what the sandbox sees: {e}"))
-    };
-    let namespace =
-        mounts_of(engine).ok_or_else(|| cannot(&"none of its processes can be looked at"))?;
-    let pid = i32::try_from(engine).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| cannot(&"it has ended"))?;
-    let ended = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| cannot(&e))?;
-    let program = std::env::current_exe().map_err(|e| cannot(&e))?;
-    Mounter::start(&program, namespace.as_fd(), ended.as_fd()).map_err(|e| cannot(&e))
-}
-
-/// How many processes are looked at for one that lets itself be looked at: pid 1 does not.
-const MAX_PROCESSES: usize = 10_000;
-
-/// The mount namespace of the sandbox of this engine: that of a process below it which has another
-/// than the engine's.
-fn mounts_of(engine: u32) -> Option<File> {
-    let own = std::fs::metadata("/proc/self/ns/mnt").ok()?.ino();
-    let mut left = std::collections::VecDeque::from([engine]);
-    for _ in 0..MAX_PROCESSES {
-        let pid = left.pop_front()?;
-        let found = File::open(format!("/proc/{pid}/ns/mnt")).ok();
-        let other = |file: &File| file.metadata().is_ok_and(|found| found.ino() != own);
-        if let Some(file) = found.filter(other) {
-            return Some(file);
-        }
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        left.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-    }
-    None
 }
 
 /// Protected paths that exist below a directory.
