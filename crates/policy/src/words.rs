@@ -13,6 +13,7 @@ use crate::paths::{Asker, Environment};
 use crate::value::Complaint;
 use crate::vocabulary::{ACCESS, Word};
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub fn read(
 ) -> Result<(Vec<Declared>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut found = Found::default();
     for text in words {
-        found.add(ALLOW, text, 0, one(text, env));
+        let read = one(text, env).map_err(|(complaint, at)| (complaint, at..text.len()));
+        found.add(ALLOW, text, 0..text.len(), read);
     }
     found.finish()
 }
@@ -60,12 +62,13 @@ pub fn network(words: Network<'_>) -> Result<(Vec<Declared>, Vec<Diagnostic>), V
     found.list("--net-deny", words.deny, &deny);
     for text in words.publish {
         let read = utf8(text).and_then(publish);
-        found.add("--publish", text, 0, read.map_err(|complaint| (complaint, 0)));
+        let whole = 0..text.len();
+        found.add("--publish", text, whole.clone(), read.map_err(|complaint| (complaint, whole)));
     }
     if let Some(complaint) = contradiction(&found.declared) {
         let none = words.net.iter().find(|text| text.as_bytes().starts_with(b"none"));
         let text = none.map_or(OsStr::new("none"), OsString::as_os_str);
-        found.errors.push(drawn("--net", text, complaint, 0));
+        found.errors.push(drawn("--net", text, complaint, 0..text.len()));
     }
     found.finish()
 }
@@ -106,11 +109,16 @@ struct Found {
 
 /// An intent, and what is dangerous about it.
 type Meant = (Intent, Option<String>);
-type Read = Result<Meant, Wrong>;
 
 impl Found {
-    /// What was read of a word, from byte `at` of it on.
-    fn add(&mut self, option: &str, text: &OsStr, at: usize, read: Read) {
+    /// What was read of these bytes of a word.
+    fn add(
+        &mut self,
+        option: &str,
+        text: &OsStr,
+        at: Range<usize>,
+        read: Result<Meant, (Complaint, Range<usize>)>,
+    ) {
         match read {
             Ok((intent, warning)) => {
                 let source = Source::CommandLine(format!("{option} {}", text.to_string_lossy()));
@@ -134,12 +142,15 @@ impl Found {
             let list = match utf8(text) {
                 Ok(list) => list,
                 Err(complaint) => {
-                    self.add(option, text, 0, Err((complaint, 0)));
+                    let whole = 0..text.len();
+                    self.add(option, text, whole.clone(), Err((complaint, whole)));
                     continue;
                 }
             };
-            for (at, piece) in network::pieces(list) {
-                self.add(option, text, at, one(piece).map_err(|complaint| (complaint, at)));
+            for (start, piece) in network::pieces(list) {
+                let at = start..start + piece.len();
+                let read = one(piece).map_err(|complaint| (complaint, at.clone()));
+                self.add(option, text, at, read);
             }
         }
     }
@@ -156,7 +167,7 @@ impl Found {
 pub fn parse(text: &OsStr, env: &Environment) -> Result<Intent, Diagnostic> {
     one(text, env)
         .map(|(intent, _)| intent)
-        .map_err(|(complaint, at)| drawn(ALLOW, text, complaint, at))
+        .map_err(|(complaint, at)| drawn(ALLOW, text, complaint, at..text.len()))
 }
 
 /// An intent as it stands behind `--allow`: the same text for the same intent, and another for
@@ -182,19 +193,20 @@ pub fn written(intent: &Intent) -> String {
     }
 }
 
-/// A complaint about a word from byte `at` on.
-fn drawn(option: &str, text: &OsStr, complaint: Complaint, at: usize) -> Diagnostic {
-    let start = String::from_utf8_lossy(&text.as_bytes()[..at]).len() + option.len() + 1;
+/// A complaint about these bytes of a word.
+fn drawn(option: &str, text: &OsStr, complaint: Complaint, at: Range<usize>) -> Diagnostic {
+    let place = |at| String::from_utf8_lossy(&text.as_bytes()[..at]).len() + option.len() + 1;
     let line = format!("{option} {}", text.to_string_lossy());
-    let span = start..line.len();
+    let span = place(at.start)..place(at.end);
     let source = Arc::new(SourceText::words(line));
     let error = Diagnostic::error(complaint.message).at(&source, span, complaint.label);
     Diagnostic { help: complaint.help, ..error }
 }
 
+/// A complaint, and the byte of the word from which on it is wrong.
 type Wrong = (Complaint, usize);
 
-fn one(text: &OsStr, env: &Environment) -> Read {
+fn one(text: &OsStr, env: &Environment) -> Result<Meant, Wrong> {
     let bytes = text.as_bytes();
     let equals = bytes.iter().position(|b| *b == b'=');
     let word = &bytes[..equals.unwrap_or(bytes.len())];
