@@ -222,7 +222,8 @@ impl Rule {
         }
     }
 
-    /// Whether all that the other rule is about is this one's, too.
+    /// Whether all that the other rule allows this one allows, too. Where that is hard to say
+    /// (blocks that begin with special addresses) it is not.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let hosts = match (&self.what, &other.what) {
@@ -230,7 +231,8 @@ impl Rule {
             (What::Cidr(own), What::Cidr(other)) => {
                 // A larger block is about less: it does not mean the special ones within it.
                 let special = crate::address::special(other.address());
-                other.is_within(own) && special.is_none_or(|(_, block)| own.is_within(&block))
+                let means = special.is_none_or(|(_, block)| own.is_within(&block));
+                own == other || other.is_within(own) && means
             }
             (What::Any, What::Name(_) | What::Any) | (What::HostLoopback, What::HostLoopback) => {
                 true

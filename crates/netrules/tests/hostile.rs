@@ -3,7 +3,10 @@
 
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use swathe_netrules::{Cause, Class, Form, Name, Protocol, Rule, Rules, Subject, Verdict};
+use swathe_netrules::address::CidrError;
+use swathe_netrules::{
+    Cause, Cidr, Class, Form, Name, Protocol, Rule, Rules, Subject, Verdict, What,
+};
 
 fn rules(allow: &[&str], deny: &[&str]) -> Rules {
     let all = |texts: &[&str], form| {
@@ -522,5 +525,35 @@ proptest! {
             some.addressed(v4.into(), 1, Protocol::Tcp, &[]),
             some.addressed(mapped, 1, Protocol::Tcp, &[])
         );
+    }
+
+    /// What a rule allows, one that covers it allows, too: a grant for the larger is enough.
+    #[test]
+    fn a_rule_that_covers_allows_as_much(
+        at in (0..CLASSES.len(), 0..CLASSES.len(), 0..CLASSES.len()),
+        prefix in (0u8..=128, 0u8..=128),
+    ) {
+        let rule = |index: usize, prefix: u8| {
+            let address = ip(CLASSES[index].0).to_canonical();
+            let prefix = prefix.min(if address.is_ipv4() { 32 } else { 128 });
+            let block = match Cidr::new(address, prefix) {
+                Ok(block) | Err(CidrError::Bits(block)) => block,
+                Err(_) => return None,
+            };
+            Rule::parse(&format!("{}:80", What::Cidr(block)), Form::Allow).ok()
+        };
+        let (Some(larger), Some(smaller)) = (rule(at.0, prefix.0), rule(at.1, prefix.1)) else {
+            return Ok(());
+        };
+        prop_assert!(larger.covers(&larger));
+        if larger.covers(&smaller) {
+            let says = |rule: Rule, address| {
+                let rules = Rules { allow: vec![rule], deny: Vec::new() };
+                rules.addressed(address, 80, Protocol::Tcp, &[]).is_allowed()
+            };
+            for address in [ip(CLASSES[at.2].0), ip(CLASSES[at.1].0)] {
+                prop_assert!(!says(smaller.clone(), address) || says(larger.clone(), address));
+            }
+        }
     }
 }
