@@ -32,6 +32,7 @@ pub mod needs;
 pub mod profile;
 pub mod proxy;
 pub mod round_trip;
+pub mod rules;
 pub mod seccomp;
 pub mod serve;
 pub mod tree;
@@ -42,7 +43,7 @@ pub mod view;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("argv", argv::run),
     ("args", args::run),
     ("values", values::run),
@@ -61,6 +62,7 @@ pub const TARGETS: [Target; 18] = [
     ("hello", hello::run),
     ("http", http::run),
     ("proxy", proxy::run),
+    ("rules", rules::run),
 ];
 
 /// Sizes of pieces, and the bytes that come in them: the first byte says how many sizes follow.
