@@ -1,8 +1,9 @@
-//! The process that attends to a session: what it may reach is changed by it, and what appears and
-//! is to be hidden is hidden by it. It ends with the session.
+//! The process that attends to a session: what it may reach is changed by it, its network by rules is
+//! kept by it, and what appears and is to be hidden is hidden by it. It ends with the session.
 
 use crate::globs::Hidden;
 use crate::live::Live;
+use crate::net::{Apart, Keeper};
 use crate::out::Failure;
 use crate::rundir::Record;
 use crate::store;
@@ -13,7 +14,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{PipeReader, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Stdio;
 use swathe::Child;
 use swathe::serve::Session;
@@ -29,6 +30,8 @@ const READY: i32 = 101;
 const CONTROL: i32 = 102;
 const MOUNTS: i32 = 103;
 const ENGINE: i32 = 104;
+/// And the session's network, where it is one by rules.
+const NETNS: i32 = 105;
 /// The most that it is told, and that it says.
 const MAX_TEXT: u64 = 16 << 20;
 const MAX_TROUBLE: u64 = 64 << 10;
@@ -44,6 +47,8 @@ struct Description {
     /// The user's directories that are visible from the start.
     shown: Vec<Bytes>,
     hidden: Option<Hidden>,
+    /// Its network by rules.
+    network: Option<Apart>,
 }
 
 /// Starts it for a session that is set up, and waits until it is ready: what a glob hides is hidden
@@ -56,12 +61,15 @@ pub fn start(
     sandbox: &Sandbox,
     child: &Child,
     mounts: OwnedFd,
+    network: Option<(Apart, OwnedFd)>,
 ) -> Result<(), Failure> {
+    let (network, netns) = network.unzip();
     let description = Description {
         engine: child.id(),
         socket: record.socket().into(),
         shown: sandbox.shown.iter().map(|path| path.as_path().into()).collect(),
         hidden: Hidden::of(sandbox),
+        network,
     };
     let text = serde_json::to_vec(&description).map_err(|e| failed(&e))?;
     let engine = child.pidfd().ok_or_else(|| failed(&"the kernel has no pidfds (Linux 5.3)"))?;
@@ -80,8 +88,9 @@ pub fn start(
         (MOUNTS, mounts),
         (ENGINE, engine),
     ];
+    let fds = fds.into_iter().chain(netns.map(|netns| (NETNS, netns)));
     let mappings = fds.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
-    process.fd_mappings(mappings.into()).map_err(|e| failed(&e))?;
+    process.fd_mappings(mappings.collect()).map_err(|e| failed(&e))?;
     // It is nobody's to wait for: it ends with the session, after this process.
     drop(process.spawn().map_err(|e| failed(&e))?);
     drop(process);
@@ -122,23 +131,29 @@ fn attend() -> Result<u8, Failure> {
     let done = serve(File::from(told), control, mounts, &engine);
     // Whoever started this may have gone.
     drop(match &done {
-        Ok(()) => ready.write_all(FINE),
+        Ok(_) => ready.write_all(FINE),
         Err(failure) => {
             let lines = std::iter::once(&failure.message).chain(&failure.hints);
             ready.write_all(lines.map(|line| format!("{line}\n")).collect::<String>().as_bytes())
         }
     });
     drop(ready);
-    done?;
+    let keeper = done?;
     while poll(&mut [PollFd::new(&engine, PollFlags::IN)], None) == Err(Errno::INTR) {}
+    drop(keeper);
     Ok(0)
 }
 
-/// Starts what it does, on threads.
-fn serve(told: File, control: OwnedFd, mounts: OwnedFd, engine: &OwnedFd) -> Result<(), Failure> {
+/// Starts what it does, on threads; the network ends with what is returned.
+fn serve(
+    told: File,
+    control: OwnedFd,
+    mounts: OwnedFd,
+    engine: &OwnedFd,
+) -> Result<Option<Keeper>, Failure> {
     let description: Description =
         serde_json::from_reader(told.take(MAX_TEXT)).map_err(|e| failed(&e))?;
-    let Description { engine: pid, socket, shown, hidden } = description;
+    let Description { engine: pid, socket, shown, hidden, network } = description;
     let shown = shown.iter().map(|path| path.as_path().to_owned()).collect();
     let live = Live::new(pid, Some(mounts), shown, store::environment()?);
     if let Some(hidden) = hidden {
@@ -150,5 +165,16 @@ fn serve(told: File, control: OwnedFd, mounts: OwnedFd, engine: &OwnedFd) -> Res
             let _ = pidfd_send_signal(&engine, Signal::KILL);
         })?;
     }
-    live.listen(control.into())
+    let keeper = match network {
+        Some(network) => {
+            let netns = swathe_sys::process::adopt_fd(NETNS).map_err(|e| failed(&e))?;
+            Some(network.start(netns, engine.as_fd(), pid)?)
+        }
+        None => None,
+    };
+    if let Some(keeper) = &keeper {
+        live.set_network(keeper.controls());
+    }
+    live.listen(control.into())?;
+    Ok(keeper)
 }

@@ -1,10 +1,12 @@
 //! Changes of what a running sandbox may reach: JSON lines over a socket beside its record.
 //!
 //! A request is one object, `{"grant":"files.dir=/x:ro"}` or `{"revoke":…}`, the intent as
-//! behind `--allow`. Each has one reply: `{"done":true}`, with a `note` where there is something to
-//! say, or `{"error":…}` with `hints`. Only the user whose sandbox it is may ask, and nobody
+//! behind `--allow`; or `"network"`, for what its network does. Each has one reply: `{"done":true}`,
+//! with a `note` where there is something to say, or with a `view` of the network, or
+//! `{"error":…}` with `hints`. Only the user whose sandbox it is may ask, and nobody
 //! from inside a sandbox.
 
+use crate::net::View;
 use crate::out::{Failure, shown};
 use rustix::net::sockopt::socket_peercred;
 use serde::{Deserialize, Serialize};
@@ -14,8 +16,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-/// The longest line in either direction.
+/// The longest request, and the longest reply: a network may have many connections.
 const LONGEST_LINE: u64 = 64 << 10;
+const LONGEST_REPLY: u64 = 32 << 20;
 /// Requests of one connection.
 const MOST_REQUESTS: usize = 64;
 /// How long one side waits for the other to take or say something.
@@ -31,6 +34,8 @@ pub enum Request {
     Grant(String),
     /// It may not any more.
     Revoke(String),
+    /// What its network does.
+    Network,
 }
 
 /// What came of it.
@@ -38,6 +43,8 @@ pub enum Request {
 pub enum Reply {
     /// It is so, and what is to be said about it.
     Done(Option<String>),
+    /// What the network does.
+    Network(Box<View>),
     /// It is as it was: why, and what to do.
     Refused {
         /// One line, lower case, without a full stop.
@@ -63,11 +70,14 @@ struct Line {
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hints: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    view: Option<Box<View>>,
 }
 
 impl From<Reply> for Line {
     fn from(reply: Reply) -> Self {
         match reply {
+            Reply::Network(view) => Self { done: true, view: Some(view), ..Self::default() },
             Reply::Done(note) => Self { done: true, note, ..Self::default() },
             Reply::Refused { error, hints } => {
                 Self { error: Some(error), hints, ..Self::default() }
@@ -110,12 +120,12 @@ fn connection(stream: &UnixStream, handler: &mut impl FnMut(Request) -> Reply) -
     let mut input = BufReader::new(stream);
     if !trusted(stream) {
         // Closed with something unread it would be told nothing.
-        drop(read_line(&mut input));
+        drop(read_line(&mut input, LONGEST_LINE));
         let error = "only the user of this sandbox may ask, and not from inside one".to_owned();
         return send_line(stream, &Line::from(Reply::Refused { error, hints: Vec::new() }));
     }
     for _ in 0..MOST_REQUESTS {
-        let Some(line) = read_line(&mut input)? else { return Ok(()) };
+        let Some(line) = read_line(&mut input, LONGEST_LINE)? else { return Ok(()) };
         let reply = match serde_json::from_slice::<Request>(&line) {
             Ok(request) => handler(request),
             Err(e) => Reply::Refused { error: format!("not understood: {e}"), hints: Vec::new() },
@@ -142,9 +152,9 @@ fn trusted(stream: &UnixStream) -> bool {
 }
 
 /// One line; nothing at the end. One that is too long or was not ended is an error.
-fn read_line(input: &mut BufReader<&UnixStream>) -> io::Result<Option<Vec<u8>>> {
+fn read_line(input: &mut BufReader<&UnixStream>, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    input.by_ref().take(most).read_until(b'\n', &mut line)?;
     match line.pop() {
         None => Ok(None),
         Some(b'\n') => Ok(Some(line)),
@@ -163,6 +173,20 @@ fn send_line(mut stream: &UnixStream, line: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// It takes no changes, does not answer, or refuses.
 pub fn send(socket: &Path, run: &str, request: &Request) -> Result<Option<String>, Failure> {
+    ask(socket, run, request).map(|line| line.note)
+}
+
+/// What the network of a running sandbox does.
+///
+/// # Errors
+/// It has none by rules, or does not answer.
+pub fn view(socket: &Path, run: &str) -> Result<View, Failure> {
+    let line = ask(socket, run, &Request::Network)?;
+    let none = || Failure::new(format!("{} does not say what its network does", shown(run)));
+    line.view.map(|view| *view).ok_or_else(none)
+}
+
+fn ask(socket: &Path, run: &str, request: &Request) -> Result<Line, Failure> {
     let run = shown(run);
     let stream = UnixStream::connect(socket).map_err(|e| {
         let failure = Failure::new(format!("what {run} may reach cannot be changed: {e}"));
@@ -177,11 +201,11 @@ pub fn send(socket: &Path, run: &str, request: &Request) -> Result<Option<String
     stream.set_read_timeout(Some(CHANGING)).map_err(failed)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     send_line(&stream, request).map_err(failed)?;
-    let line = read_line(&mut BufReader::new(&stream)).map_err(failed)?;
+    let line = read_line(&mut BufReader::new(&stream), LONGEST_REPLY).map_err(failed)?;
     let line = line.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;
     let line: Line = serde_json::from_slice(&line).map_err(|e| failed(e.into()))?;
     match line.error {
-        None if line.done => Ok(line.note),
+        None if line.done => Ok(line),
         error => {
             let error = error.unwrap_or_else(|| "it does not say why".to_owned());
             let failure = Failure::new(format!("{run} refuses: {}", shown(&error)));
@@ -250,6 +274,7 @@ mod tests {
                 },
                 Request::Grant(_) => Reply::Done(None),
                 Request::Revoke(_) => Reply::Done(Some("open files stay open".to_owned())),
+                Request::Network => Reply::Network(Box::default()),
             }
         });
         let grant = Request::Grant("files.dir=/x:ro".to_owned());

@@ -2,6 +2,7 @@
 
 use crate::history::{self, History};
 use crate::live::Live;
+use crate::net::Sink;
 use crate::out::{Failure, note};
 use crate::wanted::{Options, Wanted};
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -13,9 +14,9 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use swathe::Command;
 use swathe_plan::model::{FdNumber, Listener};
 use swathe_policy::Access;
@@ -48,7 +49,8 @@ const MAX_TEXT: u64 = 16 << 20;
 /// What a run needs a supervisor for.
 pub struct Edge {
     description: Description,
-    program: Vec<u8>,
+    /// The filter of the supervisor; none: no supervisor is needed, only a record.
+    program: Option<Vec<u8>>,
     history: History,
     questions: Option<Sender<Message>>,
     asked: Option<Receiver<Message>>,
@@ -104,7 +106,9 @@ impl Edge {
         let only = std::mem::take(&mut wanted.sandbox.asks);
         let asks = somebody && (options.ask.is_wanted() || !only.is_empty());
         let only = if options.ask.is_wanted() { Vec::new() } else { only };
-        if !asks && wanted.sandbox.levels.is_empty() && !options.record && audit.is_none() {
+        let looks = asks || options.record || audit.is_some();
+        let supervised = looks || !wanted.sandbox.levels.is_empty();
+        if !supervised && wanted.sandbox.network.is_none() {
             return Ok(None);
         }
         let run = history::about(id, command, options.record, wanted.network);
@@ -117,11 +121,17 @@ impl Edge {
         let bits32 = wanted.bits32;
         let offline = matches!(wanted.network, "none" | "loopback");
         let sandbox = &mut wanted.sandbox;
+        let description = Description { files, ..Description::default() };
+        if !supervised {
+            // Somebody else decides: only what that was is kept.
+            let (questions, asked, program) = (None, None, None);
+            return Ok(Some(Self { description, program, history, questions, asked, asks: only }));
+        }
         let has = |access| sandbox.levels.iter().any(|placed| placed.access == Some(access));
         let append = has(Access::Append);
         let writes = append || has(Access::NoDelete);
         let places = sandbox.levels.iter().map(described).collect();
-        let observe = asks || options.record || audit.is_some();
+        let observe = looks;
         let trash = has(Access::Trash).then(|| Trashed::new(sandbox, id));
         let description = Description {
             writes,
@@ -132,7 +142,7 @@ impl Edge {
             places,
             trash,
             offline,
-            files,
+            ..description
         };
         // What cannot be kept is said before the run, not by each call that fails then.
         description.trash.as_ref().map(Trashed::keeper).transpose()?;
@@ -145,7 +155,13 @@ impl Edge {
         } else {
             (None, None)
         };
+        let program = Some(program);
         Ok(Some(Self { description, program, history, questions, asked, asks: only }))
+    }
+
+    /// The files that events are written to, and their limits.
+    pub fn files(&self) -> Vec<(Bytes, u64)> {
+        self.description.files.clone()
     }
 
     /// Makes the engine send its listener; the other end of the socket for who takes it.
@@ -154,14 +170,23 @@ impl Edge {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
             .map_err(|e| failed(&e))?;
         let command = command.fd(SOCKET, theirs);
-        let command = command.data_at(FILTER, &self.program).map_err(|e| failed(&e))?;
+        let program = self.program.as_deref().unwrap_or_default();
+        let command = command.data_at(FILTER, program).map_err(|e| failed(&e))?;
         Ok((command, ours))
     }
 
     /// Starts a supervisor that ends with the handle.
     pub fn start(self, command: Command) -> Result<(Command, Watched), Failure> {
+        let (sink, denials) = counting(&self.description.files)?;
+        if self.program.is_none() {
+            let Self { history, .. } = self;
+            return Ok((
+                command,
+                Watched { handle: None, history, denials, questions: None, sink },
+            ));
+        }
         let (command, socket) = self.attach(command)?;
-        let (mut config, denials) = self.description.config()?;
+        let mut config = self.description.config(&sink)?;
         if let Some(questions) = self.questions.clone() {
             let (asked, gone) = (questions.clone(), questions.clone());
             config.ask = Some(Box::new(move |q| asked.send(Message::Asked(q)).is_ok()));
@@ -178,12 +203,16 @@ impl Edge {
                 history: self.history,
                 denials,
                 questions: self.questions.zip(self.asked),
+                sink,
             },
         ))
     }
 
     /// Starts a supervisor that ends with the sandbox, and outlives this process.
     pub fn start_apart(self, command: Command) -> Result<Command, Failure> {
+        if self.program.is_none() {
+            return Ok(command);
+        }
         let (command, socket) = self.attach(command)?;
         let text = serde_json::to_vec(&self.description).map_err(|e| failed(&e))?;
         let program = std::env::current_exe().map_err(|e| failed(&e))?;
@@ -212,19 +241,18 @@ impl Description {
         trap::Wanted { removes, writes, append, observe, below, bits32 }
     }
 
-    /// The supervisor's own words for it, and a count of denials that grows.
-    fn config(self) -> Result<(Config, Arc<AtomicU64>), Failure> {
+    /// The supervisor's own words for it.
+    fn config(self, sink: &Sink) -> Result<Config, Failure> {
         let wanted = self.wanted();
         let places = self.places.iter().map(Described::place).collect();
         let trash = match &self.trash {
             Some(trash) => Some(Box::new(trash.keeper()?) as Box<dyn Trash>),
             None => None,
         };
-        let denials = Arc::new(AtomicU64::new(0));
-        let sink = sink(&self.files, Arc::clone(&denials))?;
-        let offline = self.offline;
-        let sink = Some(sink);
-        Ok((Config { wanted, places, trash, sink, offline, ..Config::default() }, denials))
+        let sink = Arc::clone(sink);
+        let sink: serve::Sink = Box::new(move |event| sink(event));
+        let (offline, sink) = (self.offline, Some(sink));
+        Ok(Config { wanted, places, trash, sink, offline, ..Config::default() })
     }
 }
 
@@ -244,19 +272,30 @@ impl Trashed {
 }
 
 /// Where events go: every file gets all of them.
-fn sink(files: &[(Bytes, u64)], denials: Arc<AtomicU64>) -> Result<serve::Sink, Failure> {
+pub fn sink(files: &[(Bytes, u64)]) -> Result<Sink, Failure> {
+    counting(files).map(|(sink, _)| sink)
+}
+
+/// The same, and how many denials there were.
+fn counting(files: &[(Bytes, u64)]) -> Result<(Sink, Arc<AtomicU64>), Failure> {
     let open = |(path, limit): &(Bytes, u64)| {
         Writer::open(path.as_path(), *limit)
             .map_err(|e| Failure::new(format!("cannot write events to {path}: {e}")))
     };
     let writers: Vec<Writer> = files.iter().map(open).collect::<Result<_, _>>()?;
-    Ok(Box::new(move |event| {
+    // The supervisor and the keeper of the network have events.
+    let writers = Mutex::new(writers);
+    let denials = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&denials);
+    let sink: Sink = Arc::new(move |event| {
         // What is nowhere, and what the file's own mode forbids, is none of the sandbox's.
         if matches!(event.outcome, Outcome::Denied(_)) && event.layer != Layer::Other {
-            denials.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
         }
+        let writers = writers.lock().unwrap_or_else(PoisonError::into_inner);
         writers.iter().for_each(|writer| writer.event(event.clone()));
-    }))
+    });
+    Ok((sink, denials))
 }
 
 /// A supervised run.
@@ -265,9 +304,15 @@ pub struct Watched {
     history: History,
     denials: Arc<AtomicU64>,
     questions: Option<(Sender<Message>, Receiver<Message>)>,
+    sink: Sink,
 }
 
 impl Watched {
+    /// Where events of this run go.
+    pub fn sink(&self) -> Sink {
+        Arc::clone(&self.sink)
+    }
+
     /// Has what the program is not shown asked about at this desk, and shown where the answer is
     /// yes. On a thread that ends with the supervisor.
     pub fn ask(&mut self, desk: Desk, live: Arc<Live>) -> Result<(), Failure> {
@@ -322,6 +367,8 @@ impl Watched {
     /// The run has ended: the rest is written, and where it failed, a line says what tells why.
     pub fn finish(mut self, status: u8) -> Result<History, Failure> {
         self.handle = None;
+        // Whoever else has it has ended: the rest is written now.
+        self.sink = Arc::new(|_| {});
         self.history.run.status = Some(status);
         self.history.write()?;
         let denials = self.denials.load(Ordering::Relaxed);
@@ -366,7 +413,9 @@ fn supervise() -> Result<u8, Failure> {
     let (text, socket) = (adopt(DESCRIPTION)?, adopt(LISTENER)?);
     let text = File::from(text).take(MAX_TEXT);
     let description: Description = serde_json::from_reader(text).map_err(|e| failed(&e))?;
-    let (config, _) = description.config()?;
+    let sink = sink(&description.files)?;
+    let config = description.config(&sink)?;
+    drop(sink);
     serve::run(config, socket).map_err(|e| failed(&e))?;
     Ok(0)
 }

@@ -64,6 +64,8 @@ enum Command {
     Check(check::Arguments),
     /// List running sandboxes
     Ps(processes::PsArguments),
+    /// Show the network of a running sandbox: hosts, bytes, decisions
+    Net(net::Arguments),
     /// End a running sandbox
     Kill(processes::KillArguments),
     /// Run a program, or a shell, in a sandbox that runs already
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
         Some(word) if word == swathe_netns::COMMAND => {
             return ExitCode::from(swathe_netns::serve());
         }
+        Some(word) if word == swathe_net::COMMAND => return ExitCode::from(swathe_net::serve()),
         _ => {}
     }
     let hidden =
@@ -131,6 +134,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Why(arguments) => why::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ps(arguments) => processes::ps(&arguments),
+        Command::Net(arguments) => net::run(&arguments),
         Command::Kill(arguments) => processes::kill(&arguments),
         Command::Enter(arguments) => session::enter(&arguments),
         Command::Session(arguments) => session::session(&arguments),

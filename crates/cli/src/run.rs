@@ -6,6 +6,7 @@ use crate::globs::{Globs, Hidden};
 use crate::history::History;
 use crate::limits::{self, Group};
 use crate::live::{self, Live};
+use crate::net::{self, Keeper, Prepared, Sink};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
@@ -15,7 +16,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use std::ffi::OsString;
 use std::sync::Arc;
 use swathe::{Child, Command, Event, ExitStatus, SetupError};
-use swathe_policy::resolve::Sandbox;
+use swathe_policy::resolve::{Network, Sandbox};
 
 /// Steps of the engine that fail where no sandbox can be made at all.
 const NO_NAMESPACES: [&str; 2] = ["Clone", "UnshareUser"];
@@ -27,8 +28,8 @@ pub struct Arguments {
     options: Options,
     /// Run it in this session instead of a sandbox of its own
     #[arg(long, value_name = "NAME", conflicts_with_all = [
-        "write", "profile", "app", "allow", "net", "net_deny", "publish", "unprotect",
-        "allow_degraded"
+        "write", "profile", "app", "allow", "net", "net_deny", "publish", "net_proxy", "net_way",
+        "unprotect", "allow_degraded"
     ])]
     session: Option<String>,
     /// The program and its arguments; a profile or app may name one
@@ -114,6 +115,11 @@ fn in_sandbox(
     if let Some(way) = &way {
         ask::adapt(way, &mut wanted.sandbox.plan)?;
     }
+    let asks_of_hosts = asks_of_hosts(&wanted.sandbox, options, way.is_some());
+    let network = wanted.sandbox.network.as_ref().map(net::Reach::from);
+    let network = network
+        .map(|reach| Prepared::new(reach, &options.network()?, asks_of_hosts))
+        .transpose()?;
     let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
@@ -141,13 +147,18 @@ fn in_sandbox(
         None => (command, None),
     };
     let globs = Hidden::of(&wanted.sandbox).map(Hidden::watch).transpose()?;
-    let command = if globs.is_some() { command.hold_start() } else { command };
+    let holds = globs.is_some() || network.is_some();
+    let command = if holds { command.hold_start() } else { command };
     let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
     let mut child = command.spawn().map_err(|e| engine_failure(&e))?;
     if let Some(relay) = relay {
         relay.start()?;
     }
+    let network = match (network, &edge) {
+        (Some(network), Some(edge)) => connect(network, &mut child, edge.sink())?,
+        _ => None,
+    };
     record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
     let watch = workspace.map(|workspace| workspace.watch(&child)).transpose()?.flatten();
     if let Some(app) = &wanted.app {
@@ -159,6 +170,9 @@ fn in_sandbox(
     if let Some(globs) = globs.filter(|_| is_up) {
         hide_later(&live, globs, &child)?;
     }
+    if let Some(network) = &network {
+        live.set_network(network.controls());
+    }
     live.listen(crate::control::listen(&record.control())?)?;
     let asker = match (way, &mut edge) {
         (Some(way), Some(edge)) => {
@@ -168,6 +182,9 @@ fn in_sandbox(
             let run = ask::Run { id, subject, env, child: &child, signals: &signals };
             let asker = ask::start(&options.ask, way, run)?;
             edge.ask(asker.desk().clone(), live)?;
+            if let Some(network) = network.as_ref().filter(|_| asks_of_hosts) {
+                network.ask(asker.desk().clone());
+            }
             Some(asker)
         }
         _ => None,
@@ -177,6 +194,7 @@ fn in_sandbox(
     let edge = edge.map(|edge| edge.reached(&reached));
     let trouble = edge.as_ref().and_then(Watched::trouble);
     drop(asker);
+    drop(network);
     drop(settings);
     if watch.is_some_and(|watch| watch.has_ended_it()) {
         crate::out::note(
@@ -220,14 +238,41 @@ fn hide_later(live: &Arc<Live>, globs: Globs, child: &Child) -> Result<(), Failu
     })
 }
 
+/// Whether somebody is asked about hosts that no rule is about.
+fn asks_of_hosts(sandbox: &Sandbox, options: &Options, somebody: bool) -> bool {
+    let wanted = |network: &Network| network.ask || options.ask.is_wanted();
+    somebody && sandbox.network.as_ref().is_some_and(wanted)
+}
+
+/// Sets the network up of a sandbox that is held back; none: it has ended, of which its end tells.
+fn connect(network: Prepared, child: &mut Child, sink: Sink) -> Result<Option<Keeper>, Failure> {
+    let engine = child.id();
+    let netns = child.network_namespace().map_err(|e| engine_failure(&e))?;
+    let keeper = match (netns, child.pidfd()) {
+        (Some(netns), Some(pidfd)) => network.attach(netns, pidfd, engine, sink).map(Some),
+        _ => Ok(None),
+    };
+    if keeper.is_err() {
+        // It must not run without.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    keeper
+}
+
 /// The user's terminal, where the policy wants something asked about and no option says whom.
 fn asked_for(sandbox: &Sandbox) -> Option<ask::Way> {
-    let first = sandbox.asks.first()?;
+    let hosts = sandbox.network.as_ref().is_some_and(|network| network.ask);
+    let first = match sandbox.asks.first() {
+        Some(path) => path.display().to_string(),
+        None if hosts => "every host that no rule names".to_owned(),
+        None => return None,
+    };
     let terminal = ask::Options { ask: true, ..ask::Options::default() };
     match ask::way(&terminal) {
         Ok(way) => way,
         Err(_) => {
-            let text = format!("{} stays hidden: there is nobody to ask", first.display());
+            let text = format!("{first} stays out of reach: there is nobody to ask");
             crate::out::note(&text);
             None
         }
@@ -242,7 +287,6 @@ fn ended(status: u8, edge: Option<Watched>) -> Result<(u8, Option<History>), Fai
 
 /// A command with the descriptors that its plan names.
 pub fn with_data(sandbox: &Sandbox) -> Result<Command, Failure> {
-    crate::net::enforced(sandbox)?;
     let pinned = crate::pinned::pin(sandbox)?;
     let mut command = Command::from_plan(pinned.plan);
     for (number, fd) in pinned.fds {

@@ -3,6 +3,7 @@
 
 use crate::cow::{self, Keep, Workspace};
 use crate::edge::Edge;
+use crate::net;
 use crate::out::{Failure, shown};
 use crate::rundir::{self, Record, State};
 use crate::wanted::{self, Ask, Options};
@@ -94,6 +95,9 @@ fn start(start: &Start) -> Result<u8, Failure> {
         crate::out::note(&note.0);
     }
     let edge = Edge::new(&mut wanted, &start.options, record.id(), &[], false)?;
+    let files = edge.as_ref().map(Edge::files).unwrap_or_default();
+    let network = wanted.sandbox.network.as_ref().map(net::Reach::from);
+    let way = start.options.network()?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;
@@ -116,6 +120,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
         None => command,
     };
     let mut child = command.hold_start().spawn_apart().map_err(|e| run::engine_failure(&e))?;
+    let netns = child.network_namespace().map_err(|e| run::engine_failure(&e))?;
     let mounts = live::namespace(&mut child)?;
     let name = workspace.as_ref().and_then(Workspace::name);
     record.started(child.id(), &wanted.sandbox, name)?;
@@ -132,7 +137,10 @@ fn start(start: &Start) -> Result<u8, Failure> {
             None => terminal::refused(&error),
         });
     }
-    let attended = mounts.map(|mounts| attend::start(&record, &wanted.sandbox, &child, mounts));
+    let network =
+        network.zip(netns).map(|(reach, netns)| (net::Apart { reach, files, way }, netns));
+    let attended =
+        mounts.map(|mounts| attend::start(&record, &wanted.sandbox, &child, mounts, network));
     if let Some(Err(failure)) = attended {
         drop(Session::connect(record.socket()).and_then(|session| session.stop()));
         return Err(failure);

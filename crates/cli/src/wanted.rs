@@ -44,6 +44,12 @@ pub struct Options {
     /// Let others connect to a port of the sandbox, by one of this machine's
     #[arg(long, value_name = "[ADDR:]PORT[:PORT]")]
     pub publish: Vec<OsString>,
+    /// Go through this proxy: http://HOST:PORT or socks5://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub net_proxy: Option<String>,
+    /// How connections are brought out, if not by the best that the machine has: nft, routes or proxy
+    #[arg(long, value_name = "WAY")]
+    pub net_way: Option<String>,
     /// Let a protected path be written to, by its name (such as git-hooks), or all
     #[arg(long, value_name = "NAME")]
     pub unprotect: Vec<String>,
@@ -80,6 +86,8 @@ impl Options {
             net,
             net_deny,
             publish,
+            net_proxy,
+            net_way,
             unprotect,
             allow_degraded,
             record,
@@ -95,6 +103,8 @@ impl Options {
         words.extend(no_pty.then(|| "--no-pty".into()));
         words.extend(record.then(|| "--record".into()));
         let audit: Vec<OsString> = audit.iter().cloned().collect();
+        let proxy: Vec<OsString> = net_proxy.iter().map(OsString::from).collect();
+        let way: Vec<OsString> = net_way.iter().map(OsString::from).collect();
         let app: Vec<OsString> = app.iter().map(OsString::from).collect();
         let unprotect: Vec<OsString> = unprotect.iter().map(OsString::from).collect();
         let degraded: Vec<OsString> = allow_degraded.iter().map(OsString::from).collect();
@@ -105,6 +115,8 @@ impl Options {
             ("--net", net),
             ("--net-deny", net_deny),
             ("--publish", publish),
+            ("--net-proxy", &proxy),
+            ("--net-way", &way),
             ("--unprotect", &unprotect),
             ("--allow-degraded", &degraded),
             ("--audit", &audit),
@@ -118,6 +130,15 @@ impl Options {
             }
         }
         words
+    }
+
+    /// How a network by rules is set up.
+    ///
+    /// # Errors
+    /// There is no such proxy.
+    pub fn network(&self) -> Result<crate::net::Options, Failure> {
+        let upstream = self.net_proxy.as_deref().map(crate::net::upstream).transpose()?;
+        Ok(crate::net::Options { way: self.net_way.clone(), upstream })
     }
 }
 

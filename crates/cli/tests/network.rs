@@ -285,7 +285,7 @@ fn later(b: &Bwrap) {
     assert!(network.inside.listen_udp(9000).is_ok());
     assert!(network.inside.listen_tcp(22).is_ok());
     let mut network = Network::new(b, Way::Nft);
-    assert_eq!(step(network.inside.listen_tcp(9000)).0, Step::Request);
+    assert!(network.inside.listen_tcp(9000).is_ok());
     assert!(network.inside.listen_udp(9000).is_ok());
 }
 

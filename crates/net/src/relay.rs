@@ -2,8 +2,10 @@
 
 use crate::guard::{Guard, Passed};
 use rustix::net::sockopt;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -12,7 +14,15 @@ use tokio::net::TcpStream;
 /// kept by the connection itself.
 const CHUNK: usize = 256 << 10;
 
+/// After so many bytes in one direction a pipe is worth its making.
+const LARGE: u64 = 4 << 20;
+/// What a pipe holds. The kernel counts the memory of a user's pipes, and makes those of others
+/// smaller where it is too much: there are not many of them at a time.
+const PIPE: usize = 256 << 10;
+const MAX_PIPES: usize = 64;
+
 thread_local! {
+    static PIPES: Cell<usize> = const { Cell::new(0) };
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
 }
 
@@ -110,6 +120,32 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// A pipe between two sockets.
+struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Pipe {
+    /// None where there are many, or none can be made.
+    fn new() -> Option<Self> {
+        if PIPES.get() >= MAX_PIPES {
+            return None;
+        }
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // A small one does as well.
+        let _ = fcntl_setpipe_size(&write, PIPE);
+        PIPES.set(PIPES.get() + 1);
+        Some(Self { read, write })
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        PIPES.set(PIPES.get() - 1);
+    }
+}
+
 /// One direction.
 struct Pump<'s> {
     from: &'s TcpStream,
@@ -197,6 +233,7 @@ impl Pump<'_> {
     /// Without anybody who looks.
     async fn run(&self) -> Result<(), Broken> {
         let mut rest = Vec::new();
+        let start = self.count.get();
         loop {
             self.from.readable().await?;
             let moved = self.move_some(&mut rest);
@@ -209,6 +246,32 @@ impl Pump<'_> {
             if !rest.is_empty() {
                 self.write_all(&rest).await?;
                 rest = Vec::new();
+            }
+            if self.count.get() - start >= LARGE
+                && let Some(pipe) = Pipe::new()
+            {
+                return self.splice(&pipe).await;
+            }
+        }
+    }
+
+    /// Through a pipe, without a copy.
+    async fn splice(&self, pipe: &Pipe) -> Result<(), Broken> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        loop {
+            // The pipe is empty: what would block is the socket.
+            let read =
+                || splice(self.from, None, &pipe.write, None, PIPE, flags).map_err(Into::into);
+            let mut left = self.from.async_io(Interest::READABLE, read).await?;
+            if left == 0 {
+                return self.finish();
+            }
+            while left > 0 {
+                let write =
+                    || splice(&pipe.read, None, self.to, None, left, flags).map_err(Into::into);
+                let written = self.to.async_io(Interest::WRITABLE, write).await?;
+                self.add(written);
+                left = left.saturating_sub(written);
             }
         }
     }

@@ -70,8 +70,8 @@ impl Inside {
         self.one(&Asked::Socket { ipv6 }, Role::Unconnected)
     }
 
-    /// A listener more, for connections to any address at `port`; for [`Way::AnyIp`], as
-    /// [`Way::Nft`] has a listener for all.
+    /// A listener more, for connections to any address at `port`; with [`Way::Nft`] to loopback
+    /// addresses, since it has a listener for all others.
     ///
     /// # Errors
     /// See [`Error`]. EADDRINUSE: it has a listener already, or a program of the sandbox listens.

@@ -5,6 +5,7 @@ mod helper;
 
 use crate::control::{self, Reply, Request};
 use crate::globs::{self, Globs};
+use crate::net::Controls;
 use crate::out::{Failure, shown};
 pub use helper::namespace;
 use std::ffi::OsStr;
@@ -29,6 +30,7 @@ pub struct Live {
     /// Taken before the state, where both are.
     globs: Mutex<Option<Globs>>,
     env: Environment,
+    network: Mutex<Option<Controls>>,
 }
 
 /// What came of covering something.
@@ -82,7 +84,21 @@ impl Live {
     ) -> Arc<Self> {
         let changes = Vec::new();
         let state = State { engine, namespace, planned, mounter: None, changes };
-        Arc::new(Self { state: Mutex::new(state), globs: Mutex::new(None), env })
+        let (globs, network) = (Mutex::new(None), Mutex::new(None));
+        Arc::new(Self { state: Mutex::new(state), globs, network, env })
+    }
+
+    /// Of a sandbox with a network by rules, which can be changed, too.
+    pub fn set_network(&self, controls: Controls) {
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(controls);
+    }
+
+    fn network(&self) -> Result<Controls, Failure> {
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        network.clone().ok_or_else(|| {
+            Failure::new("it has no network by rules")
+                .hint("start it again with --net HOST, and more can be granted while it runs")
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -154,6 +170,12 @@ impl Live {
         let done = match request {
             Request::Grant(text) => self.grant(text),
             Request::Revoke(text) => self.revoke(text),
+            Request::Network => {
+                return match self.network().and_then(|network| network.view()) {
+                    Ok(view) => Reply::Network(Box::new(view)),
+                    Err(failure) => failure.into(),
+                };
+            }
         };
         match done {
             Ok(note) => Reply::Done(note),
@@ -172,11 +194,15 @@ impl Live {
                 self.show(&path, &path, access, None)
             }
             Intent::FilesHide(path) => self.hide(&path),
-            _ => {
-                Err(Failure::new(format!("{} cannot be granted to what runs already", shown(text)))
-                    .hint("files.dir=PATH, files.dir=PATH:rw and files.hide=PATH can")
-                    .hint("for the rest, start it again with --allow"))
-            }
+            Intent::NetReach(rule) => self.network()?.allow(&rule).map(|()| None),
+            Intent::NetDeny(rule) => self.network()?.deny(&rule).map(|()| None),
+            Intent::NetListen(publish) => self.network()?.publish(&publish).map(|()| None),
+            _ => Err(Failure::new(format!(
+                "{} cannot be granted to what runs already",
+                shown(text)
+            ))
+            .hint("files.dir=PATH, files.dir=PATH:rw, files.hide=PATH and rules of the network can")
+            .hint("for the rest, start it again with --allow")),
         }
     }
 
@@ -184,6 +210,14 @@ impl Live {
         let (path, hides) = match self.intent(text)? {
             Intent::FilesDir { path, .. } => (path, false),
             Intent::FilesHide(path) => (path, true),
+            Intent::NetReach(rule) => return self.network()?.revoke(&rule).map(revoked),
+            Intent::NetDeny(rule) => return self.network()?.deny_no_more(&rule).map(|()| None),
+            Intent::NetListen(publish) => {
+                return match self.network()?.unpublish(&publish)? {
+                    true => Ok(None),
+                    false => Err(Failure::new(format!("{publish} was not published"))),
+                };
+            }
             _ => {
                 let text = format!("{} cannot be revoked from what runs already", shown(text));
                 return Err(Failure::new(text).hint("swathe kill ends it"));
@@ -416,6 +450,11 @@ impl State {
         self.changes.push(change);
         Ok(())
     }
+}
+
+/// What is to be said where no rule was taken back.
+fn revoked(found: bool) -> Option<String> {
+    (!found).then(|| "no rule says just that: one that denies it was added".to_owned())
 }
 
 fn changing(error: &swathe_mounter::Error) -> Failure {

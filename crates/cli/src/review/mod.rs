@@ -10,7 +10,7 @@ pub mod list;
 mod marks;
 mod pager;
 mod stat;
-mod text;
+pub mod text;
 mod tool;
 
 use crate::cow;

@@ -160,7 +160,8 @@ fn answer(socket: &OwnedFd, way: Way, ipv6: bool, buffer: &mut [u8]) -> bool {
     let one = |role, made: Result<OwnedFd, Refusal>| made.map(|socket| vec![(role, socket)]);
     let made = match buffer.get(..length).and_then(Asked::decode) {
         Some(Asked::Socket { ipv6 }) => one(Role::Unconnected, sockets::unconnected(ipv6)),
-        Some(Asked::ListenTcp(port)) if way == Way::AnyIp => {
+        // With a redirect, too: what is to a loopback address is not redirected.
+        Some(Asked::ListenTcp(port)) if way != Way::Proxy => {
             one(Role::TcpPort(port), sockets::tcp_port(port, ipv6))
         }
         Some(Asked::ListenUdp(port)) if way != Way::Proxy => {

@@ -1,0 +1,130 @@
+//! What runs at both ends of a connection: a server that takes, gives back or holds, and a client
+//! that measures. The client runs inside of whatever is measured.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Bytes that are written at once.
+const CHUNK: usize = 256 << 10;
+
+/// Serves until the end of the process: the first byte of a connection says what it is. `s`: takes
+/// all; `e`: gives back what comes.
+pub fn serve(listener: TcpListener) {
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            // A connection that is held has a thread that does nothing.
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            let _ = thread.spawn(move || one(stream));
+        }
+    });
+}
+
+fn one(mut stream: TcpStream) {
+    let mut kind = [0];
+    let mut buffer = vec![0; 16];
+    let _ = stream.set_nodelay(true);
+    if stream.read_exact(&mut kind).is_err() {
+        return;
+    }
+    if kind == *b"s" {
+        buffer = vec![0; CHUNK];
+        let mut all = 0_u64;
+        while let Ok(n) = stream.read(&mut buffer) {
+            if n == 0 {
+                break;
+            }
+            all += n as u64;
+        }
+        let _ = stream.write_all(&all.to_be_bytes());
+        return;
+    }
+    while let Ok(n) = stream.read(&mut buffer) {
+        if n == 0 || stream.write_all(buffer.get(..n).unwrap_or_default()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The client's part: `stream SECONDS`, `connect TIMES`, `hold CONNECTIONS`, `rate PER-SECOND
+/// SECONDS`. One line with the result: bits a second, microseconds, connections that answer,
+/// failures.
+pub fn client(server: SocketAddr, what: &str, numbers: &[u64]) -> io::Result<String> {
+    let number = |at: usize| numbers.get(at).copied().ok_or(ErrorKind::InvalidInput);
+    match what {
+        "stream" => stream(server, Duration::from_secs(number(0)?)).map(|bits| bits.to_string()),
+        "connect" => connect(server, number(0)?).map(|microseconds| microseconds.to_string()),
+        "hold" => hold(server, number(0)?).map(|held| held.to_string()),
+        "rate" => rate(server, number(0)?, number(1)?).map(|failed| failed.to_string()),
+        _ => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
+fn open(server: SocketAddr, kind: u8) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(&[kind])?;
+    Ok(stream)
+}
+
+/// Bits a second that arrive over one connection.
+fn stream(server: SocketAddr, time: Duration) -> io::Result<f64> {
+    let mut stream = open(server, b's')?;
+    let bytes = vec![0x5a; CHUNK];
+    let start = Instant::now();
+    while start.elapsed() < time {
+        stream.write_all(&bytes)?;
+    }
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut all = [0; 8];
+    stream.read_exact(&mut all)?;
+    Ok(u64::from_be_bytes(all) as f64 * 8.0 / start.elapsed().as_secs_f64())
+}
+
+/// The median of microseconds until a new connection has answered a byte.
+fn connect(server: SocketAddr, times: u64) -> io::Result<f64> {
+    let mut all = Vec::new();
+    for _ in 0..times {
+        let start = Instant::now();
+        answers(&mut open(server, b'e')?)?;
+        all.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(crate::room::median(all))
+}
+
+fn answers(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(b"x")?;
+    stream.read_exact(&mut [0])
+}
+
+/// How many of so many connections answer while all are open. Then it waits for its standard input
+/// to end, so that it can be looked at.
+fn hold(server: SocketAddr, connections: u64) -> io::Result<u64> {
+    let mut all = Vec::new();
+    for _ in 0..connections {
+        all.push(open(server, b'e')?);
+    }
+    let held = all.iter_mut().filter_map(|stream| answers(stream).ok()).count() as u64;
+    io::stdout().write_all(b"held\n")?;
+    io::stdout().flush()?;
+    let mut end = Vec::new();
+    io::stdin().read_to_end(&mut end)?;
+    Ok(held)
+}
+
+/// How many of so many new connections a second fail.
+fn rate(server: SocketAddr, per_second: u64, seconds: u64) -> io::Result<u64> {
+    let start = Instant::now();
+    let mut failed = 0;
+    for number in 0..per_second * seconds {
+        let due = Duration::from_secs_f64(number as f64 / per_second as f64);
+        if let Some(early) = due.checked_sub(start.elapsed()) {
+            std::thread::sleep(early);
+        }
+        if open(server, b'e').and_then(|mut stream| answers(&mut stream)).is_err() {
+            failed += 1;
+        }
+    }
+    Ok(failed)
+}
