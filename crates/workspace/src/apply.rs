@@ -10,16 +10,16 @@ use crate::work::{At, Place, Work, is};
 use crate::xattr::Named;
 use rustix::io::Errno;
 use std::collections::HashSet;
-use std::rc::Rc;
 use swathe_record::bytes::Bytes;
 
 /// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
-pub(crate) fn all(work: &Work<'_>, journal: &Journal) -> Result<Vec<bool>> {
+/// `first`: none was done before, and this process has made what they need.
+pub(crate) fn all(work: &Work<'_>, journal: &Journal, first: bool) -> Result<Vec<bool>> {
     crate::prepare::open_directories(work, journal, true)?;
     let mut done = Vec::with_capacity(journal.ops.len());
     for op in &journal.ops {
         let place = work.place(op)?;
-        let step = Step { place, journal, op };
+        let step = Step { place, journal, op, first };
         done.push(match &op.act {
             Do::Put { from, old, .. } => step.put(from, old.as_ref())?,
             Do::Delete { old } => step.delete(old)?,
@@ -49,6 +49,8 @@ pub(crate) struct Step<'a> {
     pub place: &'a Place,
     pub journal: &'a Journal,
     pub op: &'a Op,
+    /// Whether nothing of the step was done before.
+    pub first: bool,
 }
 
 impl Step<'_> {
@@ -61,47 +63,49 @@ impl Step<'_> {
         }
     }
 
-    pub fn saved(&self, name: &str) -> At {
-        At { dir: Rc::clone(&self.place.saved), name: name.as_bytes().to_vec() }
+    fn is_new(&self, found: Option<Id>) -> bool {
+        found.is_some_and(|found| self.journal.is_new(self.op, &found))
     }
 
     pub fn put(&self, from: &From, old: Option<&Id>) -> Result<bool> {
-        let Some(at) = self.place.lower(&self.op.path.0)? else {
-            return Ok(false);
-        };
-        let now = at.id()?;
-        let Some(waiting) = self.waiting(from)? else {
-            return Ok(now.is_some_and(|now| self.journal.is_new(self.op, &now)));
-        };
-        if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
-            if !waiting.id()?.is_some_and(|id| self.journal.is_new(self.op, &id)) {
+        let Some(at) = self.place.lower(&self.op.path.0)? else { return Ok(false) };
+        let waiting = self.waiting(from)?;
+        if !self.first {
+            if self.is_new(at.id()?) {
+                at.settle(self.op.modes.1)?;
+                return match waiting.zip(old) {
+                    Some((waiting, old)) => self.after_exchange(&at, &waiting, old),
+                    None => Ok(true),
+                };
+            }
+            let there = match &waiting {
+                Some(waiting) => self.is_new(waiting.id()?),
+                None => false,
+            };
+            if !there {
                 return Ok(false);
             }
-            match old {
-                None if now.is_none() => {
-                    if !waiting.rename(&at)? {
-                        return Ok(false);
-                    }
-                }
-                Some(old) if is(now, old) => {
-                    if !waiting.exchange(&at)? {
-                        return Ok(false);
-                    }
-                    if !is(waiting.id()?, old) {
-                        // The host was quicker: it gets back what it made.
-                        waiting.exchange(&at)?;
-                        return Ok(false);
-                    }
-                    at.settle(self.op.modes.1)?;
-                    return self.save(&waiting).map(|()| true);
-                }
-                _ => return Ok(false),
-            }
         }
-        at.settle(self.op.modes.1)?;
-        match old {
-            Some(old) if is(waiting.id()?, old) => self.save(&waiting).map(|()| true),
-            _ => Ok(true),
+        let Some(waiting) = waiting else { return Ok(false) };
+        let Some(old) = old else {
+            let done = waiting.rename(&at)?;
+            at.settle(self.op.modes.1.filter(|_| done))?;
+            return Ok(done);
+        };
+        if !is(at.id()?, old) || !waiting.exchange(&at)? {
+            return Ok(false);
+        }
+        let done = self.after_exchange(&at, &waiting, old)?;
+        at.settle(self.op.modes.1.filter(|_| done))?;
+        Ok(done)
+    }
+
+    /// Saves what came out of an exchange. Where the host was quicker it gets back what it made.
+    fn after_exchange(&self, at: &At, waiting: &At, old: &Id) -> Result<bool> {
+        match waiting.id()? {
+            Some(found) if found == *old => self.save(waiting).map(|()| true),
+            Some(_) => waiting.exchange(at).map(|_| false),
+            None => Ok(true),
         }
     }
 
@@ -110,12 +114,14 @@ impl Step<'_> {
             return Ok(true);
         };
         let aside = at.beside(self.journal.temporary(self.op.n));
-        if is(aside.id()?, old) {
-            return self.save(&aside).map(|()| true);
-        }
-        let saved = self.saved(&self.op.n.to_string());
-        if is(saved.id()?, old) {
-            return Ok(true);
+        let saved = self.place.saved(&self.op.n.to_string());
+        if !self.first {
+            if is(aside.id()?, old) {
+                return self.save(&aside).map(|()| true);
+            }
+            if self.place.moves && is(saved.id()?, old) {
+                return Ok(true);
+            }
         }
         let now = at.id()?;
         if !is(now, old) {
@@ -135,7 +141,7 @@ impl Step<'_> {
     /// Takes an old version into the area. Where nothing is saved it stays, to be removed at the end.
     fn save(&self, old: &At) -> Result<()> {
         let name = self.op.n.to_string();
-        let saved = self.saved(&name);
+        let saved = self.place.saved(&name);
         if self.place.moves {
             old.rename(&saved)?;
             return Ok(());
@@ -144,9 +150,9 @@ impl Step<'_> {
             return Ok(());
         }
         if saved.id()?.is_none() {
-            let part = self.saved(&format!("{name}.part"));
+            let part = self.place.saved(&format!("{name}.part"));
             part.remove()?;
-            let root = self.place.saved.at(b"").step("open", &part.name)?;
+            let root = part.dir.at(b"").step("open", &part.name)?;
             Copier::new(true, root)
                 .tree((&old.dir, &old.name), &part.dir, &part.name, &Filter::All)
                 .step("save", &self.op.path.0)?;
@@ -192,12 +198,13 @@ pub(crate) fn directory(
     }
 }
 
-/// Takes what was committed out of the workspace, and notes what lies below it now.
-pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool]) -> Result<()> {
+/// Takes what was committed out of the workspace, and notes what lies below it now. `first`: as
+/// [`all`] was told.
+pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool], first: bool) -> Result<()> {
     let mut patches: Vec<Vec<(Vec<u8>, Option<Entry>)>> = Vec::new();
     patches.resize_with(work.places.len(), Vec::new);
     for (op, _) in journal.ops.iter().zip(done).filter(|(_, done)| **done) {
-        let step = Step { place: work.place(op)?, journal, op };
+        let step = Step { place: work.place(op)?, journal, op, first };
         step.clear()?;
         if let Some(patches) = patches.get_mut(op.root) {
             step.patches(patches)?;
@@ -212,19 +219,26 @@ pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool]) -> Resul
             prune(place, &op.path.0, upper)?;
         }
     }
-    for op in &journal.ops {
-        // New versions that found no place, and old ones that are not kept.
-        if matches!(op.act, Do::Put { from: From::Move, .. } | Do::Directory { .. }) {
-            continue;
-        }
-        let aside = join(split(&op.path.0).0, &journal.temporary(op.n));
-        let Some(at) = work.place(op)?.lower(&aside)? else { continue };
-        let new = at.id()?.is_some_and(|id| journal.is_new(op, &id));
-        if new || !journal.head.saved {
-            at.remove()?;
-        }
+    for (op, done) in journal.ops.iter().zip(done) {
+        remove_aside(work, journal, op, first && *done)?;
     }
     work.sync()
+}
+
+/// Removes what is beside a step's place: new versions that found none, and old ones that are not
+/// kept. `done`: by this process, which has taken old versions away where they are kept.
+fn remove_aside(work: &Work<'_>, journal: &Journal, op: &Op, done: bool) -> Result<()> {
+    if matches!(op.act, Do::Put { from: From::Move, .. } | Do::Directory { .. }) {
+        return Ok(());
+    }
+    let place = work.place(op)?;
+    if done && (place.moves || journal.head.saved) {
+        return Ok(());
+    }
+    let aside = join(split(&op.path.0).0, &journal.temporary(op.n));
+    let Some(at) = place.lower(&aside)? else { return Ok(()) };
+    let new = at.id()?.is_some_and(|id| journal.is_new(op, &id));
+    if new || !journal.head.saved { at.remove() } else { Ok(()) }
 }
 
 impl Step<'_> {
@@ -260,7 +274,7 @@ impl Step<'_> {
     fn put_away(&self, path: &[u8], name: &str) -> Result<()> {
         // Where it was put away before, what is there is not ours.
         if let Some(at) = self.place.upper(path)? {
-            at.rename(&self.saved(name))?;
+            at.rename(&self.place.saved(name))?;
         }
         Ok(())
     }

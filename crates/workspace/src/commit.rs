@@ -129,7 +129,8 @@ impl Held {
     /// Makes what is to be made, then changes the host.
     pub(crate) fn carry_out(&self, mut journal: Journal, fresh: bool) -> Result<Committed> {
         let work = Work::open(self, &journal)?;
-        if !journal.ready {
+        let first = !journal.ready;
+        if first {
             match crate::prepare::all(&work, &journal, fresh) {
                 Ok(made) => {
                     let mut notes: Vec<Note> =
@@ -150,13 +151,15 @@ impl Held {
                 }
             }
         }
-        let done = crate::apply::all(&work, &journal).map_err(|error| self.interrupted(error))?;
+        let done =
+            crate::apply::all(&work, &journal, first).map_err(|error| self.interrupted(error))?;
         if !journal.head.saved && !journal.dropping {
             journal
                 .note(&self.dir, OPEN, &[Note::Dropping])
                 .map_err(|error| self.interrupted(error))?;
         }
-        crate::apply::settle(&work, &journal, &done).map_err(|error| self.interrupted(error))?;
+        crate::apply::settle(&work, &journal, &done, first)
+            .map_err(|error| self.interrupted(error))?;
         self.finish(&work, &journal).map_err(|error| self.interrupted(error))?;
         Ok(counted(&journal, &done))
     }

@@ -1,7 +1,7 @@
 //! Copies and cleans files that a program left.
 
-use crate::dir::{Dir, join, split};
-use crate::meta::{FileKind, Meta};
+use crate::dir::{Dir, changed_at, join, split};
+use crate::meta::{FileKind, Id, Meta};
 use crate::xattr;
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -48,42 +48,57 @@ impl Copier {
     }
 
     /// Copies a file or tree to a path below the root that must not be there. `to`: its directory.
+    /// What the copy is.
     pub fn tree(
         &mut self,
         (from, name): (&Dir, &[u8]),
         to: &Dir,
         path: &[u8],
         filter: &Filter<'_>,
-    ) -> Result<(), Errno> {
-        self.entry((from, name), (to, split(path).1), path, path.len(), filter)
+    ) -> Result<Id, Errno> {
+        let meta = from.stat(name)?.ok_or(Errno::NOENT)?;
+        self.entry((from, name, &meta), (to, split(path).1), path, path.len(), filter)
+    }
+
+    /// Copies what is no directory to a name that must not be there, as a file of its own although
+    /// it may have several names. `meta`: what it was a moment before. What the copy is.
+    pub fn single(
+        &mut self,
+        (from, name, meta): (&Dir, &[u8], &Meta),
+        to: (&Dir, &[u8]),
+    ) -> Result<Id, Errno> {
+        let alone = Meta { nlink: 1, ..*meta };
+        self.entry((from, name, &alone), to, name, 0, &Filter::All)
     }
 
     fn entry(
         &mut self,
-        (from, name): (&Dir, &[u8]),
+        (from, name, meta): (&Dir, &[u8], &Meta),
         (to, new): (&Dir, &[u8]),
         path: &[u8],
         top: usize,
         filter: &Filter<'_>,
-    ) -> Result<(), Errno> {
-        let meta = from.stat(name)?.ok_or(Errno::NOENT)?;
+    ) -> Result<Id, Errno> {
         if meta.nlink > 1 && !meta.is_dir() {
             if let Some(first) = self.links.get(&(meta.dev, meta.ino)) {
                 let (dir, first) = split(first);
                 let flags = rustix::fs::AtFlags::empty();
-                return rustix::fs::linkat(self.root.at(dir)?, first, to, new, flags);
+                rustix::fs::linkat(self.root.at(dir)?, first, to, new, flags)?;
+                return to.stat(new)?.map(|made| made.id()).ok_or(Errno::NOENT);
             }
             self.links.insert((meta.dev, meta.ino), path.to_vec());
         }
         match meta.kind {
-            FileKind::File => return self.file((from, name), (to, new), &meta),
+            FileKind::File => return self.file((from, name), (to, new), meta),
             FileKind::Directory => {
                 to.mkdir(new, 0o700)?;
                 let (here, there) = (from.at(name)?, to.at(new)?);
                 for child in here.list()? {
                     let path = join(path, &child);
                     if filter.takes(path.get(top + 1..).unwrap_or_default()) {
-                        self.entry((&here, &child), (&there, &child), &path, top, filter)?;
+                        let meta = here.stat(&child)?.ok_or(Errno::NOENT)?;
+                        let child = child.as_slice();
+                        self.entry((&here, child, &meta), (&there, child), &path, top, filter)?;
                     }
                 }
             }
@@ -96,7 +111,7 @@ impl Copier {
             }
             FileKind::Device => return Err(Errno::PERM),
         }
-        self.finish((from, name), (to, new), &meta)
+        self.finish((from, name), (to, new), meta)
     }
 
     /// Gives a copy that is no regular file its owner, attributes, mode and time.
@@ -105,7 +120,7 @@ impl Copier {
         (from, name): (&Dir, &[u8]),
         (to, new): (&Dir, &[u8]),
         meta: &Meta,
-    ) -> Result<(), Errno> {
+    ) -> Result<Id, Errno> {
         let made = to.stat(new)?.ok_or(Errno::NOENT)?;
         if (made.uid, made.gid) != (meta.uid, meta.gid) {
             may(to.chown(new, meta.uid, meta.gid))?;
@@ -114,7 +129,8 @@ impl Copier {
         if meta.kind != FileKind::Symlink {
             to.chmod(new, if self.exact { meta.mode } else { meta.safe_mode() })?;
         }
-        to.touch(new, meta.mtime)
+        to.touch(new, meta.mtime)?;
+        to.stat(new)?.map(|made| made.id()).ok_or(Errno::NOENT)
     }
 
     fn file(
@@ -122,7 +138,7 @@ impl Copier {
         (from, name): (&Dir, &[u8]),
         (to, new): (&Dir, &[u8]),
         meta: &Meta,
-    ) -> Result<(), Errno> {
+    ) -> Result<Id, Errno> {
         let source = open(from, name, meta)?;
         let target = to.file(new, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o600)?;
         self.content(&source, &target, meta)?;
@@ -132,13 +148,12 @@ impl Copier {
             let group = rustix::fs::Gid::from_raw(meta.gid);
             may(rustix::fs::fchown(&target, Some(owner), Some(group)))?;
         }
-        let kept = xattr::kept(from, name)?;
-        if !kept.is_empty() {
-            xattr::assign(to, new, &kept)?;
-        }
+        // Also without any: the directory can have given the copy an access list.
+        xattr::copy(&source, &target)?;
         let mode = if self.exact { meta.mode } else { meta.safe_mode() };
         rustix::fs::fchmod(&target, Mode::from_raw_mode(mode))?;
-        to.touch(new, meta.mtime)
+        rustix::fs::futimens(&target, &changed_at(meta.mtime))?;
+        rustix::fs::fstat(&target).map(|made| Meta::of(&made).id())
     }
 
     fn content(&mut self, from: &OwnedFd, to: &OwnedFd, meta: &Meta) -> Result<(), Errno> {

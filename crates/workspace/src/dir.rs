@@ -142,11 +142,8 @@ impl Dir {
 
     /// Sets the time of last change; that of last access is left.
     pub fn touch(&self, name: &[u8], mtime: (i64, u32)) -> Io<()> {
-        let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT as _ };
-        let modified = Timespec { tv_sec: mtime.0, tv_nsec: mtime.1.into() };
-        let times = Timestamps { last_access: omit, last_modification: modified };
         let name = if name.is_empty() { b"." } else { name };
-        rustix::fs::utimensat(&self.0, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::utimensat(&self.0, name, &changed_at(mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// Moves a name; never over something.
@@ -175,6 +172,13 @@ fn gone(result: Io<()>) -> Io<()> {
         Err(Errno::NOENT) => Ok(()),
         other => other,
     }
+}
+
+/// A time of last change to set, with the time of last access left.
+pub(crate) fn changed_at(mtime: (i64, u32)) -> Timestamps {
+    let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT as _ };
+    let modified = Timespec { tv_sec: mtime.0, tv_nsec: mtime.1.into() };
+    Timestamps { last_access: omit, last_modification: modified }
 }
 
 /// Directory and name of a relative path.

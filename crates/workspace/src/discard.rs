@@ -5,11 +5,10 @@ use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{DirData, Do, Journal, Op, Task};
 use crate::select::{Selection, Take};
 use crate::store::Held;
-use crate::work::{At, Place, Work};
+use crate::work::{Place, Work};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use swathe_record::bytes::Bytes;
 
 /// What a discard did, or with `dry_run` would do.
@@ -161,14 +160,13 @@ fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
     let place = work.place(op)?;
     let path = &op.path.0;
     let Some(at) = place.upper(path)? else { return Ok(()) };
-    let saved = |name: String| At { dir: Rc::clone(&place.saved), name: name.into_bytes() };
-    let put_away = saved(format!("up-{}", op.n));
+    let put_away = place.saved(&format!("up-{}", op.n));
     match &op.act {
         Do::Drop if put_away.id()?.is_none() => {
             at.rename(&put_away)?;
         }
         Do::Rewrite => {
-            let new = saved(format!("new-{}", op.n));
+            let new = place.saved(&format!("new-{}", op.n));
             if at.id()?.is_some() && put_away.id()?.is_none() {
                 new.remove()?;
                 let content = crate::commit::staged(&work.workspace.dir, journal, op.n)?;
@@ -191,8 +189,8 @@ fn empty(place: &Place) -> Result<()> {
     let mut number = 0_u64;
     for name in upper.list().step("list", b"upper")? {
         loop {
-            let kept = format!("all-{number}");
-            match upper.rename(&name, &place.saved, kept.as_bytes()) {
+            let kept = place.saved(&format!("all-{number}"));
+            match upper.rename(&name, &kept.dir, &kept.name) {
                 Ok(()) | Err(Errno::NOENT) => break,
                 Err(Errno::EXIST) => number += 1,
                 // To move a directory its owner has to be able to write to it.

@@ -5,55 +5,92 @@ use crate::copy::{Copier, Filter, clean};
 use crate::dir::{join, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{Do, From, Journal, Op};
-use crate::meta::Id;
-use crate::work::{At, Work};
+use crate::meta::{FileKind, Id};
+use crate::work::{At, Place, Work};
 use rustix::fs::OFlags;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
-/// Makes all temporary files, and cleans what is to be moved. What was made, by step.
+/// Makes all temporary files, copies old versions that cannot be moved to the saved ones, and cleans
+/// what is to be moved. What was made, by step.
 /// `fresh`: the plan was written just now, so that nothing can be there.
 pub(crate) fn all(work: &Work<'_>, journal: &Journal, fresh: bool) -> Result<HashMap<usize, Id>> {
-    let mut copiers = Vec::new();
-    for place in &work.places {
-        let root = place.sides.lower.at(b"").step("open", b"")?;
-        copiers.push(Copier::new(false, root));
-    }
+    let copiers = |exact| -> Result<Vec<Copier>> {
+        let roots = work.places.iter().map(|place| place.sides.lower.at(b""));
+        roots.map(|root| Ok(Copier::new(exact, root.step("open", b"")?))).collect()
+    };
+    let (mut copiers, mut savers) = (copiers(false)?, copiers(true)?);
     let mut made = HashMap::new();
     open_directories(work, journal, true)?;
     spread(work, journal)?;
     for op in &journal.ops {
-        let Do::Put { from, .. } = &op.act else { continue };
         let place = work.place(op)?;
-        let gone = || Error::new(ErrorKind::Gone, format!("the directory of {} is gone", op.path));
-        let source = place.upper(&op.path.0)?.ok_or_else(gone)?;
-        if *from == From::Move {
-            clean(&source.dir, &source.name).step("clean", &op.path.0)?;
-            continue;
+        if let Some(copier) = savers.get_mut(op.root).filter(|_| journal.head.saved) {
+            save(place, op, copier, fresh)?;
         }
-        let Some(copier) = copiers.get_mut(op.root) else { continue };
-        let path = join(split(&op.path.0).0, &journal.temporary(op.n));
-        let target = place.lower(&path)?.ok_or_else(gone)?;
-        if !fresh {
-            target.remove()?;
+        if let Do::Put { from, .. } = &op.act
+            && let Some(copier) = copiers.get_mut(op.root)
+        {
+            let id = new_version(work, journal, (op, from), copier, fresh)?;
+            made.extend(id.map(|id| (op.n, id)));
         }
-        let from_upper = (&*source.dir, source.name.as_slice());
-        match from {
-            From::Copy => copier.tree(from_upper, &target.dir, &path, &Filter::All),
-            From::Part { paths, .. } => {
-                let wanted: HashSet<Vec<u8>> = paths.iter().map(|path| path.0.clone()).collect();
-                copier.tree(from_upper, &target.dir, &path, &Filter::Only(&wanted))
-            }
-            From::Staged { .. } | From::Move => {
-                staged(work, journal, op, &source, &target)?;
-                Ok(())
-            }
-        }
-        .step("copy", &op.path.0)?;
-        made.extend(target.id()?.map(|id| (op.n, id)));
     }
     Ok(made)
+}
+
+/// Copies the file that a step replaces or deletes to the saved ones, unless it can be moved there.
+/// A directory is copied when its step comes: what the host makes in it until then is saved, too.
+fn save(place: &Place, op: &Op, copier: &mut Copier, fresh: bool) -> Result<()> {
+    let (Do::Put { old: Some(old), .. } | Do::Delete { old }) = &op.act else { return Ok(()) };
+    if place.moves || old.kind == FileKind::Directory {
+        return Ok(());
+    }
+    let saved = place.saved(&op.n.to_string());
+    if !fresh {
+        saved.remove()?;
+    }
+    let Some(at) = place.lower(&op.path.0)? else { return Ok(()) };
+    // One that the host has changed is not replaced.
+    let Some(meta) = at.meta()?.filter(|meta| meta.id() == *old) else { return Ok(()) };
+    let to = (&*saved.dir, saved.name.as_slice());
+    copier.single((&at.dir, &at.name, &meta), to).step("save", &op.path.0)?;
+    Ok(())
+}
+
+/// Makes what a step puts in place; none where it is moved.
+fn new_version(
+    work: &Work<'_>,
+    journal: &Journal,
+    (op, from): (&Op, &From),
+    copier: &mut Copier,
+    fresh: bool,
+) -> Result<Option<Id>> {
+    let place = work.place(op)?;
+    let gone = || Error::new(ErrorKind::Gone, format!("the directory of {} is gone", op.path));
+    let source = place.upper(&op.path.0)?.ok_or_else(gone)?;
+    if *from == From::Move {
+        clean(&source.dir, &source.name).step("clean", &op.path.0)?;
+        return Ok(None);
+    }
+    let path = join(split(&op.path.0).0, &journal.temporary(op.n));
+    let target = place.lower(&path)?.ok_or_else(gone)?;
+    if !fresh {
+        target.remove()?;
+    }
+    let from_upper = (&*source.dir, source.name.as_slice());
+    let copied = match from {
+        From::Copy => copier.tree(from_upper, &target.dir, &path, &Filter::All),
+        From::Part { paths, .. } => {
+            let wanted: HashSet<Vec<u8>> = paths.iter().map(|path| path.0.clone()).collect();
+            copier.tree(from_upper, &target.dir, &path, &Filter::Only(&wanted))
+        }
+        From::Staged { .. } | From::Move => {
+            staged(work, journal, op, &source, &target)?;
+            return target.id();
+        }
+    };
+    copied.map(Some).step("copy", &op.path.0)
 }
 
 /// Turns opacity of the plan's directories into single whiteouts, so that each stands for itself.

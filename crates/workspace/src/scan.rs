@@ -4,6 +4,8 @@
 //! no link and onto no other file system, within bounds.
 
 mod compare;
+mod deleted;
+mod names;
 mod renames;
 mod walk;
 

@@ -93,7 +93,7 @@ impl Held {
         }
         crate::prepare::open_directories(&work, journal, true)?;
         for op in journal.ops.iter().rev() {
-            let step = Step { place: work.place(op)?, journal, op };
+            let step = Step { place: work.place(op)?, journal, op, first: false };
             let done = match &op.act {
                 Do::Put { from, old, .. } => step.put_back(from, old.as_ref())?,
                 Do::Delete { old } => step.undelete(old)?,
@@ -209,7 +209,7 @@ impl Step<'_> {
             return Ok(false);
         };
         let aside = at.beside(self.journal.temporary(self.op.n));
-        let saved = self.saved(&self.op.n.to_string());
+        let saved = self.place.saved(&self.op.n.to_string());
         let now = at.id()?;
         if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
             for held in [&aside, &saved] {
@@ -291,7 +291,7 @@ impl Step<'_> {
                 }
                 self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
-                    let kept = self.saved(&format!("up-{}-{index}", self.op.n));
+                    let kept = self.place.saved(&format!("up-{}-{index}", self.op.n));
                     if let Some(place) = At::find(upper, &join(path, &tree.0))? {
                         kept.rename(&place)?;
                     }
@@ -329,7 +329,7 @@ impl Step<'_> {
 
     /// Brings back what was put away of the upper.
     fn take_out(&self, path: &[u8]) -> Result<()> {
-        let kept = self.saved(&format!("up-{}", self.op.n));
+        let kept = self.place.saved(&format!("up-{}", self.op.n));
         if let Some(place) = self.place.upper(path)? {
             kept.rename(&place)?;
         }
@@ -340,7 +340,7 @@ impl Step<'_> {
         let path = &self.op.path.0;
         let Some(at) = self.place.lower(path)? else { return Ok(false) };
         let aside = at.beside(self.journal.temporary(self.op.n));
-        let saved = self.saved(&self.op.n.to_string());
+        let saved = self.place.saved(&self.op.n.to_string());
         let now = at.id()?;
         let restored = match now {
             Some(_) => is_like(now, old),

@@ -17,7 +17,7 @@ pub(crate) struct Place {
     /// The area's `undo`, where each change has a directory.
     pub undo: Dir,
     /// This change's.
-    pub saved: Rc<Dir>,
+    saved: Rc<Dir>,
     /// Whether files can be renamed between the host's directory and the area.
     pub moves: bool,
     lower: Cache,
@@ -61,6 +61,11 @@ impl Place {
         let (dir, name) = split(path);
         let found = self.upper.find(&self.sides.upper, dir)?;
         Ok(found.map(|dir| At { dir, name: name.to_vec() }))
+    }
+
+    /// A name among the saved copies of this change.
+    pub fn saved(&self, name: &str) -> At {
+        At { dir: Rc::clone(&self.saved), name: name.as_bytes().to_vec() }
     }
 
     /// To be called when directories were made or removed.

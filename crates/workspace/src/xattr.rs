@@ -1,8 +1,12 @@
 //! Extended attributes, and what those of the overlay mean.
 
 use crate::dir::Dir;
-use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr,
+    lremovexattr, lsetxattr,
+};
 use rustix::io::Errno;
+use std::os::fd::OwnedFd;
 
 /// The most bytes of names, and of one value, that Linux gives.
 const LONGEST: usize = 64 * 1024;
@@ -11,6 +15,113 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) type Named = (Vec<u8>, Vec<u8>);
 
 const OVERLAY: &[u8] = b"user.overlay.";
+
+/// A file whose attributes are asked for or set.
+#[derive(Debug, Clone, Copy)]
+enum Of<'a> {
+    /// By its name in a directory; empty: the directory itself.
+    Name(&'a Dir, &'a [u8]),
+    /// Open: many times cheaper.
+    Open(&'a OwnedFd),
+}
+
+impl Of<'_> {
+    fn list(self, names: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Name(dir, name) => llistxattr(dir.proc_path(name).as_slice(), names),
+            Self::Open(file) => flistxattr(file, names),
+        }
+    }
+
+    fn get(self, attribute: &[u8], value: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Name(dir, name) => lgetxattr(dir.proc_path(name).as_slice(), attribute, value),
+            Self::Open(file) => fgetxattr(file, attribute, value),
+        }
+    }
+
+    fn set(self, attribute: &[u8], value: &[u8]) -> Result<(), Errno> {
+        let flags = XattrFlags::empty();
+        match self {
+            Self::Name(dir, name) => {
+                lsetxattr(dir.proc_path(name).as_slice(), attribute, value, flags)
+            }
+            Self::Open(file) => fsetxattr(file, attribute, value, flags),
+        }
+    }
+
+    /// What is not there is no error.
+    fn remove(self, attribute: &[u8]) -> Result<(), Errno> {
+        let removed = match self {
+            Self::Name(dir, name) => lremovexattr(dir.proc_path(name).as_slice(), attribute),
+            Self::Open(file) => fremovexattr(file, attribute),
+        };
+        match removed {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn xattrs(self) -> Result<Xattrs, Errno> {
+        let mut small = [0_u8; 1024];
+        let list = match self.list(&mut small) {
+            Ok(len) => small.get(..len).unwrap_or_default().to_vec(),
+            Err(Errno::RANGE) => {
+                let mut large = vec![0; LONGEST];
+                let len = self.list(&mut large)?;
+                large.truncate(len);
+                large
+            }
+            Err(Errno::OPNOTSUPP) => Vec::new(),
+            Err(errno) => return Err(errno),
+        };
+        let mut found = Xattrs::default();
+        for name in list.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+            if is_stripped(name) {
+                found.stripped.push(name.to_vec());
+            } else if is_kept(name) {
+                found.kept.push(name.to_vec());
+            }
+        }
+        found.kept.sort_unstable();
+        Ok(found)
+    }
+
+    /// A value; empty when there is none.
+    fn value(self, attribute: &[u8]) -> Result<Vec<u8>, Errno> {
+        let mut value = vec![0; 256];
+        loop {
+            match self.get(attribute, &mut value) {
+                Ok(len) => {
+                    value.truncate(len);
+                    return Ok(value);
+                }
+                Err(Errno::RANGE) if value.len() < LONGEST => value.resize(LONGEST, 0),
+                Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(Vec::new()),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn named(self, names: Vec<Vec<u8>>) -> Result<Vec<Named>, Errno> {
+        names.into_iter().map(|name| self.value(&name).map(|value| (name, value))).collect()
+    }
+
+    fn assign(self, wanted: &[Named]) -> Result<(), Errno> {
+        for old in self.xattrs()?.kept {
+            if !wanted.iter().any(|(name, _)| *name == old) {
+                self.remove(&old)?;
+            }
+        }
+        for (attribute, value) in wanted {
+            match self.set(attribute, value) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The attributes of one file that matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,29 +147,7 @@ pub(crate) struct Overlay {
 
 impl Xattrs {
     pub fn read(dir: &Dir, name: &[u8]) -> Result<Self, Errno> {
-        let path = dir.proc_path(name);
-        let mut small = [0_u8; 1024];
-        let list = match llistxattr(path.as_slice(), &mut small[..]) {
-            Ok(len) => small.get(..len).unwrap_or_default().to_vec(),
-            Err(Errno::RANGE) => {
-                let mut large = vec![0; LONGEST];
-                let len = llistxattr(path.as_slice(), &mut large[..])?;
-                large.truncate(len);
-                large
-            }
-            Err(Errno::OPNOTSUPP) => Vec::new(),
-            Err(errno) => return Err(errno),
-        };
-        let mut found = Self::default();
-        for name in list.split(|b| *b == 0).filter(|name| !name.is_empty()) {
-            if is_stripped(name) {
-                found.stripped.push(name.to_vec());
-            } else if is_kept(name) {
-                found.kept.push(name.to_vec());
-            }
-        }
-        found.kept.sort_unstable();
-        Ok(found)
+        Of::Name(dir, name).xattrs()
     }
 
     /// What those of the overlay say.
@@ -66,7 +155,7 @@ impl Xattrs {
         let mut found = Overlay::default();
         for attribute in &self.stripped {
             match attribute.strip_prefix(OVERLAY) {
-                Some(b"opaque") => match get(dir, name, attribute)?.as_slice() {
+                Some(b"opaque") => match Of::Name(dir, name).value(attribute)?.as_slice() {
                     b"y" => found.opaque = true,
                     b"x" => found.whiteouts = true,
                     _ => found.crafted = true,
@@ -78,6 +167,11 @@ impl Xattrs {
             }
         }
         Ok(found)
+    }
+
+    /// Names and values of those that a commit carries. The file must be the one that was read.
+    pub fn values(self, dir: &Dir, name: &[u8]) -> Result<Vec<Named>, Errno> {
+        Of::Name(dir, name).named(self.kept)
     }
 }
 
@@ -94,54 +188,28 @@ fn is_stripped(name: &[u8]) -> bool {
     name.starts_with(OVERLAY) || name.starts_with(b"trusted.") || name == b"security.capability"
 }
 
-/// A value; empty when there is none.
-pub(crate) fn get(dir: &Dir, name: &[u8], attribute: &[u8]) -> Result<Vec<u8>, Errno> {
-    let path = dir.proc_path(name);
-    let mut value = vec![0; 256];
-    loop {
-        match lgetxattr(path.as_slice(), attribute, value.as_mut_slice()) {
-            Ok(len) => {
-                value.truncate(len);
-                return Ok(value);
-            }
-            Err(Errno::RANGE) if value.len() < LONGEST => value.resize(LONGEST, 0),
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
 pub(crate) fn set(dir: &Dir, name: &[u8], attribute: &[u8], value: &[u8]) -> Result<(), Errno> {
-    lsetxattr(dir.proc_path(name).as_slice(), attribute, value, XattrFlags::empty())
+    Of::Name(dir, name).set(attribute, value)
 }
 
 /// What is not there is no error.
 pub(crate) fn remove(dir: &Dir, name: &[u8], attribute: &[u8]) -> Result<(), Errno> {
-    match lremovexattr(dir.proc_path(name).as_slice(), attribute) {
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
-        other => other,
-    }
+    Of::Name(dir, name).remove(attribute)
 }
 
 /// Names and values of those that a commit carries.
 pub(crate) fn kept(dir: &Dir, name: &[u8]) -> Result<Vec<Named>, Errno> {
-    let names = Xattrs::read(dir, name)?.kept;
-    names.into_iter().map(|n| get(dir, name, &n).map(|value| (n, value))).collect()
+    Xattrs::read(dir, name)?.values(dir, name)
 }
 
 /// Gives a file exactly these attributes of those that a commit carries. Where the file system
 /// knows none, they are lost.
 pub(crate) fn assign(dir: &Dir, name: &[u8], wanted: &[Named]) -> Result<(), Errno> {
-    for old in Xattrs::read(dir, name)?.kept {
-        if !wanted.iter().any(|(n, _)| *n == old) {
-            remove(dir, name, &old)?;
-        }
-    }
-    for (attribute, value) in wanted {
-        match set(dir, name, attribute, value) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
+    Of::Name(dir, name).assign(wanted)
+}
+
+/// As [`assign`], with those of another file, both open.
+pub(crate) fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let from = Of::Open(from);
+    Of::Open(to).assign(&from.named(from.xattrs()?.kept)?)
 }

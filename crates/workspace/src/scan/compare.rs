@@ -1,15 +1,18 @@
 //! Comparing the two sides, and the host with what it was.
 
-use super::Sides;
 use crate::base::{Base, Entry, Found};
 use crate::change::{Conflict, Parts};
 use crate::dir::Dir;
 use crate::meta::{FileKind, Meta};
+use crate::xattr::Xattrs;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::Read as _;
+
+/// The most bytes that are read at once.
+const BUFFER: usize = 64 * 1024;
 
 /// One side of a path.
 #[derive(Clone, Copy)]
@@ -18,12 +21,17 @@ pub(super) struct Side<'a> {
     pub meta: Meta,
 }
 
-/// What differs between two files of one kind.
-pub(super) fn parts(old: Side<'_>, new: Side<'_>, name: &[u8]) -> Result<Parts, Errno> {
+/// What differs between two files of one kind. `attributes`: those of the new one.
+pub(super) fn parts(
+    old: Side<'_>,
+    new: Side<'_>,
+    name: &[u8],
+    attributes: Xattrs,
+) -> Result<Parts, Errno> {
     let (was, is) = (old.meta, new.meta);
     let dir = is.is_dir();
     let content = match is.kind {
-        FileKind::File => was.size != is.size || !same_content(old.dir, new.dir, name)?,
+        FileKind::File => was.size != is.size || !same_content(old.dir, new.dir, name, is.size)?,
         FileKind::Symlink => old.dir.link(name)? != new.dir.link(name)?,
         FileKind::Device => was.rdev != is.rdev,
         FileKind::Directory | FileKind::Fifo | FileKind::Socket => false,
@@ -32,33 +40,42 @@ pub(super) fn parts(old: Side<'_>, new: Side<'_>, name: &[u8]) -> Result<Parts, 
         content,
         mode: is.kind != FileKind::Symlink && was.mode != is.mode,
         owner: (was.uid, was.gid) != (is.uid, is.gid),
-        xattrs: crate::xattr::kept(old.dir, name)? != crate::xattr::kept(new.dir, name)?,
+        xattrs: crate::xattr::kept(old.dir, name)? != attributes.values(new.dir, name)?,
         mtime: !dir && was.mtime != is.mtime,
         links: false,
     })
 }
 
 /// Whether two regular files of one size have the same bytes. What its user may not read differs.
-fn same_content(a: &Dir, b: &Dir, name: &[u8]) -> Result<bool, Errno> {
-    match same_files(a, name, b, name) {
+fn same_content(a: &Dir, b: &Dir, name: &[u8], size: u64) -> Result<bool, Errno> {
+    match same_files((a, name), (b, name), size) {
         Err(Errno::ACCESS) => Ok(false),
         other => other,
     }
 }
 
-pub(super) fn same_files(a: &Dir, a_name: &[u8], b: &Dir, b_name: &[u8]) -> Result<bool, Errno> {
+pub(super) fn same_files(
+    (a, a_name): (&Dir, &[u8]),
+    (b, b_name): (&Dir, &[u8]),
+    size: u64,
+) -> Result<bool, Errno> {
     let mut a = File::from(a.file(a_name, OFlags::RDONLY, 0)?);
     let mut b = File::from(b.file(b_name, OFlags::RDONLY, 0)?);
-    let (mut left, mut right) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
+    // Small files take one read each.
+    let buffer = usize::try_from(size).unwrap_or(usize::MAX).clamp(1, BUFFER);
+    let (mut left, mut right) = (vec![0; buffer], vec![0; buffer]);
+    let mut rest = size;
+    while rest > 0 {
         let (here, there) = (fill(&mut a, &mut left)?, fill(&mut b, &mut right)?);
         if left.get(..here) != right.get(..there) {
             return Ok(false);
         }
-        if here == 0 {
-            return Ok(true);
+        if here < buffer {
+            break;
         }
+        rest = rest.saturating_sub(here as u64);
     }
+    Ok(true)
 }
 
 /// Reads until the buffer is full or the file ends.
@@ -128,16 +145,11 @@ fn hash_of(dir: &Dir, name: &[u8]) -> Result<Option<[u8; 32]>, Errno> {
         other => File::from(other?),
     };
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; BUFFER];
     loop {
         match fill(&mut file, &mut buffer)? {
             0 => return Ok(Some(hash.finalize().into())),
             len => hash.update(buffer.get(..len).unwrap_or_default()),
         }
     }
-}
-
-/// Whether a name of the host is on the root's own file system.
-pub(super) fn is_mounted(sides: &Sides, meta: &Meta) -> Result<bool, Errno> {
-    Ok(meta.dev != sides.lower.meta()?.dev)
 }

@@ -39,7 +39,7 @@ pub(super) fn find(root: usize, sides: &Sides, set: &mut Changeset) {
             let (dir, name) = split(&change.path.0);
             let old_dir = sides.lower.at(old_dir).ok()?;
             let dir = sides.upper.at(dir).ok()?;
-            same_files(&old_dir, old_name, &dir, name).ok().filter(|same| *same)
+            same_files((&old_dir, old_name), (&dir, name), new.size).ok().filter(|same| *same)
         };
         if let Some(at) = candidates.iter().take(MOST).position(|old| same(old).is_some()) {
             pairs.push((candidates.swap_remove(at), index));

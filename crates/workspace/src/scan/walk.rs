@@ -1,8 +1,8 @@
 //! The walk through one upper directory, beside the host's.
 
-use super::compare::{Side, conflict, is_mounted, parts};
+use super::compare::{Side, conflict, parts};
 use super::{ScanOptions, Sides};
-use crate::base::{Base, Found};
+use crate::base::Base;
 use crate::change::{Change, ChangeKind, Changeset, Conflict, Mark, Oddity, Parts};
 use crate::danger;
 use crate::dir::{Dir, join};
@@ -20,27 +20,28 @@ const LONGEST_PATH: usize = 4000;
 /// The most oddities that are listed.
 const MOST_ODDITIES: usize = 1000;
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     number: usize,
     root: &'a [u8],
-    sides: &'a Sides,
-    base: Option<&'a Base>,
+    /// Device numbers of the host's side and of the upper.
+    pub(super) devices: (u64, u64),
+    pub(super) base: Option<&'a Base>,
     options: &'a ScanOptions,
-    set: &'a mut Changeset,
+    pub(super) set: &'a mut Changeset,
     /// Of files with several names: how many were seen, and the changes with them.
-    links: HashMap<u64, (u64, Vec<usize>)>,
+    pub(super) links: HashMap<u64, (u64, Vec<usize>)>,
 }
 
 /// A directory of the upper on the way.
-struct Here<'a> {
+pub(super) struct Here<'a> {
     upper: &'a Dir,
-    lower: Option<&'a Dir>,
+    pub(super) lower: Option<&'a Dir>,
     path: &'a [u8],
     /// What the host has here is deleted unless the upper has it.
     opaque: bool,
     /// Files with a certain attribute stand for deleted ones.
     whiteouts: bool,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 /// Adds the changes of one root.
@@ -53,16 +54,18 @@ pub(super) fn root(
     set: &mut Changeset,
 ) -> Result<()> {
     let root = workspace.about.roots.get(number).map_or(&[][..], |root| &root.path.0);
-    let mut walk = Walk { number, root, sides, base, options, set, links: HashMap::new() };
     let (upper, lower) = (&sides.upper, &sides.lower);
     let look = || -> Result<_, Errno> {
         let xattrs = Xattrs::read(upper, b"")?;
         let overlay = xattrs.overlay(upper, b"")?;
         let (old, new) =
             (Side { dir: lower, meta: lower.meta()? }, Side { dir: upper, meta: upper.meta()? });
-        Ok((overlay, parts(old, new, b"")?, old, new))
+        Ok((overlay, parts(old, new, b"", xattrs)?, old, new))
     };
     let (overlay, mut differs, old, new) = look().step("look at", root)?;
+    let devices = (old.meta.dev, new.meta.dev);
+    let links = HashMap::new();
+    let mut walk = Walk { number, root, devices, base, options, set, links };
     // The upper of somebody else's directory is its user's all the same.
     let euid = rustix::process::geteuid();
     differs.owner &= euid.is_root() || new.meta.uid != euid.as_raw();
@@ -83,7 +86,7 @@ pub(super) fn root(
 }
 
 impl Walk<'_> {
-    fn change(
+    pub(super) fn change(
         &self,
         path: &[u8],
         kind: ChangeKind,
@@ -108,7 +111,7 @@ impl Walk<'_> {
         }
     }
 
-    fn push(&mut self, mut change: Change) -> Result<usize> {
+    pub(super) fn push(&mut self, mut change: Change) -> Result<usize> {
         if self.set.changes.len() >= self.options.most {
             let text = format!("there are more than {} changes", self.options.most);
             return Err(Error::new(ErrorKind::TooMuch, text)
@@ -119,7 +122,7 @@ impl Walk<'_> {
         Ok(self.set.changes.len() - 1)
     }
 
-    fn odd(&mut self, path: &[u8], text: &str) {
+    pub(super) fn odd(&mut self, path: &[u8], text: &str) {
         if self.set.oddities.len() < MOST_ODDITIES {
             let (root, path) = (self.number, Bytes(path.to_vec()));
             self.set.oddities.push(Oddity { root, path, text: text.to_owned() });
@@ -161,30 +164,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Marks added names that differ from others only by letter case.
-    fn twins(&mut self, added: &[(&[u8], usize)], all: &HashSet<Vec<u8>>) {
-        if added.is_empty() {
-            return;
-        }
-        let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase();
-        let mut counts: HashMap<String, u32> = HashMap::new();
-        for name in all {
-            *counts.entry(fold(name)).or_default() += 1;
-        }
-        for (name, index) in added {
-            if counts.get(&fold(name)).is_some_and(|count| *count > 1)
-                && let Some(change) = self.set.changes.get_mut(*index)
-            {
-                change.marks.push(Mark::CaseTwin);
-                change.marks.sort_unstable();
-            }
-        }
-    }
-
     fn name(&mut self, here: &Here<'_>, name: &[u8], path: &[u8]) -> Result<()> {
         // It can vanish while a run is going on.
         let Some(new) = here.upper.stat(name).step("look at", path)? else { return Ok(()) };
-        if new.dev != self.sides.upper.meta().step("look at", path)?.dev {
+        if new.dev != self.devices.1 {
             self.odd(path, "another file system is mounted there: it is left out");
             return Ok(());
         }
@@ -210,7 +193,7 @@ impl Walk<'_> {
         }
         let low = here.lower.zip(old).map(|(dir, meta)| Side { dir, meta });
         let top = Side { dir: here.upper, meta: new };
-        let mut own = self.compared(path, name, low, top)?;
+        let mut own = self.compared(path, name, low, top, xattrs)?;
         own.marks = marks;
         self.settle(&mut own, path, name, low, overlay.opaque)?;
         if new.is_dir() {
@@ -227,6 +210,7 @@ impl Walk<'_> {
         name: &[u8],
         low: Option<Side<'_>>,
         top: Side<'_>,
+        attributes: Xattrs,
     ) -> Result<Change> {
         let kind = match low {
             None => ChangeKind::Added,
@@ -236,7 +220,7 @@ impl Walk<'_> {
         let old = low.map(|low| low.meta);
         let mut own = self.change(path, kind, old, Some(top.meta));
         if let (ChangeKind::Modified, Some(low)) = (kind, low) {
-            own.parts = parts(low, top, name).step("compare", path)?;
+            own.parts = parts(low, top, name, attributes).step("compare", path)?;
             // Whether another of its names is a change shows at the end.
             own.parts.links = !own.parts.any() && !top.meta.is_dir() && top.meta.nlink > 1;
         }
@@ -269,9 +253,7 @@ impl Walk<'_> {
         if fresh || again {
             own.conflict = None;
         }
-        if let Some(low) = low
-            && is_mounted(self.sides, &low.meta).step("look at", path)?
-        {
+        if low.is_some_and(|low| low.meta.dev != self.devices.0) {
             own.conflict = Some(Conflict::Mounted);
         }
         Ok(())
@@ -331,130 +313,6 @@ impl Walk<'_> {
         let next =
             Here { upper: &upper, lower: lower.as_ref(), path: &path, opaque, whiteouts, depth };
         self.directory(&next)
-    }
-
-    /// A path that the program deleted. `implied`: because its directory is new.
-    fn deleted(&mut self, here: &Here<'_>, name: &[u8], path: &[u8], implied: bool) -> Result<()> {
-        let old = match here.lower {
-            Some(lower) => lower.stat(name).step("look at", path)?.map(|meta| (lower, meta)),
-            None => None,
-        };
-        let Some((dir, old)) = old else {
-            let was = self.base.is_some_and(|base| matches!(base.find(path), Found::Entry(_)));
-            if !was {
-                self.odd(path, "it is deleted, but the host has nothing there");
-            }
-            return Ok(());
-        };
-        let low = Side { dir, meta: old };
-        let mut own = self.change(path, ChangeKind::Deleted, Some(old), None);
-        own.conflict = conflict(self.base, path, Some(low), name, false).step("compare", path)?;
-        if implied && own.conflict == Some(Conflict::Created) {
-            self.odd(path, "the host made it in a directory that the program replaced: it stays");
-            return Ok(());
-        }
-        if is_mounted(self.sides, &old).step("look at", path)? {
-            own.conflict = Some(Conflict::Mounted);
-        }
-        if old.kind == FileKind::Symlink {
-            own.old_target = dir.link(name).ok().map(Bytes);
-        }
-        let index = self.push(own)?;
-        if old.is_dir() { self.gone_below(dir, name, path, index, here.depth) } else { Ok(()) }
-    }
-
-    /// Lists what goes with a deleted directory of the host.
-    fn gone_below(
-        &mut self,
-        above: &Dir,
-        name: &[u8],
-        path: &[u8],
-        top: usize,
-        depth: usize,
-    ) -> Result<()> {
-        let clash = |walk: &mut Self, conflict| {
-            if let Some(change) = walk.set.changes.get_mut(top) {
-                change.conflict = change.conflict.or(Some(conflict));
-            }
-        };
-        let dir = match above.at(name) {
-            Ok(dir) => dir,
-            Err(Errno::XDEV) => {
-                clash(self, Conflict::Mounted);
-                return Ok(());
-            }
-            Err(errno) => return Err(Error::system("open", path, errno)),
-        };
-        if depth > 400 {
-            let text = format!("{} is too deep", Bytes(path.to_vec()));
-            return Err(Error::new(ErrorKind::TooMuch, text));
-        }
-        for name in dir.list().step("list", path)? {
-            let below = join(path, &name);
-            let Some(meta) = dir.stat(&name).step("look at", &below)? else { continue };
-            let low = Side { dir: &dir, meta };
-            let mut own = self.change(&below, ChangeKind::Deleted, Some(meta), None);
-            own.part_of = Some(top);
-            own.conflict =
-                conflict(self.base, &below, Some(low), &name, false).step("compare", &below)?;
-            if own.conflict.is_some() {
-                clash(self, Conflict::Below);
-            }
-            if meta.kind == FileKind::Symlink {
-                own.old_target = dir.link(&name).ok().map(Bytes);
-            }
-            self.push(own)?;
-            if meta.is_dir() {
-                self.gone_below(&dir, &name, &below, top, depth + 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Joins the names of one file, and marks those of which the workspace lacks one. What is only
-    /// another name of unchanged files is no change.
-    fn join_links(&mut self) {
-        let mut idle = HashSet::new();
-        for (nlink, indices) in self.links.values() {
-            let is_idle =
-                |index: &usize| self.set.changes.get(*index).is_some_and(|c| c.parts.links);
-            if indices.iter().all(is_idle) {
-                idle.extend(indices.iter().copied());
-                continue;
-            }
-            let mut first = None;
-            for index in indices {
-                let Some(change) = self.set.changes.get_mut(*index) else { continue };
-                if change.new.is_some_and(|new| new.nlink != *nlink) {
-                    change.marks.push(Mark::LinkedElsewhere);
-                    change.marks.sort_unstable();
-                }
-                change.linked_to = first;
-                first = first.or(Some(*index));
-            }
-        }
-        if !idle.is_empty() {
-            self.drop_changes(&idle);
-        }
-    }
-
-    fn drop_changes(&mut self, idle: &HashSet<usize>) {
-        let mut places = Vec::with_capacity(self.set.changes.len());
-        let mut next = 0;
-        for index in 0..self.set.changes.len() {
-            places.push(next);
-            next += usize::from(!idle.contains(&index));
-        }
-        let mut index = 0;
-        self.set.changes.retain(|_| {
-            index += 1;
-            !idle.contains(&(index - 1))
-        });
-        let moved = |at: Option<usize>| at.and_then(|at| places.get(at).copied());
-        for change in &mut self.set.changes {
-            change.part_of = moved(change.part_of);
-            change.linked_to = moved(change.linked_to);
-        }
     }
 }
 
