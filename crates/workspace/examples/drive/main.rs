@@ -35,8 +35,9 @@ fn main() {
         }
         ["cases", dir] => cases::run(Path::new(dir)),
         ["hostile", dir] => hostile::run(Path::new(dir)),
-        ["measure", bwrap, dir, files] => {
-            measure::run(Path::new(bwrap), Path::new(dir), files.parse().unwrap());
+        ["measure", bwrap, dir, other, files] => {
+            let (bwrap, dir, other) = (Path::new(bwrap), Path::new(dir), Path::new(other));
+            measure::run(bwrap, dir, other, files.parse().unwrap());
         }
         _ => panic!("unknown words {texts:?}"),
     }

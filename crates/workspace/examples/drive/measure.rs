@@ -10,11 +10,14 @@ use swathe_workspace::{
     CommitOptions, Held, Limits, New, NewRoot, ScanOptions, Selection, SnapshotOptions, Store,
 };
 
-/// With a quarter, a half and all of so many files.
-pub fn run(bwrap: &Path, dir: &Path, files: usize) {
+/// With a quarter, a half and all of so many files. `other` is on another file system.
+pub fn run(bwrap: &Path, dir: &Path, other: &Path, files: usize) {
     for files in [files / 4, files / 2, files] {
+        let place = dir.join(format!("m{files}"));
         say(&format!("{files} files"));
-        one(bwrap, &dir.join(format!("m{files}")), files);
+        one(bwrap, &place, files);
+        say(&format!("{files} files, the workspace on another file system"));
+        apart(bwrap, &place, &other.join(format!("m{files}")), files);
     }
 }
 
@@ -50,9 +53,9 @@ fn sh(text: &str) {
     assert!(Command::new("sh").arg("-c").arg(text).status().unwrap().success(), "{text}");
 }
 
-fn changed(bwrap: &Path, place: &Path) -> Held {
-    let root = place.join("root");
-    let store = Store::open(&place.join("store")).unwrap();
+fn changed(bwrap: &Path, root: &Path, store: &Path) -> Held {
+    let root = root.to_owned();
+    let store = Store::open(store).unwrap();
     let new_root = NewRoot { path: root.clone(), candidates: Vec::new() };
     let (roots, limits) = (vec![new_root], Limits::default());
     let held = store.create(&New { id: "w", named: true, run: "test", roots, limits }).unwrap();
@@ -78,7 +81,7 @@ fn one(bwrap: &Path, place: &Path, files: usize) {
     let root = place.join("root");
     fs::create_dir_all(&root).unwrap();
     fill(&root, files, "a line of the host, number");
-    let held = changed(bwrap, place);
+    let held = changed(bwrap, &root, &place.join("store"));
     let set = timed("scan, all modified", || held.scan(&ScanOptions::default()).unwrap());
     assert!(set.changes.len() >= files);
     let mut out = Vec::new();
@@ -116,4 +119,27 @@ fn one(bwrap: &Path, place: &Path, files: usize) {
     timed("commit by renaming", || held.commit(&set, &Selection::all(&set), &moving).unwrap());
     drop(held);
     crate::model::wipe(place);
+}
+
+/// The same where nothing can be renamed.
+fn apart(bwrap: &Path, place: &Path, store: &Path, files: usize) {
+    let root = place.join("root");
+    fs::create_dir_all(&root).unwrap();
+    fill(&root, files, "a line of the host, number");
+    let held = changed(bwrap, &root, store);
+    let set = timed("scan, all modified", || held.scan(&ScanOptions::default()).unwrap());
+    let p = place.display();
+    let upper = held.about().roots[0].upper();
+    timed("cp -a of the changed files", || sh(&format!("cp -a {} {p}/copy", upper.display())));
+    let all = Selection::all(&set);
+    let options = CommitOptions { most_saved: 1 << 40, ..CommitOptions::default() };
+    timed("commit", || held.commit(&set, &all, &options).unwrap());
+    timed("undo", || held.undo().unwrap());
+    let set = held.scan(&ScanOptions::default()).unwrap();
+    let options = CommitOptions { most_saved: 0, ..options };
+    let all = Selection::all(&set);
+    timed("commit, old versions not kept", || held.commit(&set, &all, &options).unwrap());
+    drop(held);
+    crate::model::wipe(place);
+    crate::model::wipe(store);
 }

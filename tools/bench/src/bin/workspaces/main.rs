@@ -1,30 +1,25 @@
 //! What copy-on-write costs: jobs in `swathe run --cow` beside the same without a sandbox and with
-//! `-w`, and review, commit and undo of many changed files beside `cp -a` and rsync.
+//! `-w`; review, commit and undo of many changed files are in `changes`.
 //!
 //! What the rows mean is in docs/benchmarks.md. Everything runs as an ordinary user, in a directory
 //! that is removed at the end. Exit status: 0, or 2 when something could not be run.
 #![forbid(unsafe_code)]
 
-#[path = "../shared/room.rs"]
+mod changes;
+#[path = "../../shared/room.rs"]
 mod room;
 
 use room::{User, build_of_60, median, say};
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "usage: workspaces --swathe FILE --bwrap FILE [--dir DIR] [--other DIR] [--rounds N] \
-    [--files N] [--user UID] [--repository DIR]\n\
-    DIR: where to work, below /tmp by default; --other: on another file system, for commits that copy; --rounds 0: \\
-    no jobs, only changed files\n";
-
-/// Sizes of the change sets beside the whole: a quarter and a half, to see whether costs are linear.
-const PARTS: [usize; 3] = [4, 2, 1];
-
-/// Files in one directory of a change set.
-const IN_DIRECTORY: usize = 500;
+    [--pairs N] [--files N] [--user UID] [--repository DIR]\n\
+    DIR: where to work, below /tmp by default; --other: another file system, for commits that copy; \
+    --rounds, --pairs: how often jobs and changed files are measured, 0: not\n";
 
 struct Args {
     swathe: PathBuf,
@@ -33,6 +28,7 @@ struct Args {
     other: PathBuf,
     repository: PathBuf,
     rounds: usize,
+    pairs: usize,
     files: usize,
     user: u32,
 }
@@ -55,6 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
         other: PathBuf::from("/dev/shm"),
         repository: PathBuf::from("."),
         rounds: 5,
+        pairs: 3,
         files: 100_000,
         user: 1000,
     };
@@ -68,6 +65,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
             "--other" => args.other = value.into(),
             "--repository" => args.repository = value.into(),
             "--rounds" => args.rounds = value.parse().map_err(|_| wrong())?,
+            "--pairs" => args.pairs = value.parse().map_err(|_| wrong())?,
             "--files" => args.files = value.parse().map_err(|_| wrong())?,
             "--user" => args.user = value.parse().map_err(|_| wrong())?,
             _ => return Err(wrong()),
@@ -85,17 +83,22 @@ struct Room<'a> {
     path: PathBuf,
     state: PathBuf,
     user: User,
+    /// Files in the places of workspaces.
+    blocked: Vec<PathBuf>,
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
         let _ = fs::remove_dir_all(&self.state);
+        for path in &self.blocked {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
 impl<'a> Room<'a> {
-    /// `elsewhere`: workspaces are kept on the other file system.
+    /// `elsewhere`: workspaces are on the other file system.
     fn new(args: &'a Args, elsewhere: bool) -> io::Result<Self> {
         let name = format!("swathe-bench-{}-{}", std::process::id(), u8::from(elsewhere));
         let path = args.dir.canonicalize()?.join(&name);
@@ -104,9 +107,12 @@ impl<'a> Room<'a> {
         let engine = path.join(args.bwrap.file_name().unwrap_or_default());
         let env = vec![("XDG_STATE_HOME", state.clone())];
         let user = User { id: args.user, room: path.clone(), engine, env };
-        let room = Self { args, path, state, user };
+        let mut room = Self { args, path, state, user, blocked: Vec::new() };
         for dir in [&room.path, &room.state, &room.path.join("home"), &room.path.join("run")] {
             room.directory(dir)?;
+        }
+        if elsewhere {
+            room.block()?;
         }
         fs::set_permissions(room.path.join("run"), fs::Permissions::from_mode(0o700))?;
         for program in [&args.swathe, &args.bwrap] {
@@ -114,6 +120,23 @@ impl<'a> Room<'a> {
             fs::copy(program, room.path.join(name))?;
         }
         Ok(room)
+    }
+
+    /// Takes the names that swathe would use for workspaces on the file system of the room.
+    fn block(&mut self) -> io::Result<()> {
+        let device = fs::metadata(&self.path)?.dev();
+        let name = format!(".swathe-{}", self.args.user);
+        let path = self.path.clone();
+        for dir in path.ancestors().chain([Path::new("/var/tmp"), Path::new("/tmp")]) {
+            let taken = dir.join(&name);
+            if fs::metadata(dir)?.dev() == device && !self.blocked.contains(&taken) {
+                let taken = taken.display();
+                let error = |e| io::Error::other(format!("{taken}: {e}: choose another --user"));
+                fs::File::create_new(dir.join(&name)).map_err(error)?;
+                self.blocked.push(dir.join(&name));
+            }
+        }
+        Ok(())
     }
 
     fn directory(&self, path: &Path) -> io::Result<()> {
@@ -136,22 +159,7 @@ fn bench(args: &Args) -> io::Result<()> {
     if args.rounds > 0 {
         jobs(args)?;
     }
-    say("\nchanged files: seconds\n")?;
-    say(&format!("{:>8}  {:34}{:>9}{:>9}{:>9}\n", "files", "", "swathe", "cp -a", "rsync"))?;
-    for part in PARTS {
-        changes(args, args.files / part, false)?.iter().try_for_each(Row::print)?;
-    }
-    changes(args, args.files, true)?.iter().try_for_each(Row::print)
-}
-
-impl Row {
-    fn print(&self) -> io::Result<()> {
-        let other = |seconds: Option<f64>| seconds.map_or("-".to_owned(), |s| format!("{s:.2}"));
-        let (cp, rsync) = (other(self.cp), other(self.rsync));
-        let line =
-            format!("{:>8}  {:34}{:>9.2}{cp:>9}{rsync:>9}\n", self.files, self.name, self.swathe);
-        say(&line)
-    }
+    if args.pairs > 0 { changes::bench(args) } else { Ok(()) }
 }
 
 /// Jobs: name, words of the shell. Each is run bare, with `-w`, and with `--cow`.
@@ -226,76 +234,4 @@ fn makefile(room: &Room<'_>, project: &Path) -> io::Result<()> {
         let _ = chown(entry?.path(), Some(room.args.user), Some(room.args.user));
     }
     Ok(())
-}
-
-struct Row {
-    files: usize,
-    name: String,
-    swathe: f64,
-    cp: Option<f64>,
-    rsync: Option<f64>,
-}
-
-/// Review and commit of so many files, of which half are new and half were changed.
-fn changes(args: &Args, files: usize, elsewhere: bool) -> io::Result<Vec<Row>> {
-    let room = Room::new(args, elsewhere)?;
-    let project = room.path.join("project");
-    room.directory(&project)?;
-    let program = room.swathe().display().to_string();
-    let make = |kind: &str, word: &str| {
-        format!(
-            "for d in $(seq 0 {}); do mkdir -p {kind}/$d; done; seq 0 {} | awk '{{ f = \"{kind}/\" int($1 / {IN_DIRECTORY}) \"/\" $1; print \"{word}\", $1 >f; close(f) }}'",
-            files / 2 / IN_DIRECTORY,
-            files / 2 - 1
-        )
-    };
-    room.time(&["sh", "-c", &make("old", "before")], &project)?;
-    let run = [&program, "run", "--cow", "--workspace", "w", "--", "sh", "-c"];
-    let inside = format!("{}; {}", make("old", "after"), make("new", "new"));
-    room.time(&[&run[..], &[&inside]].concat(), &project)?;
-    // Two copies of the state before, for the others, and the changed files as a tree of theirs.
-    let copy = |to: &str| room.time(&["cp", "-a", "project", to], &room.path);
-    copy("cp")?;
-    copy("rsync")?;
-    let upper = find_upper(&room.state.join("swathe/workspaces"))
-        .ok_or_else(|| io::Error::other("the workspace has no upper"))?;
-    let upper = format!("{}/.", upper.display());
-    let where_ = if elsewhere { ", another file system" } else { "" };
-    let stat = room.time(&[&program, "diff", "--stat", "w"], &project)?;
-    let cp = room.time(&["cp", "-a", &upper, "cp"], &room.path)?;
-    let rsync = Path::new("/usr/bin/rsync").exists();
-    let rsync =
-        if rsync { Some(room.time(&["rsync", "-a", &upper, "rsync"], &room.path)?) } else { None };
-    let commit = room.time(&[&program, "commit", "w"], &project)?;
-    let check = room.time(&["diff", "-rq", "project", "cp"], &room.path);
-    check.map_err(|e| io::Error::other(format!("the commit is not what cp made: {e}")))?;
-    let undo = room.time(&[&program, "commit", "--undo", "w"], &project)?;
-    let row = |name: &str, swathe, cp, rsync| Row {
-        files,
-        name: format!("{name}{where_}"),
-        swathe,
-        cp,
-        rsync,
-    };
-    Ok(vec![
-        row("diff --stat", stat, None, None),
-        row("commit", commit, Some(cp), rsync),
-        row("commit --undo", undo, None, None),
-    ])
-}
-
-/// The first directory `upper` below a store.
-fn find_upper(store: &Path) -> Option<PathBuf> {
-    for entry in fs::read_dir(store).ok()?.flatten() {
-        let path = entry.path();
-        if path.file_name().is_some_and(|name| name == "upper") {
-            return Some(path);
-        }
-        if path.is_dir()
-            && let Some(found) = find_upper(&path)
-        {
-            return Some(found);
-        }
-    }
-    None
 }
