@@ -219,7 +219,7 @@ impl Held {
             return Err(self.half_done());
         }
         for root in &self.about.roots {
-            crate::store::remove_area(root)?;
+            crate::area::remove(root)?;
         }
         let (dir, _) = store.parts();
         let name = self.about.id.as_bytes();

@@ -11,6 +11,7 @@
 
 mod about;
 mod apply;
+mod area;
 mod base;
 mod change;
 mod commit;

@@ -89,7 +89,7 @@ fn hostile(b: &Bwrap) {
 fn cases(b: &Bwrap) {
     let dir: TempDir = b.temp();
     let said = run(b, &["cases", &dir.path().display().to_string()]);
-    assert_eq!(said.lines().count(), 15, "{said}");
+    assert_eq!(said.lines().count(), 16, "{said}");
 }
 
 fn with(who: Who, test: fn(&Bwrap)) {

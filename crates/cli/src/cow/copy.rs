@@ -10,46 +10,46 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, ioctl_ficlone,
 };
 use rustix::io::Errno;
-use std::collections::{HashMap, HashSet};
-use std::ffi::{CString, OsStr};
+use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The deepest directory that is copied.
-const DEEPEST: usize = 200;
+pub(super) const DEEPEST: usize = 200;
 
 /// Marks of an overlay on directories and files of an upper directory.
-const OPAQUE: &str = "user.overlay.opaque";
+pub(super) const OPAQUE: &str = "user.overlay.opaque";
 
 /// The longest list of attributes, and the largest of them, as the kernel has it.
 const MOST_XATTRS: usize = 64 << 10;
 
 /// What tells an untouched file of the copy.
-type Stamp = (u64, i64, i64);
+pub(super) type Stamp = (u64, i64, i64);
 
 /// What was copied: by its path in the copy, what it is, and whether it comes from the upper.
 #[derive(Debug, Default)]
 pub struct Copied {
-    entries: HashMap<PathBuf, Entry>,
+    pub(super) entries: HashMap<PathBuf, Entry>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    stamp: Stamp,
-    directory: bool,
+pub(super) struct Entry {
+    pub stamp: Stamp,
+    pub directory: bool,
     /// It is as the upper has it, not as the host has it.
-    own: bool,
+    pub own: bool,
     /// The host has something there.
-    below: bool,
+    pub below: bool,
 }
 
-fn stamp(meta: &fs::Metadata) -> Stamp {
+pub(super) fn stamp(meta: &fs::Metadata) -> Stamp {
     (meta.ino(), meta.ctime(), meta.ctime_nsec())
 }
 
-fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
     let path = shown(&path.to_string_lossy());
     let failure = Failure::new(format!("cannot {what} {path}: {error}"));
     match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -241,7 +241,7 @@ impl Copier<'_> {
     }
 }
 
-fn list(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+pub(super) fn list(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
@@ -250,7 +250,7 @@ fn device(path: &Path) -> Option<u64> {
 }
 
 /// Mode, attributes and times of something that is no link.
-fn attributes(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn attributes(from: &Path, to: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(from)?;
     let mut names = vec![0_u8; MOST_XATTRS];
     let length = rustix::fs::llistxattr(from, &mut names[..]).unwrap_or(0);
@@ -276,143 +276,4 @@ fn times(meta: &fs::Metadata, to: &Path) -> io::Result<()> {
         last_modification: time(meta.mtime(), meta.mtime_nsec()),
     };
     Ok(rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// Brings what a run has changed in a copy to the upper directory, and removes the copy.
-///
-/// # Errors
-/// Something cannot be moved; the copy is kept then.
-pub fn collect(copied: &Copied, host: &Path, upper: &Path, tree: &Path) -> Result<(), Failure> {
-    // Its program may have taken its own rights away: of directories these are given back, in the
-    // copy alone, and a directory that was not entered has kept its contents.
-    let mut children: HashMap<&Path, Vec<&PathBuf>> = HashMap::new();
-    for path in copied.entries.keys() {
-        children.entry(path.parent().unwrap_or(path)).or_default().push(path);
-    }
-    let mut collector = Collector { copied, children, host, upper, tree };
-    collector.directory(Path::new(""), 0)?;
-    remove(tree)
-}
-
-struct Collector<'p> {
-    copied: &'p Copied,
-    /// What was copied, by its directory.
-    children: HashMap<&'p Path, Vec<&'p PathBuf>>,
-    host: &'p Path,
-    upper: &'p Path,
-    tree: &'p Path,
-}
-
-impl Collector<'_> {
-    /// Compares one directory that was there before and is there now.
-    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Failure> {
-        let here = self.tree.join(path);
-        let meta = fs::symlink_metadata(&here).map_err(|e| failed("look at", &here, &e))?;
-        let mode = meta.mode() & 0o7777;
-        if mode & 0o700 != 0o700 {
-            let opened = fs::Permissions::from_mode(mode | 0o700);
-            fs::set_permissions(&here, opened).map_err(|e| failed("enter", &here, &e))?;
-        }
-        if depth > DEEPEST {
-            let error = io::Error::other("the run made it too deep to be kept");
-            return Err(failed("keep", &here, &error));
-        }
-        let names = list(&here).map_err(|e| failed("read", &here, &e))?;
-        for name in &names {
-            self.entry(&path.join(name), depth)?;
-        }
-        let names: HashSet<&OsStr> = names.iter().map(std::ffi::OsString::as_os_str).collect();
-        for gone in self.children.get(path).into_iter().flatten() {
-            let there = gone.file_name().is_some_and(|name| names.contains(name));
-            if let Some(entry) = self.copied.entries.get(*gone).filter(|_| !there) {
-                self.deleted(gone, entry)?;
-            }
-        }
-        let known = self.copied.entries.get(path);
-        let touched = known
-            .is_some_and(|known| known.stamp.0 != meta.ino() || mode != self.mode_before(path));
-        if touched {
-            self.parents(path)?;
-            let to = self.upper.join(path);
-            make_directory(&to)?;
-            let _ = fs::set_permissions(&to, fs::Permissions::from_mode(mode));
-        }
-        Ok(())
-    }
-
-    fn mode_before(&self, path: &Path) -> u32 {
-        let above = fs::symlink_metadata(self.upper.join(path));
-        let meta = above.or_else(|_| fs::symlink_metadata(self.host.join(path)));
-        meta.map_or(0, |meta| meta.mode() & 0o7777)
-    }
-
-    fn entry(&mut self, path: &Path, depth: usize) -> Result<(), Failure> {
-        let here = self.tree.join(path);
-        let meta = fs::symlink_metadata(&here).map_err(|e| failed("look at", &here, &e))?;
-        let known = self.copied.entries.get(path).copied();
-        let same = known.is_some_and(|known| known.stamp.0 == meta.ino());
-        if meta.is_dir() && same && known.is_some_and(|known| known.directory) {
-            return self.directory(path, depth + 1);
-        }
-        if known.is_some_and(|known| known.stamp == stamp(&meta)) {
-            return Ok(());
-        }
-        // New, written to, or another than before.
-        self.parents(path)?;
-        let to = self.upper.join(path);
-        clear(&to)?;
-        fs::rename(&here, &to).map_err(|e| failed("keep", &here, &e))?;
-        if meta.is_dir() && known.is_some_and(|known| known.below) {
-            rustix::fs::lsetxattr(&to, OPAQUE, b"y", XattrFlags::empty())
-                .map_err(|e| failed("mark", &to, &e.into()))?;
-        }
-        Ok(())
-    }
-
-    /// What the run has deleted: a mark where the host has something, else nothing.
-    fn deleted(&self, path: &Path, entry: &Entry) -> Result<(), Failure> {
-        let to = self.upper.join(path);
-        if entry.own {
-            clear(&to)?;
-        }
-        if entry.below {
-            self.parents(path)?;
-            clear(&to)?;
-            let mode = Mode::from_raw_mode(0);
-            rustix::fs::mknodat(CWD, &to, FileType::CharacterDevice, mode, 0)
-                .map_err(|e| failed("mark as deleted", &to, &e.into()))?;
-        }
-        Ok(())
-    }
-
-    /// Makes the directories above in the upper, as they are in the copy.
-    fn parents(&self, path: &Path) -> Result<(), Failure> {
-        let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
-            return Ok(());
-        };
-        self.parents(above)?;
-        let to = self.upper.join(above);
-        if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_dir()) {
-            return Ok(());
-        }
-        make_directory(&to)?;
-        let model = self.tree.join(above);
-        attributes(&model, &to).map_err(|e| failed("copy", &model, &e))
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), Failure> {
-    match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", path, &e)),
-        _ => Ok(()),
-    }
-}
-
-/// Removes what an earlier run left in the upper.
-fn clear(path: &Path) -> Result<(), Failure> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => remove(path),
-        Ok(_) => fs::remove_file(path).map_err(|e| failed("remove", path, &e)),
-        Err(_) => Ok(()),
-    }
 }

@@ -1,6 +1,7 @@
 //! Single behaviours: conflicts, choice, merges, locks, saved copies, collection.
 
 use crate::{ops, say};
+use rustix::fs::XattrFlags;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn at(set: &Changeset, path: &str) -> usize {
 type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, Test); 15] = [
+    let all: [(&str, u64, Test); 16] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
@@ -95,6 +96,7 @@ pub fn run(dir: &Path) {
         ("kinds", 0, kinds),
         ("between runs", 0, between_runs),
         ("too many files", 0, too_many),
+        ("access lists", 0, access_lists),
     ];
     for (name, texts, test) in all {
         let (place, held) = Place::new(dir, texts);
@@ -393,4 +395,27 @@ fn too_many(p: &Place, held: Held) {
     let set = scan(&held);
     assert_eq!(set.changes[at(&set, "a")].conflict, Some(Conflict::Modified));
     assert_eq!(set.changes[at(&set, "b")].conflict, None);
+}
+
+/// A copy has the access list of the program's file, not what the host's directory would give it.
+fn access_lists(place: &Place, held: Held) {
+    let entry = |tag: u16, rights: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    let nobody = u32::MAX;
+    // Owner, user 12345, group, mask, others.
+    let entries = [(1, 7, nobody), (2, 7, 12345), (4, 5, nobody), (16, 7, nobody), (32, 5, nobody)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    list.extend(entries.into_iter().flat_map(|(tag, rights, id)| entry(tag, rights, id)));
+    let (flags, default) = (XattrFlags::empty(), "system.posix_acl_default");
+    rustix::fs::lsetxattr(place.root.join("dir"), default, &list, flags).unwrap();
+    place.program("dir/new", "text\n");
+    let set = scan(&held);
+    let options = CommitOptions { copy: true, ..CommitOptions::default() };
+    held.commit(&set, &Selection::all(&set), &options).unwrap();
+    assert_eq!(place.read("dir/new"), "text\n");
+    let mut value = [0_u8; 256];
+    let found =
+        rustix::fs::lgetxattr(place.root.join("dir/new"), "system.posix_acl_access", &mut value);
+    assert_eq!(found, Err(rustix::io::Errno::NODATA), "the copy has an access list");
 }
