@@ -9,7 +9,7 @@ use crate::meta::Id;
 use crate::work::{At, Place, Work, is};
 use crate::xattr::Named;
 use rustix::io::Errno;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use swathe_record::bytes::Bytes;
 
 /// Does every step. Which were done: the others would have overwritten what the host made meanwhile.
@@ -213,12 +213,7 @@ pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool], first: b
     for (number, patches) in patches.iter().enumerate() {
         crate::snapshot::patch(work.workspace, number, patches)?;
     }
-    for op in journal.ops.iter().rev() {
-        if let Do::Directory { upper: Some(upper), .. } = &op.act {
-            let place = work.place(op)?;
-            prune(place, &op.path.0, upper)?;
-        }
-    }
+    prune_all(work, journal)?;
     for (op, done) in journal.ops.iter().zip(done) {
         remove_aside(work, journal, op, first && *done)?;
     }
@@ -347,9 +342,38 @@ impl Step<'_> {
     }
 }
 
+/// The modes that directories of the upper get back, by root and path: while a change goes on they
+/// are open for their owner.
+pub(crate) type Modes<'a> = HashMap<(usize, &'a [u8]), u32>;
+
+pub(crate) fn modes(journal: &Journal) -> Modes<'_> {
+    let mode = |op: &'_ Op| match &op.act {
+        Do::Directory { upper: Some(upper), .. } => Some(upper.mode),
+        _ => None,
+    };
+    let of = |op| mode(op).map(|mode| ((op.root, op.path.0.as_slice()), mode));
+    journal.ops.iter().filter_map(of).collect()
+}
+
+/// Prunes all directories of a journal.
+pub(crate) fn prune_all(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let modes = modes(journal);
+    for op in journal.ops.iter().rev() {
+        if let Do::Directory { upper: Some(upper), .. } = &op.act {
+            prune(work.place(op)?, (op.root, &op.path.0), upper, &modes)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a directory of the upper that says nothing any more, and those above it. One that stays
 /// gets its data back.
-pub(crate) fn prune(place: &Place, path: &[u8], upper: &DirData) -> Result<()> {
+pub(crate) fn prune(
+    place: &Place,
+    (root, path): (usize, &[u8]),
+    upper: &DirData,
+    modes: &Modes<'_>,
+) -> Result<()> {
     directory(&place.sides.upper, path, upper, None)?;
     place.forget();
     let mut at = path;
@@ -359,7 +383,8 @@ pub(crate) fn prune(place: &Place, path: &[u8], upper: &DirData) -> Result<()> {
         let (Some(above), Some(below)) = (above, below) else { return Ok(()) };
         let same = || -> std::result::Result<bool, Errno> {
             let (a, b) = (above.meta()?, below.meta()?);
-            Ok((a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)
+            let mode = modes.get(&(root, at)).copied().unwrap_or(a.mode);
+            Ok((mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)
                 && crate::xattr::kept(&above, b"")? == crate::xattr::kept(&below, b"")?
                 && !crate::opaque::is(&above)?)
         };

@@ -115,11 +115,7 @@ impl Held {
                     for op in &journal.ops {
                         drop_one(&work, journal, op)?;
                     }
-                    for op in journal.ops.iter().rev() {
-                        if let Do::Directory { upper: Some(upper), .. } = &op.act {
-                            crate::apply::prune(work.place(op)?, &op.path.0, upper)?;
-                        }
-                    }
+                    crate::apply::prune_all(&work, journal)?;
                 }
             }
             work.sync()?;
@@ -206,7 +202,7 @@ fn empty(place: &Place) -> Result<()> {
         crate::xattr::remove(upper, b"", &attribute).step("clear", b"upper")?;
     }
     let data = DirData::of(&place.sides.lower, true).step("look at", b"")?;
-    crate::apply::prune(place, b"", &data)
+    crate::apply::directory(upper, b"", &data, None)
 }
 
 impl Held {

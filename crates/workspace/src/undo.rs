@@ -1,6 +1,6 @@
 //! Takes the last commit back: the host gets its old versions, the workspace the changes.
 
-use crate::apply::{Step, directory, prune};
+use crate::apply::{Step, directory, modes, prune};
 use crate::base::Entry;
 use crate::commit::{Left, Why};
 use crate::copy::{Copier, Filter};
@@ -119,6 +119,7 @@ impl Held {
     }
 
     fn directories_back(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
+        let modes = modes(journal);
         for op in journal.ops.iter().rev() {
             let Do::Directory { old, new, upper } = &op.act else { continue };
             let place = work.place(op)?;
@@ -127,7 +128,7 @@ impl Held {
             if new.xattrs.is_some() {
                 upper_parents(&place.sides.upper, &place.sides.lower, &op.path.0)?;
             }
-            prune(place, &op.path.0, upper)?;
+            prune(place, (op.root, &op.path.0), upper, &modes)?;
         }
         Ok(())
     }
