@@ -92,7 +92,7 @@ impl Step<'_> {
             at.settle(self.op.modes.1.filter(|_| done))?;
             return Ok(done);
         };
-        if !is(at.id()?, old) || !waiting.exchange(&at)? {
+        if !is(at.id()?, old) || !self.exchange(&waiting, &at)? {
             return Ok(false);
         }
         let done = self.after_exchange(&at, &waiting, old)?;
@@ -100,11 +100,25 @@ impl Step<'_> {
         Ok(done)
     }
 
+    /// Exchanges two names. Directories keep their times: XFS changes them with a new parent.
+    pub fn exchange(&self, one: &At, other: &At) -> Result<bool> {
+        if self.op.modes == (None, None) {
+            return one.exchange(other);
+        }
+        let (was_one, was_other) = (one.meta()?, other.meta()?);
+        let done = one.exchange(other)?;
+        if done {
+            one.keep_time(was_other)?;
+            other.keep_time(was_one)?;
+        }
+        Ok(done)
+    }
+
     /// Saves what came out of an exchange. Where the host was quicker it gets back what it made.
     fn after_exchange(&self, at: &At, waiting: &At, old: &Id) -> Result<bool> {
         match waiting.id()? {
             Some(found) if found == *old => self.save(waiting).map(|()| true),
-            Some(_) => waiting.exchange(at).map(|_| false),
+            Some(_) => self.exchange(waiting, at).map(|_| false),
             None => Ok(true),
         }
     }

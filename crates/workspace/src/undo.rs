@@ -240,11 +240,11 @@ impl Step<'_> {
                 _ => saved,
             }
         };
-        if !is_like(source.id()?, old) || !source.exchange(&at)? {
+        if !is_like(source.id()?, old) || !self.exchange(&source, &at)? {
             return Ok(false);
         }
         if !source.id()?.is_some_and(|id| self.journal.is_untouched(self.op, &id)) {
-            source.exchange(&at)?;
+            self.exchange(&source, &at)?;
             return Ok(false);
         }
         at.settle(self.op.modes.0)?;

@@ -231,6 +231,19 @@ impl At {
         }
     }
 
+    /// Gives a directory the time of last change that it had before it was moved here.
+    pub fn keep_time(&self, was: Option<Meta>) -> Result<()> {
+        let Some(was) = was.filter(Meta::is_dir) else { return Ok(()) };
+        if self.meta()?.is_none_or(|now| now.id() != was.id() || now.mtime == was.mtime) {
+            return Ok(());
+        }
+        match self.dir.touch(&self.name, was.mtime) {
+            // Somebody else's directory, which the user may move.
+            Err(Errno::PERM) => Ok(()),
+            other => other.step("set the time of", &self.name),
+        }
+    }
+
     pub fn remove(&self) -> Result<()> {
         crate::remove::tree(&self.dir, &self.name).step("remove", &self.name)
     }
