@@ -12,6 +12,7 @@ use swathe_testkit::Bwrap;
 /// What is asked of the network inside: functions of perl, each of which prints one line.
 const CLIENT: &str = r#"
 use IO::Socket::IP; use Socket qw(:all);
+alarm 30; # a client that waits in vain ends, and its test fails
 sub tcp { my ($host, $port, $say) = @_;
   my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Type => SOCK_STREAM, Timeout => 10)
     or return print 0+$!, "\n";
@@ -19,7 +20,7 @@ sub tcp { my ($host, $port, $say) = @_;
 sub udp { my ($host, $port, $say) = @_;
   my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Type => SOCK_DGRAM)
     or return print 0+$!, "\n";
-  $s->send($say); alarm 10; defined $s->recv(my $got, 512) or return print 0+$!, "\n"; print "$got\n"; }
+  $s->send($say); defined $s->recv(my $got, 512) or return print 0+$!, "\n"; print "$got\n"; }
 sub bind_to { my ($host, $port) = @_;
   my $s = IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Listen => 5, Type => SOCK_STREAM)
     or return print 0+$!, "\n"; $s }
@@ -85,6 +86,7 @@ impl Network {
         let listener = TcpListener::from(listener.try_clone().expect("a descriptor"));
         let (stream, _) = listener.accept().expect("accept");
         stream.set_nonblocking(false).expect("set");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("set");
         stream
     }
 }
