@@ -24,7 +24,7 @@ use swathe_policy::resolve::{Placed, Sandbox};
 use swathe_record::ask::{Desk, Reply, Why};
 use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
-use swathe_record::event::{Layer, Outcome};
+use swathe_record::event::{Event, Layer, Outcome};
 use swathe_record::question::{Question, Term};
 use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
@@ -289,7 +289,9 @@ fn counting(files: &[(Bytes, u64)]) -> Result<(Sink, Arc<AtomicU64>), Failure> {
     let count = Arc::clone(&denials);
     let sink: Sink = Arc::new(move |event| {
         // What is nowhere, and what the file's own mode forbids, is none of the sandbox's.
-        if matches!(event.outcome, Outcome::Denied(_)) && event.layer != Layer::Other {
+        // Limits are said by themselves.
+        let counts = !matches!(event.layer, Layer::Other | Layer::Limit);
+        if matches!(event.outcome, Outcome::Denied(_)) && counts {
             count.fetch_add(1, Ordering::Relaxed);
         }
         let writers = writers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -361,6 +363,10 @@ impl Watched {
     /// Remembers the limits that the run ran into.
     pub fn reached(mut self, limits: &[&str]) -> Self {
         self.history.run.limits.extend(limits.iter().map(|name| (*name).to_owned()));
+        for name in limits {
+            let event = Event::of_limit(name, std::process::id());
+            (self.sink)(event);
+        }
         self
     }
 

@@ -20,6 +20,12 @@ pub struct Failure {
     pub code: u8,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl Failure {
     /// An error without hints.
     pub fn new(message: impl Into<String>) -> Self {

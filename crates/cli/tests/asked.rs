@@ -4,41 +4,9 @@
 mod common;
 
 use common::Place;
-use std::io::{BufRead as _, BufReader, Write as _};
+use common::asker::ask;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use swathe_testkit::Outcome;
-
-/// Runs a program and answers each question by this: its object and action, and the answer's fields
-/// but the id. Returns the questions, too.
-fn ask(
-    place: &Place,
-    options: &str,
-    text: &str,
-    answer: impl Fn(&str, &str) -> Option<String>,
-) -> (Outcome, Vec<String>) {
-    let (ours, theirs) = UnixStream::pair().expect("a pair");
-    let words = format!("--ask-fd 7 {options}");
-    let running = place.inside(&words, text).fd(7, OwnedFd::from(theirs)).start();
-    let mut to = ours.try_clone().expect("a copy");
-    let mut asked = Vec::new();
-    for line in BufReader::new(ours).lines() {
-        let Ok(line) = line else { break };
-        let Some(question) = line.strip_prefix("{\"question\":") else { continue };
-        let field = |name: &str| {
-            let start = question.split(&format!("\"{name}\":")).nth(1).expect(name);
-            start.split([',', '}']).next().expect(name).trim_matches('"').to_owned()
-        };
-        let (object, action) = (field("object"), field("action"));
-        asked.push(format!("{action} {object}"));
-        let Some(answer) = answer(&object, &action) else { continue };
-        let line = format!("{{\"answer\":{{\"id\":{},{answer}}}}}\n", field("id"));
-        if to.write_all(line.as_bytes()).is_err() {
-            break;
-        }
-    }
-    (running.wait(), asked)
-}
 
 const YES: &str = r#""allow":true,"term":"run""#;
 const ONCE: &str = r#""allow":true,"term":"once""#;
@@ -170,6 +138,32 @@ fn granted(place: &Place) {
     assert_eq!(place.host("cat file; head -1 ../out"), "one\ntwo\nhello");
 }
 
+/// In a directory that becomes writable meanwhile, protected names cannot be made, removed or
+/// renamed away, and what stands in for them is gone with the run.
+fn protected(place: &Place) {
+    place.host("mkdir ../home/new ../home/repo; cd ../home/repo; git init -q .; echo a >file");
+    let attack = "cd $d || exit; for n in .git .vscode .claude .idea; do mkdir -p $n; echo x >$n/x; done; \
+        echo x >.envrc; echo x >.mcp.json; mkdir -p .git/hooks; echo x >.git/hooks/pre-commit; \
+        echo x >>.git/config; mv .git .gone && mkdir -p .git/hooks && echo x >.git/hooks/pre-commit; \
+        mv .envrc e; rm -rf .vscode .envrc; ln -s / .vscode; ln -sf / .envrc; echo fine >own; mkdir sub";
+    let text = format!(
+        "\"$SWATHE\" run -- sh -c 'echo up; until (echo x >~/new/w && echo x >~/repo/w); do sleep 0.05; done; \
+            for d in ~/new ~/repo; do ({attack}); done' >../out 2>/dev/null & \
+         until grep -q up ../out; do sleep 0.01; done 2>/dev/null; \
+         run=$(\"$SWATHE\" ps | awk 'END {{ print $1 }}'); \
+         \"$SWATHE\" grant $run files.dir=$HOME/new:rw files.dir=$HOME/repo:rw || exit 9; wait; \
+         cd ../home; for n in $(seq 500); do \
+            ls -A new repo | grep -qE 'rc$|json$|vscode|zed|idea|claude|codex|cursor|gemini|HEAD' || break; \
+            sleep 0.01; done; \
+         ls -A new repo; cat new/own repo/own; ls repo/.git/hooks | grep -v sample; \
+         grep -c x= repo/.git/config || grep -x x repo/.git/config; git -C repo status --porcelain"
+    );
+    let ran = place.outside(&text).go();
+    let left =
+        "new:\nown\nsub\nw\n\nrepo:\n.git\nfile\nown\nsub\nw\nfine\nfine\n0\n?? file\n?? own\n?? w";
+    assert_eq!(ran.text(), left, "{ran}");
+}
+
 /// A session takes them, too, before and while something runs in it, and what attends to it ends
 /// with it.
 fn session(place: &Place) {
@@ -201,4 +195,17 @@ fn not_granted(place: &Place) {
     assert_eq!(ran.text(), "done", "{ran}");
 }
 
-both!(once, links, reads, writes, narrowed, makes, refused, nobody, granted, session, not_granted);
+both!(
+    once,
+    links,
+    reads,
+    writes,
+    narrowed,
+    makes,
+    refused,
+    nobody,
+    granted,
+    protected,
+    session,
+    not_granted
+);

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::asker::ask;
 use common::{Place, installed};
 
 /// Kind, whether a file of the victim's directory can win it without a level.
@@ -102,6 +103,54 @@ fn trash(place: &Place) {
     }
 }
 
+/// What is hidden stays unread, by name and by glob, while calls are watched that lead to it or not.
+fn hide(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    let hidden = ["files.hide=PROJECT/in/victim", "files.hide=PROJECT/**/vic*"];
+    for hidden in hidden.map(|words| words.replace("PROJECT", &place.project(""))) {
+        let options = format!("-w --record --allow {}", hidden.replace("//", "/"));
+        place.host("rm -rf in; mkdir in; echo old >in/victim");
+        for kind in ["memory-look", "link-look"] {
+            let text = format!("echo own >~/own; ./race {kind} $PWD/in/victim ~/own {}", rounds());
+            let ran = place.inside(&options, &text).go();
+            assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+            assert!(!ran.text().contains("seen") && ran.text() != "0", "{kind}: {ran}");
+        }
+        assert_eq!(place.host("cat in/victim"), "old");
+    }
+    // Where nothing is hidden, both are read.
+    let text = "echo own >~/own; ./race memory-look $PWD/in/victim ~/own 20000";
+    let ran = place.inside("-w", text).go();
+    assert!(ran.text().contains("seen"), "{ran}");
+}
+
+/// A yes to one file opens no other, whatever the path is by the time of the answer.
+fn asks(place: &Place) {
+    if race(place).is_none() {
+        return;
+    }
+    for (term, rounds) in [("run", rounds()), ("once", rounds().min(300))] {
+        for kind in ["memory-look", "link-look"] {
+            place.host("rm -rf ../home/a; mkdir ../home/a; echo old >../home/a/victim; echo own >../home/own");
+            // A link has to be where the host sees it, too.
+            let (options, own) = match kind {
+                "link-look" => ("-w", "$PWD/own"),
+                _ => ("", "~/own"),
+            };
+            let text = format!("echo own >own; ./race {kind} ~/a/victim {own} {rounds}");
+            let (ran, asked) = ask(place, options, &text, |object, _| {
+                let yes = object.ends_with("/own");
+                Some(format!("\"allow\":{yes},\"term\":\"{term}\""))
+            });
+            assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+            assert!(asked.iter().any(|one| one.ends_with("/victim")), "{kind}: {asked:?} {ran}");
+            assert!(!ran.text().contains("seen") && ran.text() != "0", "{kind} {term}: {ran}");
+        }
+    }
+}
+
 /// The races are ones: without a level each of them is lost at once.
 fn control(place: &Place) {
     if race(place).is_none() {
@@ -115,4 +164,4 @@ fn control(place: &Place) {
     assert_eq!(found.len(), kinds.len(), "{found:?}");
 }
 
-both!(append, no_delete, trash, control);
+both!(append, no_delete, trash, hide, asks, control);

@@ -82,6 +82,19 @@ fn addresses(place: &Place) {
     assert_eq!(lines(place, &["unix:@abstract"]), 1);
 }
 
+/// A limit that the run ran into is the last thing that is said of it.
+fn limits(place: &Place) {
+    place.dir.file("project/short.toml", "[limits]\ntime = \"1s\"\n");
+    let audit = place.dir.at("audit");
+    let options = format!("--audit {audit} --profile ./short.toml");
+    assert_eq!(place.inside(&options, "sleep 60").go().ended.shell(), 137);
+    let last = place.host("tail -n 1 ../audit");
+    assert!(
+        last.contains("\"exceed\",\"object\":\"time\"") && last.contains("\"limit\""),
+        "{last}"
+    );
+}
+
 /// Only the newest runs are kept, and none is readable by others.
 fn kept(place: &Place) {
     for _ in 0..23 {
@@ -115,4 +128,4 @@ fn unchanged(place: &Place) {
     assert_eq!(plain.ended.shell(), watched.ended.shell());
 }
 
-both!(denials, levels, addresses, kept, names, unchanged);
+both!(denials, levels, addresses, limits, kept, names, unchanged);

@@ -2,6 +2,7 @@
 
 use crate::bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One thing that a program did or tried. One line of JSON in records and audit files; fields may
 /// be added later.
@@ -28,6 +29,31 @@ pub struct Event {
     /// Why, in words, where there is more to say than the fields do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Event {
+    /// A limit was reached, by its name in profiles. The process is the one that saw it.
+    #[must_use]
+    pub fn of_limit(name: &str, pid: u32) -> Self {
+        Self {
+            time: now(),
+            pid,
+            program: Bytes::default(),
+            action: Action::Exceed,
+            object: name.into(),
+            to: None,
+            outcome: Outcome::Denied(0),
+            layer: Layer::Limit,
+            reason: None,
+        }
+    }
+}
+
+/// Microseconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What a program wanted to do.
@@ -58,6 +84,9 @@ pub enum Action {
     Bind,
     /// A system call that a filter refuses; the object is its name.
     Call,
+    /// Use more than a limit allows; the object is the limit's name in profiles. Said when the run
+    /// is over, as far as that shows from outside.
+    Exceed,
 }
 
 impl Action {
@@ -77,6 +106,7 @@ impl Action {
             Self::Connect => "connect to",
             Self::Bind => "listen on",
             Self::Call => "call",
+            Self::Exceed => "exceed",
         }
     }
 }

@@ -268,7 +268,7 @@ fn marks(uses: &Uses) -> String {
             Action::Read => "read",
             Action::Write | Action::Truncate | Action::Metadata => "write",
             Action::Create | Action::Remove | Action::Rename | Action::Bind => "make",
-            Action::Execute | Action::Connect | Action::Call => "run",
+            Action::Execute | Action::Connect | Action::Call | Action::Exceed => "run",
             Action::Stat => continue,
         };
         push(&mut text, format_args!("<span class=\"mark {class}\">{}</span>", verb(*action)));

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use swathe_plan::filter::Arch;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Event, Layer, Outcome};
@@ -470,9 +470,8 @@ impl Supervisor {
             None => caller.program(),
         };
         let Some(sink) = &mut self.config.sink else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         sink(Event {
-            time: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
+            time: swathe_record::event::now(),
             pid: caller.pid,
             program,
             action: said.action,

@@ -35,10 +35,11 @@ fn wish(action: Action, directory: bool) -> String {
         Action::Connect => "connect to",
         Action::Bind => "listen on",
         Action::Call => "make the system call",
+        Action::Exceed => "go over the limit",
     };
     match action {
         _ if directory => format!("{verb} the directory"),
-        Action::Connect | Action::Bind | Action::Call => verb.to_owned(),
+        Action::Connect | Action::Bind | Action::Call | Action::Exceed => verb.to_owned(),
         _ => format!("{verb} the file"),
     }
 }

@@ -2,12 +2,14 @@
 //! by `swathe grant`, `swathe revoke` and answers to questions.
 
 mod helper;
+mod protect;
 
 use crate::control::{self, Reply, Request};
 use crate::globs::{self, Globs};
 use crate::net::Controls;
 use crate::out::{Failure, shown};
 pub use helper::namespace;
+use protect::{Holder, Name, Protection};
 use std::ffi::OsStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -15,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use swathe_mounter::{Access as Shown, Error, Id, Mounter, Step};
 use swathe_policy::paths::{Asker, Verdict, judge};
-use swathe_policy::resolve::{PROTECTIONS, ProtectedBase};
 use swathe_policy::{Access, Environment, Intent, words};
 use swathe_record::ask::Want;
 use swathe_record::question::Question;
@@ -65,11 +66,13 @@ struct Change {
     once: Option<u64>,
     /// Whether that call is over.
     spent: bool,
+    /// Keeps names from being made in it.
+    holder: Option<Holder>,
 }
 
 impl Change {
     fn new(path: &Path, access: Access, mounts: Vec<Id>, own: bool) -> Self {
-        Self { path: path.to_owned(), access, mounts, own, once: None, spent: false }
+        Self { path: path.to_owned(), access, mounts, own, once: None, spent: false, holder: None }
     }
 }
 
@@ -311,15 +314,18 @@ impl Live {
     fn open(&self, real: &Path, path: &Path) -> Result<Change, Failure> {
         let mut state = self.lock();
         let mut mounts = Vec::new();
-        let done = state.opened(real, path, &self.env, &mut mounts);
-        if let Err(failure) = done {
-            // Half of it is not what was granted.
-            for id in mounts.into_iter().rev() {
-                let _ = state.mounter()?.undo(id);
+        let holder = match state.opened(real, path, &mut mounts) {
+            Ok(holder) => holder,
+            Err(failure) => {
+                // Half of it is not what was granted.
+                for id in mounts.into_iter().rev() {
+                    let _ = state.mounter()?.undo(id);
+                }
+                return Err(failure);
             }
-            return Err(failure);
-        }
-        Ok(Change::new(path, Access::ReadWrite, mounts, !state.is_planned(real, path)))
+        };
+        let own = !state.is_planned(real, path);
+        Ok(Change { holder, ..Change::new(path, Access::ReadWrite, mounts, own) })
     }
 
     fn hide(&self, path: &Path) -> Result<Option<String>, Failure> {
@@ -390,6 +396,8 @@ impl State {
     /// Takes a change back. Where something is hidden in what was shown, it is hidden as a whole:
     /// whoever has a directory of it open would see what is under the covers.
     fn take_back(&mut self, change: Change) -> Result<(), Failure> {
+        // Its placeholders go when nothing can be made in their place any more.
+        let _holder = change.holder;
         let shown = change.mounts.first().copied().filter(|_| change.own);
         for id in change.mounts.into_iter().rev() {
             match self.mounter()?.undo(id) {
@@ -422,22 +430,30 @@ impl State {
         &mut self,
         real: &Path,
         path: &Path,
-        env: &Environment,
         mounts: &mut Vec<Id>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Holder>, Failure> {
         // A mount of the plan begins there; otherwise one is made.
         if !self.is_planned(real, path) {
             let shown = self.mounter()?.show(real, path, Shown::ReadOnly);
             mounts.push(shown.map_err(|e| changing(&e))?);
         }
-        for name in protected(real, env) {
+        let Protection { names, holder } = protect::of(real)?;
+        let mut pinned = Vec::new();
+        for Name { path: name, is_pin } in names {
             let inside = path.join(name.strip_prefix(real).unwrap_or(&name));
             let kept = self.mounter()?.show(&name, &inside, Shown::ReadOnly);
             mounts.push(kept.map_err(|e| changing(&e))?);
+            pinned.extend(is_pin.then_some((name, inside)));
+        }
+        // Only now can anything be written: what is protected is so already.
+        for (name, inside) in pinned.iter().map(|(name, inside)| (name.as_path(), inside.as_path()))
+        {
+            let thawed = self.mounter()?.thaw(name, inside);
+            mounts.push(thawed.map_err(|e| changing(&e))?);
         }
         let thawed = self.mounter()?.thaw(real, path);
         mounts.push(thawed.map_err(|e| changing(&e))?);
-        Ok(())
+        Ok(holder)
     }
 
     fn keep(&mut self, change: Change) -> Result<(), Failure> {
@@ -459,21 +475,4 @@ fn revoked(found: bool) -> Option<String> {
 
 fn changing(error: &swathe_mounter::Error) -> Failure {
     Failure::new(shown(&error.to_string()))
-}
-
-/// Protected paths that exist below a directory.
-fn protected(directory: &Path, env: &Environment) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for protection in PROTECTIONS {
-        let base = match protection.base {
-            ProtectedBase::Writable => directory,
-            ProtectedBase::Home => &env.home,
-        };
-        for path in protection.paths {
-            let path = base.join(path.trim_end_matches('/'));
-            let real = path.canonicalize().ok().filter(|real| *real == path);
-            found.extend(real.filter(|real| real.starts_with(directory) && real != directory));
-        }
-    }
-    found
 }

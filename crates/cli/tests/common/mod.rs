@@ -7,6 +7,7 @@
 //! | `SWATHE_TEST_BWRAP` | its engine instead of the workspace's own |
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
+pub mod asker;
 pub mod attacks;
 pub mod screen;
 

@@ -87,6 +87,20 @@ static void overwrite(const char *name) {
     close(fd);
 }
 
+/* What is hidden must not be read: whoever reads it says so. */
+static long seen;
+
+static void look(const char *name) {
+    char text[4] = "";
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    if (read(fd, text, 3) == 3) {
+        if (!strcmp(text, "own")) through++;
+        if (!strcmp(text, "old")) seen++;
+    }
+    close(fd);
+}
+
 static void shorten(const char *name) {
     if (truncate(name, 0) == 0) {
         through++;
@@ -184,6 +198,7 @@ int main(int argc, char **argv) {
         if (victim_fd < 0 || own_fd < 0) { perror("open"); return 3; }
     }
     dash++;
+    if (!strcmp(dash, "look")) act = look;
     if (!strcmp(dash, "write")) act = overwrite;
     if (!strcmp(dash, "truncate")) act = shorten;
     if (!strcmp(dash, "unlink")) act = take;
@@ -207,6 +222,7 @@ int main(int argc, char **argv) {
     stop = 1;
     pthread_join(thread, NULL);
     if (strstr(dash, "kept")) printf("%ld ", counted);
+    if (seen) printf("seen %ld times\n", seen);
     printf("%ld\n", through);
     if (numbered) printf("%ld\n", made);
     return 0;

@@ -91,9 +91,8 @@ pub fn add(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
 /// The least access that permits what was done.
 fn access(touch: &Touch, strict: bool) -> Access {
     let least = |action: &Action| match action {
-        Action::Stat | Action::Read | Action::Execute | Action::Connect | Action::Call => {
-            Access::ReadOnly
-        }
+        Action::Stat | Action::Read | Action::Execute | Action::Connect => Access::ReadOnly,
+        Action::Call | Action::Exceed => Access::ReadOnly,
         _ if !strict => Access::ReadWrite,
         Action::Create | Action::Bind | Action::Metadata => Access::Append,
         Action::Write => Access::NoDelete,

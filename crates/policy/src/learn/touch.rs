@@ -61,6 +61,10 @@ pub fn gather(events: &[Event], place: &Place<'_>) -> Touched {
             Outcome::Allowed | Outcome::Kept => false,
             Outcome::Denied(_) => true,
         };
+        // Limits are no matter of what is allowed.
+        if event.action == Action::Exceed {
+            continue;
+        }
         let program = &event.program;
         if !touched.programs.contains(program) {
             touched.programs.insert(program.clone());

@@ -33,6 +33,10 @@ pub fn groups<'a>(events: &'a [Event], env: &Environment, host: &dyn Host) -> Ve
     let mut found: BTreeMap<Key<'a>, Group<'a>> = BTreeMap::new();
     for (at, event) in events.iter().enumerate() {
         let Some(errno) = number(event) else { continue };
+        // The run itself says which limits it ran into.
+        if event.action == Action::Exceed {
+            continue;
+        }
         let nowhere = matches!(errno, errno::ENOENT | errno::ENOTDIR);
         if event.layer == Layer::Other && (nowhere || errno::is_usual(errno)) {
             continue;

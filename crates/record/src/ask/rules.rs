@@ -36,7 +36,7 @@ impl Want {
             Action::Execute => Self::Run,
             Action::Connect => Self::Connect,
             Action::Bind => Self::Listen,
-            Action::Call => Self::Call,
+            Action::Call | Action::Exceed => Self::Call,
         }
     }
 
