@@ -7,8 +7,6 @@ pub mod tls;
 
 /// How many bytes without a line's end are waited for.
 const LONGEST_LINE: usize = 8192;
-/// The longest method of HTTP that is looked for.
-const LONGEST_METHOD: usize = 32;
 
 /// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,16 +55,17 @@ pub fn classify(bytes: &[u8]) -> Spoken {
     }
 }
 
-/// Whether a line, or its beginning, is a method, a space and text.
+/// Whether a line, or its beginning, is a method of any length, a space and text.
 fn like_http(line: &[u8]) -> bool {
     let method = line.iter().take_while(|byte| is_token(**byte)).count();
-    if method > LONGEST_METHOD {
-        return false;
-    }
     match line.get(method) {
         None => true,
-        // Servers are lenient with other controls.
-        Some(b' ' | b'\t') => method > 0 && !line.contains(&0),
+        // Servers are lenient with controls. Protocols whose clients wait for an answer after a
+        // zero, such as git's, do not begin with a word of letters.
+        Some(b' ' | b'\t') => {
+            let word = line[..method].iter().all(u8::is_ascii_alphabetic);
+            method > 0 && (word || !line.contains(&0))
+        }
         Some(_) => false,
     }
 }
@@ -113,6 +112,9 @@ mod tests {
             (b"{\"a\":1}", Spoken::Other),
             (b" GET / HTTP/1.1\r\n", Spoken::Http),
             (b"GET /\x01\x0c HTTP/1.1\r\n", Spoken::Http),
+            (b"GET /\0", Spoken::NeedMore),
+            (b"GET /\0 HTTP/1.1\r\n", Spoken::Http),
+            (b"AN-ODD-METHOD-THAT-IS-OF-MORE-THAN-32-LETTERS / HTTP/1.1\r\n", Spoken::Http),
             (b"\xff\xfd\x01", Spoken::Other),
             (&long, Spoken::Http),
             (&lines, Spoken::Http),
