@@ -162,8 +162,11 @@ fn request(rules: &Rules, way: Way) -> Result<Request, Failure> {
 /// The sockets by the helper's names for them.
 fn roles(made: Made) -> Vec<(Role, OwnedFd)> {
     use swathe_netns::Role as Made;
+    let is_redirected = made.way == Way::Nft;
     let role = |role| match role {
         Made::Tcp => Role::Redirected,
+        // Whom a question was for is asked of the redirect: ours, or a server that was granted.
+        Made::DnsTcp if is_redirected => Role::Redirected,
         Made::TcpPort(_) | Made::DnsTcp | Made::Unconnected => Role::Tcp,
         Made::Udp(port) => Role::Udp(port),
         Made::DnsUdp => Role::Names,
