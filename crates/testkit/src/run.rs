@@ -31,6 +31,7 @@ pub struct Run {
     timeout: Duration,
     grace: Duration,
     may_leave: bool,
+    through: Vec<OsString>,
 }
 
 impl Run {
@@ -53,6 +54,7 @@ impl Run {
             // Only what does not end is waited for so long.
             grace: Duration::from_secs(20),
             may_leave: false,
+            through: Vec::new(),
         }
     }
 
@@ -133,6 +135,19 @@ impl Run {
         self
     }
 
+    /// Starts all of it by a command that executes its last words, as whoever runs the test: one
+    /// that enters namespaces, for instance.
+    #[must_use]
+    pub fn through<W: AsRef<OsStr>>(
+        mut self,
+        program: &str,
+        words: impl IntoIterator<Item = W>,
+    ) -> Self {
+        self.through = vec![program.into()];
+        self.through.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Starts it, to be waited for later.
     ///
     /// # Panics
@@ -142,8 +157,10 @@ impl Run {
     #[track_caller]
     pub fn start(self) -> Running {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-        let mut command = Command::new(env!("SWATHE_NANNY"));
-        command.arg(CONTROL.to_string());
+        let nanny = OsString::from(env!("SWATHE_NANNY"));
+        let mut start = self.through.iter().chain([&nanny]);
+        let mut command = Command::new(start.next().unwrap_or(&nanny));
+        command.args(start).arg(CONTROL.to_string());
         command.arg(self.timeout.as_millis().to_string());
         command.arg(self.grace.as_millis().to_string());
         command.arg(self.uid.to_string()).arg("--").arg(&self.program).args(&self.words);

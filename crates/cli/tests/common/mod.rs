@@ -10,6 +10,7 @@
 pub mod asker;
 pub mod attacks;
 pub mod screen;
+pub mod world;
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
