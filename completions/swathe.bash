@@ -55,6 +55,9 @@ _swathe() {
             swathe,learn)
                 cmd="swathe__subcmd__learn"
                 ;;
+            swathe,net)
+                cmd="swathe__subcmd__net"
+                ;;
             swathe,profile)
                 cmd="swathe__subcmd__profile"
                 ;;
@@ -174,6 +177,9 @@ _swathe() {
                 ;;
             swathe__subcmd__help,learn)
                 cmd="swathe__subcmd__help__subcmd__learn"
+                ;;
+            swathe__subcmd__help,net)
+                cmd="swathe__subcmd__help__subcmd__net"
                 ;;
             swathe__subcmd__help,profile)
                 cmd="swathe__subcmd__help__subcmd__profile"
@@ -362,7 +368,7 @@ _swathe() {
 
     case "${cmd}" in
         swathe)
-            opts="-h -V --help --version run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
+            opts="-h -V --help --version run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -586,7 +592,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__check)
-            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
+            opts="-w -p -a -v -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --net-proxy --net-way --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -637,6 +643,14 @@ _swathe() {
                     return 0
                     ;;
                 --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-way)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -754,7 +768,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__explain)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --net-proxy --net-way --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --format --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -805,6 +819,14 @@ _swathe() {
                     return 0
                     ;;
                 --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-way)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -924,7 +946,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help)
-            opts="run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
+            opts="run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1204,6 +1226,20 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__help__subcmd__learn)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__help__subcmd__net)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1526,7 +1562,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__learn)
-            opts="-o -y -a -h --output --name --merge --yes --html --from --expect --strict --allow --allow-degraded --no-pty --help"
+            opts="-o -y -a -h --output --name --merge --yes --html --from --expect --strict --allow --net --no-net --allow-degraded --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1568,10 +1604,28 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --net)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --allow-degraded)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        swathe__subcmd__net)
+            opts="-f -h --json --follow --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1706,7 +1760,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__run)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --net-proxy --net-way --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --session --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1757,6 +1811,14 @@ _swathe() {
                     return 0
                     ;;
                 --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-way)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1862,7 +1924,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__session__subcmd__start)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --net-proxy --net-way --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1916,6 +1978,14 @@ _swathe() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --net-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-way)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --unprotect)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1958,7 +2028,7 @@ _swathe() {
             return 0
             ;;
         swathe__subcmd__shell)
-            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
+            opts="-w -p -a -h --write --cow --workspace --cow-size --cow-files --cow-copy --cow-discard --profile --app --allow --net --net-deny --publish --net-proxy --net-way --unprotect --allow-degraded --record --audit --ask --ask-fd --ask-timeout --no-pty --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2009,6 +2079,14 @@ _swathe() {
                     return 0
                     ;;
                 --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net-way)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

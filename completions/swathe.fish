@@ -33,6 +33,7 @@ complete -c swathe -n "__fish_swathe_needs_command" -f -a "explain" -d 'Say what
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "why" -d 'Say what a run was denied, by whom, and what would allow it'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "check" -d 'Prove it: probe a sandbox from inside, and the same without one'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "ps" -d 'List running sandboxes'
+complete -c swathe -n "__fish_swathe_needs_command" -f -a "net" -d 'Show the network of a running sandbox: hosts, bytes, decisions'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "kill" -d 'End a running sandbox'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "enter" -d 'Run a program, or a shell, in a sandbox that runs already'
 complete -c swathe -n "__fish_swathe_needs_command" -f -a "session" -d 'Sandboxes that stay'
@@ -58,6 +59,8 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -s a -l allow -d 'All
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -81,6 +84,8 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -s a -l allow -d 'A
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -99,10 +104,12 @@ complete -c swathe -n "__fish_swathe_using_subcommand learn" -l merge -d 'Add to
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l html -d 'Also write a report for a browser' -r -F
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l from -d 'Learn from a file that --audit wrote, in the same directory, instead of a run' -r -F
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l expect -d 'The exit status that means success' -r
-complete -c swathe -n "__fish_swathe_using_subcommand learn" -s a -l allow -d 'Allow this while watching, such as net.all or env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand learn" -s a -l allow -d 'Allow this while watching, such as env=NAME' -r
+complete -c swathe -n "__fish_swathe_using_subcommand learn" -l net -d 'Reach these hosts while watching, as swathe run has it; left out: every host of the internet at every port' -r
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l allow-degraded -d 'Watch although this layer cannot be enforced here: landlock' -r
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -s y -l yes -d 'Change the profile without asking'
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l strict -d 'Access no broader than what was seen, such as no-delete; the next run may need more'
+complete -c swathe -n "__fish_swathe_using_subcommand learn" -l no-net -d 'Watch without a network'
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -l no-pty -d 'Use the caller\'s terminal as plain standard streams, without one of its own'
 complete -c swathe -n "__fish_swathe_using_subcommand learn" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l cow -d 'Keep changes below a directory, the current one by default, apart in a workspace, for swathe diff and swathe commit; can be repeated' -r
@@ -115,6 +122,8 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -s a -l allow -d 
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -145,6 +154,8 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -s a -l allow -d 'A
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -161,6 +172,9 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -s v -l verbose -d 
 complete -c swathe -n "__fish_swathe_using_subcommand check" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand ps" -l json -d 'Print JSON'
 complete -c swathe -n "__fish_swathe_using_subcommand ps" -s h -l help -d 'Print help'
+complete -c swathe -n "__fish_swathe_using_subcommand net" -l json -d 'Print JSON'
+complete -c swathe -n "__fish_swathe_using_subcommand net" -s f -l follow -d 'Show it again every second, until it ends'
+complete -c swathe -n "__fish_swathe_using_subcommand net" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand kill" -l now -d 'End it at once instead of asking its program to end first'
 complete -c swathe -n "__fish_swathe_using_subcommand kill" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand enter" -s h -l help -d 'Print help'
@@ -178,6 +192,8 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net -d 'Reach these hosts and no others, such as github.com:443,*.npmjs.org,10.0.0.0/8:5432; or none, loopback, all, ask' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-deny -d 'Never reach these hosts, whatever allows them' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
@@ -309,28 +325,29 @@ complete -c swathe -n "__fish_swathe_using_subcommand grants; and __fish_seen_su
 complete -c swathe -n "__fish_swathe_using_subcommand grants; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c swathe -n "__fish_swathe_using_subcommand grant" -s h -l help -d 'Print help'
 complete -c swathe -n "__fish_swathe_using_subcommand revoke" -s h -l help -d 'Print help'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "run" -d 'Run a program in a sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "shell" -d 'Run your shell in a sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "learn" -d 'Watch a program, and write a profile of what it needs'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "explain" -d 'Say what a sandbox would see, and what enforces it; runs nothing'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "why" -d 'Say what a run was denied, by whom, and what would allow it'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "check" -d 'Prove it: probe a sandbox from inside, and the same without one'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "ps" -d 'List running sandboxes'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "kill" -d 'End a running sandbox'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "enter" -d 'Run a program, or a shell, in a sandbox that runs already'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "session" -d 'Sandboxes that stay'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "diff" -d 'Show what a workspace changes, the most dangerous first'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "commit" -d 'Bring changes of a workspace to the host, or take the last commit back'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "discard" -d 'Give changes of a workspace up'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "workspace" -d 'Workspaces: what runs with --cow changed'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "doctor" -d 'Say whether this machine can sandbox, and how to fix what forbids it'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "profile" -d 'Check profiles and manifests'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "trash" -d 'What programs removed that ran with access `trash`'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "app" -d 'Apps: what they ask for, and what you allow'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "grants" -d 'Decisions that were made when runs asked, to hold from then on'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "grant" -d 'Allow a running sandbox one thing more'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "revoke" -d 'Take from a running sandbox what it was allowed'
-complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "run" -d 'Run a program in a sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "shell" -d 'Run your shell in a sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "learn" -d 'Watch a program, and write a profile of what it needs'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "explain" -d 'Say what a sandbox would see, and what enforces it; runs nothing'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "why" -d 'Say what a run was denied, by whom, and what would allow it'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "check" -d 'Prove it: probe a sandbox from inside, and the same without one'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "ps" -d 'List running sandboxes'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "net" -d 'Show the network of a running sandbox: hosts, bytes, decisions'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "kill" -d 'End a running sandbox'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "enter" -d 'Run a program, or a shell, in a sandbox that runs already'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "session" -d 'Sandboxes that stay'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "diff" -d 'Show what a workspace changes, the most dangerous first'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "commit" -d 'Bring changes of a workspace to the host, or take the last commit back'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "discard" -d 'Give changes of a workspace up'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "workspace" -d 'Workspaces: what runs with --cow changed'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "doctor" -d 'Say whether this machine can sandbox, and how to fix what forbids it'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "profile" -d 'Check profiles and manifests'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "trash" -d 'What programs removed that ran with access `trash`'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "app" -d 'Apps: what they ask for, and what you allow'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "grants" -d 'Decisions that were made when runs asked, to hold from then on'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "grant" -d 'Allow a running sandbox one thing more'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "revoke" -d 'Take from a running sandbox what it was allowed'
+complete -c swathe -n "__fish_swathe_using_subcommand help; and not __fish_seen_subcommand_from run shell learn explain why check ps net kill enter session diff commit discard workspace doctor profile trash app grants grant revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "start" -d 'Start a sandbox that stays until it is stopped'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "stop" -d 'End sessions and everything that runs in them'
 complete -c swathe -n "__fish_swathe_using_subcommand help; and __fish_seen_subcommand_from workspace" -f -a "list" -d 'List workspaces'

@@ -26,6 +26,7 @@ use swathe_record::audit::Writer;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Event, Layer, Outcome};
 use swathe_record::question::{Question, Term};
+use swathe_supervise::observe::Network as Connections;
 use swathe_supervise::perform::Trash;
 use swathe_supervise::place::{Level, Place};
 use swathe_supervise::serve::{self, Config, Handle};
@@ -79,6 +80,8 @@ struct Description {
     trash: Option<Trashed>,
     /// Whether there is no network but the loopback interface.
     offline: bool,
+    /// With a network by rules: ports of the loopback interface that lead to the host.
+    relayed: Option<Vec<(u16, u16)>>,
     /// Files that events are written to, and their limits.
     files: Vec<(Bytes, u64)>,
 }
@@ -120,6 +123,7 @@ impl Edge {
         }
         let bits32 = wanted.bits32;
         let offline = matches!(wanted.network, "none" | "loopback");
+        let relayed = wanted.sandbox.network.as_ref().map(crate::net::relayed);
         let sandbox = &mut wanted.sandbox;
         let description = Description { files, ..Description::default() };
         if !supervised {
@@ -142,6 +146,7 @@ impl Edge {
             places,
             trash,
             offline,
+            relayed,
             ..description
         };
         // What cannot be kept is said before the run, not by each call that fails then.
@@ -251,8 +256,12 @@ impl Description {
         };
         let sink = Arc::clone(sink);
         let sink: serve::Sink = Box::new(move |event| sink(event));
-        let (offline, sink) = (self.offline, Some(sink));
-        Ok(Config { wanted, places, trash, sink, offline, ..Config::default() })
+        let network = match self.relayed {
+            Some(ports) => Connections::Elsewhere(ports),
+            None if self.offline => Connections::Nowhere,
+            None => Connections::Host,
+        };
+        Ok(Config { wanted, places, trash, sink: Some(sink), network, ..Config::default() })
     }
 }
 

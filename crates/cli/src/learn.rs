@@ -47,9 +47,15 @@ pub struct Arguments {
     /// Access no broader than what was seen, such as no-delete; the next run may need more
     #[arg(long)]
     strict: bool,
-    /// Allow this while watching, such as net.all or env=NAME
+    /// Allow this while watching, such as env=NAME
     #[arg(short, long, value_name = "INTENT")]
     allow: Vec<OsString>,
+    /// Reach these hosts while watching, as swathe run has it; left out: every host of the internet at every port
+    #[arg(long, value_name = "RULE,...", conflicts_with = "from")]
+    net: Vec<OsString>,
+    /// Watch without a network
+    #[arg(long, conflicts_with_all = ["net", "from"])]
+    no_net: bool,
     /// Watch although this layer cannot be enforced here: landlock
     #[arg(long, value_name = "LAYER")]
     allow_degraded: Vec<String>,
@@ -84,6 +90,7 @@ fn record(arguments: &Arguments, output: &Output) -> Result<(u8, Recorded), Fail
     let options = Options {
         profile: output.merged().map(|path| vec![path.into()]).unwrap_or_default(),
         allow: arguments.allow.clone(),
+        net: network(arguments),
         allow_degraded: arguments.allow_degraded.clone(),
         no_pty: arguments.no_pty,
         record: true,
@@ -95,6 +102,18 @@ fn record(arguments: &Arguments, output: &Output) -> Result<(u8, Recorded), Fail
         Failure::new("nothing was recorded: without namespaces a program cannot be watched")
     })?;
     Ok((status, history.read()?))
+}
+
+/// Every name and every address that is not special, at every port: each is told by its name.
+const EVERYTHING: &str = "*:*";
+
+/// What is reached while watching.
+fn network(arguments: &Arguments) -> Vec<OsString> {
+    let own = arguments.allow.iter().any(|word| word.as_bytes().starts_with(b"net."));
+    if arguments.no_net || own || !arguments.net.is_empty() {
+        return arguments.net.clone();
+    }
+    vec![EVERYTHING.into()]
 }
 
 fn from_file(path: &std::path::Path) -> Result<Recorded, Failure> {
@@ -155,8 +174,9 @@ fn unsuccessful(status: u8, recorded: &Recorded) -> Result<u8, Failure> {
     let network = denied.clone().find(|event| event.layer == Layer::Network);
     if let Some(event) = network {
         note(&format!(
-            "it could not reach {}: --allow net.all lets it, while watching",
-            event.object
+            "it could not reach {}: --net {} lets it, while watching",
+            event.object,
+            event.rule.as_deref().unwrap_or("HOST:PORT")
         ));
     } else if denied.count() > 0 {
         note("swathe why says what it was denied");
@@ -185,7 +205,9 @@ fn learned(
         &arguments.allow,
     )
     .map_err(|found| refused(&found))?;
-    let given: Vec<Intent> = loaded.policy.intents.into_iter().map(|d| d.intent).collect();
+    let mut given: Vec<Intent> = loaded.policy.intents.into_iter().map(|d| d.intent).collect();
+    let net = wanted::network(&Options { net: network(arguments), ..Options::default() })?;
+    given.extend(net.into_iter().map(|declared| declared.intent));
     let base = Shown::of(&plain.sandbox);
     let place = Place {
         env: &host.places,

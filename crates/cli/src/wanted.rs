@@ -377,7 +377,7 @@ fn policy(
 }
 
 /// What the options about the network ask for; what is dangerous about it is said.
-fn network(options: &Options) -> Result<Vec<Declared>, Failure> {
+pub fn network(options: &Options) -> Result<Vec<Declared>, Failure> {
     let Options { net, net_deny: deny, publish, .. } = options;
     let (intents, warnings) =
         words::network(words::Network { net, deny, publish }).map_err(|found| refused(&found))?;

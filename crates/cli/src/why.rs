@@ -59,6 +59,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         status: history.run.status,
         limits: history.run.limits.clone(),
         online: history.run.network == "all",
+        offline: matches!(history.run.network.as_str(), "none" | "loopback"),
+        command: history.run.command.clone(),
     };
     let findings = explain(&about, &recorded.events, &env, &Real(HostFiles::default()));
     if arguments.json {

@@ -74,7 +74,7 @@ fn network(place: &Place) {
     place.inside("--record", "python3 net.py").exits(1);
     let text = place.swathe("why").prints();
     assert!(text.contains("layer: network, error: ENETUNREACH"), "{text}");
-    assert!(text.contains("to allow it: swathe run --allow net.all"), "{text}");
+    assert!(text.contains("to allow it: swathe run --net 192.0.2.1:443"), "{text}");
     assert!(text.contains("reach a web server") && text.contains("DANGEROUS"), "{text}");
 }
 

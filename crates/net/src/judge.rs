@@ -120,17 +120,23 @@ pub fn own(address: IpAddr) -> Vec<IpAddr> {
 }
 
 /// As the rules say, and where they do not allow it, as the user says, if there is one to ask.
-/// Whether the user said yes.
-async fn allowed(state: &State, wish: &Wish, peer: Option<SocketAddr>) -> Result<bool, Refusal> {
+/// `asked`: whether one was.
+async fn allowed(
+    state: &State,
+    wish: &Wish,
+    peer: Option<SocketAddr>,
+    asked: &mut bool,
+) -> Result<(), Refusal> {
     let reason = match verdict(state, wish) {
-        Verdict::Allowed(_) => return Ok(false),
+        Verdict::Allowed(_) => return Ok(()),
         Verdict::Refused(reason) => reason,
     };
     if !state.ask.get() || reason.fix().is_none() {
         return Err(Refusal::denied(&reason));
     }
+    *asked = true;
     match state.question(&wish.to_string(), peer).await {
-        true => Ok(true),
+        true => Ok(()),
         false => Err(Refusal::denied(&reason)),
     }
 }
@@ -205,11 +211,11 @@ pub async fn dial(
 ) -> Result<Dialled, Refusal> {
     let mut asked = false;
     let dialled = async {
-        asked = allowed(state, wish, peer).await?;
+        allowed(state, wish, peer, &mut asked).await?;
         connect(state, wish, asked).await
     };
     let dialled = dialled.await;
-    report(state, wish, peer, asked, dialled.as_ref().map(|one| one.address));
+    report(state, wish, peer, asked, dialled.as_ref().map(|one| one.address)).await;
     dialled
 }
 
@@ -221,23 +227,23 @@ pub async fn resolve_datagrams(
 ) -> Result<SocketAddr, Refusal> {
     let mut asked = false;
     let found = async {
-        asked = allowed(state, wish, peer).await?;
+        allowed(state, wish, peer, &mut asked).await?;
         let all = addresses(state, wish, asked).await?;
         all.first().copied().ok_or_else(|| Refusal::unreachable("no address".to_owned()))
     };
     let found = found.await;
-    report(state, wish, peer, asked, found.as_ref().map(|address| Some(*address)));
+    report(state, wish, peer, asked, found.as_ref().map(|address| Some(*address))).await;
     found
 }
 
-fn report(
+async fn report(
     state: &State,
     wish: &Wish,
     peer: Option<SocketAddr>,
     asked: bool,
     done: Result<Option<SocketAddr>, &Refusal>,
 ) {
-    state.decided(Decision {
+    let decision = Decision {
         time: now(),
         object: wish.to_string(),
         address: done.ok().flatten(),
@@ -247,7 +253,8 @@ fn report(
         asked,
         reason: done.err().map(|refusal| refusal.reason.clone()),
         fix: done.err().and_then(|refusal| refusal.fix.clone()),
-    });
+    };
+    state.show(decision).await;
 }
 
 async fn connect(state: &State, wish: &Wish, asked: bool) -> Result<Dialled, Refusal> {

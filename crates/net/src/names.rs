@@ -83,11 +83,11 @@ async fn answer(state: &State, bytes: &[u8], over: Transport, peer: SocketAddr) 
     }
     let Some(name) = query.name().cloned() else {
         let reason = "it is no name of a host";
-        denied(state, &query.text(), peer, reason.to_owned(), None);
+        denied(state, &query.text(), peer, reason.to_owned(), None).await;
         return Some(dns::refused(&query, reason));
     };
     if state.rules.borrow().knows(&name) {
-        return Some(granted(state, &query, &name).await);
+        return Some(granted(state, &query, &name, peer).await);
     }
     let reason = unknown(state, &name);
     let fix = reason.fix();
@@ -99,7 +99,7 @@ async fn answer(state: &State, bytes: &[u8], over: Transport, peer: SocketAddr) 
             _ => dns::no_data(&query),
         });
     }
-    denied(state, name.as_str(), peer, reason.to_string(), fix);
+    denied(state, name.as_str(), peer, reason.to_string(), fix).await;
     Some(dns::refused(&query, &reason.to_string()))
 }
 
@@ -116,8 +116,17 @@ fn unknown(state: &State, name: &Name) -> Reason {
     }
 }
 
-fn denied(state: &State, name: &str, peer: SocketAddr, reason: String, fix: Option<String>) {
-    state.decided(Decision {
+async fn denied(state: &State, name: &str, peer: SocketAddr, reason: String, fix: Option<String>) {
+    state.show(Decision { fix, ..decision(name, peer, reason) }).await;
+}
+
+/// It was allowed, and came to nothing.
+fn failed(state: &State, name: &Name, peer: SocketAddr, reason: String) {
+    state.decided(Decision { allowed: true, ..decision(name.as_str(), peer, reason) });
+}
+
+fn decision(name: &str, peer: SocketAddr, reason: String) -> Decision {
+    Decision {
         time: now(),
         object: format!("dns:{name}"),
         address: None,
@@ -125,8 +134,8 @@ fn denied(state: &State, name: &str, peer: SocketAddr, reason: String, fix: Opti
         allowed: false,
         asked: false,
         reason: Some(reason),
-        fix,
-    });
+        fix: None,
+    }
 }
 
 /// `localhost`, and what is below it (RFC 6761, section 6.3): the sandbox's own.
@@ -136,14 +145,28 @@ fn is_localhost(name: &str) -> bool {
 }
 
 /// What is granted is looked up, so that the program hears whether it is there.
-async fn granted(state: &State, query: &Query, name: &Name) -> Vec<u8> {
+async fn granted(state: &State, query: &Query, name: &Name, peer: SocketAddr) -> Vec<u8> {
     match query.kind() {
         Kind::A | Kind::Aaaa if state.upstream.is_some() => pool_answer(state, query, name),
         Kind::A | Kind::Aaaa => match state.resolver.lookup(name).await {
-            Outcome::Found(_) => pool_answer(state, query, name),
-            Outcome::NoSuchName => dns::no_such_name(query),
-            Outcome::NoAddress => dns::no_data(query),
-            Outcome::Failed(_) => dns::failed(query),
+            Outcome::Found(_) => {
+                let found =
+                    Decision { reason: None, ..decision(name.as_str(), peer, String::new()) };
+                state.decided(Decision { allowed: true, ..found });
+                pool_answer(state, query, name)
+            }
+            Outcome::NoSuchName => {
+                failed(state, name, peer, format!("there is no host {name}"));
+                dns::no_such_name(query)
+            }
+            Outcome::NoAddress => {
+                failed(state, name, peer, format!("{name} has no address"));
+                dns::no_data(query)
+            }
+            Outcome::Failed(text) => {
+                failed(state, name, peer, format!("cannot look {name} up: {text}"));
+                dns::failed(query)
+            }
         },
         kind if kind.passed_on() => match state.resolver.question(name, kind).await {
             Ok(Answer::Records(records)) => dns::records(query, &records),

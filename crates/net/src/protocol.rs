@@ -145,7 +145,7 @@ pub struct Decision {
     pub peer: Option<SocketAddr>,
     /// Whether it was allowed.
     pub allowed: bool,
-    /// Whether the user said so.
+    /// Whether the user was asked.
     pub asked: bool,
     /// Why not, or what went wrong.
     pub reason: Option<String>,

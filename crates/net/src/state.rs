@@ -6,11 +6,11 @@ use crate::protocol::{Config, Decision, Report, Row, Upstream};
 use crate::relay::Counts;
 use crate::resolve::Resolver;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swathe_netrules::Rules;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -18,6 +18,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 const MAX_QUESTIONS: usize = 256;
 /// Who waits for the same answer.
 const MAX_WAITERS: usize = 1024;
+/// How long that moment is: nobody notices.
+const MOMENT: Duration = Duration::from_millis(20);
+/// Objects that are remembered to have been reported.
+const MAX_SHOWN: usize = 4096;
 /// Rows of one message: they fit, however long the names are.
 const ROWS: usize = 64;
 
@@ -42,6 +46,7 @@ pub struct State {
     next: Cell<u64>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     questions: RefCell<HashMap<String, Asked>>,
+    shown: RefCell<HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -119,6 +124,7 @@ impl State {
             next: Cell::default(),
             connections: RefCell::default(),
             questions: RefCell::default(),
+            shown: RefCell::default(),
         })
     }
 
@@ -170,6 +176,21 @@ impl State {
     /// Reports a decision.
     pub fn decided(&self, decision: Decision) {
         self.control.say(Report::Decided(decision));
+    }
+
+    /// Reports a decision. Where it is a refusal, or the first about its object, the program's socket
+    /// stays as it is for a moment: somebody looks for the process that it belongs to.
+    pub async fn show(&self, decision: Decision) {
+        let waits = self.is_first(&decision.object) || !decision.allowed;
+        self.decided(decision);
+        if waits {
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+
+    fn is_first(&self, object: &str) -> bool {
+        let mut shown = self.shown.borrow_mut();
+        shown.len() < MAX_SHOWN && shown.insert(object.to_owned())
     }
 
     /// Asks the user whether this may be reached, and waits for the answer; others that want the same

@@ -4,6 +4,7 @@
 //! where there is neither, the program and the directory it was started in.
 
 use crate::diagnostic::{Diagnostic, SourceText};
+use crate::network;
 use crate::paths::{Asker, Environment, Verdict, judge};
 use crate::profile::LONGEST_FILE;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use swathe_netrules::Form;
 use swathe_record::ask::rules::{Rule, Rules, Want, directory_of, is_plain};
 use swathe_record::ask::table::Advice;
 use swathe_record::bytes::Bytes;
@@ -207,21 +209,19 @@ fn endpoint(object: &Bytes, env: &Environment) -> Option<String> {
             Verdict::Warn(why) | Verdict::Refuse(why) => Some(why),
         };
     }
-    let (_, rest) = text.split_once(':')?;
-    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
-    let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-    let local = match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
-        }
-        IpAddr::V6(v6) => {
-            v6.is_loopback()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-                || v6.is_unspecified()
-        }
+    let (kind, rest) = text.split_once(':')?;
+    let (host, port) = rest.rsplit_once(':')?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let host = match address.map(|address| address.to_canonical()) {
+        Ok(address) if address.is_loopback() => "localhost".to_owned(),
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Err(_) => host.to_owned(),
     };
-    local.then(|| "it is a service of this machine or of its local network".to_owned())
+    // As dangerous as a rule for it.
+    let rule = format!("{host}:{port}/{kind}");
+    let rule = swathe_netrules::Rule::parse(&rule, Form::Allow).ok()?;
+    network::danger(&rule).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -339,6 +339,7 @@ mod tests {
         assert_eq!(said(Action::Connect, "unix:/run/docker.sock"), (false, false, true));
         assert_eq!(said(Action::Connect, "tcp:127.0.0.1:80"), (false, false, true));
         assert_eq!(said(Action::Connect, "tcp:[::ffff:10.0.0.1]:80"), (false, false, true));
+        assert_eq!(said(Action::Connect, "tcp:169.254.169.254:80"), (false, false, true));
         assert_eq!(said(Action::Connect, "tcp:93.184.216.34:443"), (false, false, false));
         assert_eq!(said(Action::Connect, "tcp:github.com:443"), (false, false, false));
     }

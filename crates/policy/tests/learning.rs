@@ -26,11 +26,17 @@ fn event(action: Action, object: &str) -> Event {
         outcome: Outcome::Allowed,
         layer: Layer::Other,
         reason: None,
+        rule: None,
     }
 }
 
 fn denied(action: Action, object: &str, layer: Layer) -> Event {
     Event { outcome: Outcome::Denied(2), layer, ..event(action, object) }
+}
+
+fn reach(rule: &str) -> Intent {
+    let rule = swathe_netrules::Rule::parse(rule, swathe_netrules::Form::Allow);
+    Intent::NetReach(rule.expect("a rule"))
 }
 
 fn world(paths: &[&str]) -> World {
@@ -87,6 +93,7 @@ fn recorded_programs() {
         let mut world = World::new(made, &format!("/home/user/project/{name}"));
         match name.as_str() {
             "curl" => world.given.push(Intent::NetAll),
+            "hosts" => world.given.extend(["*:*", "localhost:6379"].map(reach)),
             "cargo" => {
                 let path = "/home/user/.rustup/toolchains/stable/bin:/usr/bin";
                 world.vars.push(("PATH".into(), path.into()));
@@ -505,10 +512,24 @@ fn merging_never_lifts_a_ban() {
         assert_eq!(result.text, old);
         assert_eq!(result.forbidden.len(), 2, "{:?}", result.forbidden);
     }
-    let events = [event(Action::Connect, "tcp:192.0.2.1:1")];
-    let result = merged(&world, "[[intent]]\nuse = \"net.none\" # never\n", &events);
-    assert_eq!(result.text, "[[intent]]\nuse = \"net.all\" # never\n");
-    assert_eq!(result.changes, [Change::Widened(Intent::NetNone, Intent::NetAll)]);
+    let events = [event(Action::Connect, "tcp:github.com:443")];
+    let none = "[[intent]]\nuse = \"net.none\" # never\n";
+    let result = merged(&world, none, &events);
+    assert_eq!(result.text, none);
+    assert_eq!(result.forbidden, ["github.com:443, by net.none"]);
+}
+
+/// A host that a rule of the profile covers needs no line, another one does.
+#[test]
+fn merging_hosts() {
+    let world = world(&[]);
+    let events = ["tcp:github.com:443", "tcp:registry.npmjs.org:443", "tcp:npmjs.org:443"]
+        .map(|object| event(Action::Connect, object));
+    let old = "[[intent]]\nuse = \"net.host\"\nto = [\"github.com\", \"*.npmjs.org\"]\n";
+    let result = merged(&world, old, &events);
+    assert_eq!(result.changes, [Change::Added(reach("npmjs.org:443"))]);
+    assert!(result.text.starts_with(old), "{}", result.text);
+    assert_eq!(merged(&world, &result.text, &events).changes, []);
 }
 
 fn any_action() -> impl Strategy<Value = Action> {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use swathe_netrules::{Form, Rule};
 use swathe_policy::paths::Asker;
 use swathe_policy::resolve::Kind;
 use swathe_policy::why::{Finding, Fix, Host, Run, explain};
-use swathe_policy::{Environment, SourceText};
+use swathe_policy::{Environment, Intent, SourceText};
 use swathe_record::event::{Action, Event, Layer, Outcome};
 
 const HOME: &str = "/home/u";
@@ -89,6 +90,7 @@ fn event(action: Action, object: &str, outcome: Outcome, layer: Layer) -> Event 
         outcome,
         layer,
         reason: None,
+        rule: None,
     }
 }
 
@@ -166,6 +168,111 @@ fn case(
 ) -> Case {
     let events = vec![event(action, object, Outcome::Denied(errno), layer)];
     Case { events, run: failed(), fix, purpose, warning }
+}
+
+/// What the helper of a network by rules says: an object, why it was refused, and the rule that it
+/// names.
+fn refused(
+    object: &str,
+    (reason, rule): (&str, &str),
+    fix: &'static str,
+    purpose: &'static str,
+    warning: &'static str,
+) -> Case {
+    let mut case = case(Layer::Network, Action::Connect, object, 111, fix, purpose, warning);
+    for event in &mut case.events {
+        event.reason = Some(reason.to_owned());
+        event.rule = (!rule.is_empty()).then(|| rule.to_owned());
+    }
+    case
+}
+
+/// Failures of a network by rules, and of sandboxes without one.
+fn hosts() -> Vec<Case> {
+    let mut all = vec![
+        refused(
+            "tcp:github.com:22",
+            ("github.com is allowed, but not port 22", "github.com:22"),
+            "--net github.com:22",
+            "SSH",
+            "",
+        ),
+        refused(
+            "dns:example.org",
+            ("example.org is allowed by no rule", "example.org:443"),
+            "--net example.org:443",
+            "resolve a host name",
+            "",
+        ),
+        refused(
+            "tcp:ads.example:443",
+            ("ads.example is denied by the rule `ads.example:*`", ""),
+            "",
+            "web server",
+            "a rule that denies",
+        ),
+        refused(
+            "tcp:db.example:5432",
+            (
+                "db.example leads to 10.0.0.5, a private address, which no rule names",
+                "10.0.0.5:5432",
+            ),
+            "--net 10.0.0.5:5432",
+            "PostgreSQL",
+            "local network",
+        ),
+        refused(
+            "tcp:169.254.169.254:80",
+            ("169.254.169.254 is for credentials, which no rule names", "169.254.169.254:80"),
+            "--net 169.254.169.254:80",
+            "web server",
+            "credentials",
+        ),
+        refused(
+            "tcp:127.0.0.1:6379",
+            ("127.0.0.1 is this machine, which no rule names", "localhost:6379"),
+            "--net localhost:6379",
+            "Redis",
+            "this machine",
+        ),
+        refused(
+            "udp:time.example:123",
+            ("time.example is allowed, but not port 123 by UDP", "time.example:123/udp"),
+            "--net time.example:123/udp",
+            "the time",
+            "",
+        ),
+        refused(
+            "tcp:github.com:443",
+            ("its TLS greeting is for evil.example, and not for github.com", ""),
+            "",
+            "web server",
+            "meant for it",
+        ),
+    ];
+    // The host itself, and its name.
+    for (object, reason) in [
+        ("tcp:github.com:443", "140.82.0.1:443: connection refused"),
+        ("dns:nowhere.example", "there is no host nowhere.example"),
+    ] {
+        let mut case = refused(object, (reason, ""), "", "host", "no option");
+        case.events.iter_mut().for_each(|event| event.layer = Layer::Other);
+        case.purpose = if object.starts_with("dns") { "resolve" } else { "web server" };
+        all.push(case);
+    }
+    // Without a network: only the command line says what was meant.
+    let read = event(Action::Read, "/etc/hosts", Outcome::Allowed, Layer::Other);
+    for (word, fix) in [
+        ("https://github.com/o/r", "--net github.com:443"),
+        ("git@github.com:o/r.git", "--net github.com:22"),
+        ("fetch", "swathe learn -- CMD"),
+    ] {
+        let command = vec!["tool".into(), word.into()];
+        let run = Run { offline: true, command, ..failed() };
+        let events = vec![read.clone()];
+        all.push(Case { events, run, fix, purpose: "resolve a host name", warning: "" });
+    }
+    all
 }
 
 fn cases() -> Vec<Case> {
@@ -360,21 +467,13 @@ fn cases() -> Vec<Case> {
         case(
             Network,
             Connect,
-            "tcp:192.0.2.1:443",
+            "tcp:93.184.216.34:443",
             101,
-            "--allow net.all",
+            "--net 93.184.216.34:443",
             "web server",
-            "every host",
+            "",
         ),
-        case(
-            Network,
-            Connect,
-            "udp:192.0.2.53:53",
-            101,
-            "--allow net.all",
-            "resolve",
-            "every host",
-        ),
+        case(Network, Connect, "udp:192.0.2.53:53", 101, "swathe learn -- CMD", "resolve", ""),
         case(Network, Connect, "tcp:127.0.0.1:5432", 97, "--allow net.loopback", "PostgreSQL", ""),
         // Limits.
         case(Limit, Create, "/tmp/big", 28, "[limits]\ntmpfs = \"8G\"\n", "write it", ""),
@@ -423,6 +522,7 @@ fn cases() -> Vec<Case> {
         let run = Run { status: Some(status), limits, ..Run::default() };
         all.push(Case { events: Vec::new(), run, fix, purpose, warning: "" });
     }
+    all.extend(hosts());
     all
 }
 
@@ -432,7 +532,8 @@ fn causes() {
     let (mut wrong, cases) = (Vec::new(), cases());
     assert!(cases.len() >= 30);
     for case in cases {
-        let object = case.events.first().map(|event| event.object.to_string()).unwrap_or_default();
+        let denied = case.events.iter().find(|event| event.outcome != Outcome::Allowed);
+        let object = denied.map(|event| event.object.to_string()).unwrap_or_default();
         let found = found(&case.run, case.events);
         let Some(first) = found.first() else {
             wrong.push(format!("{object}: nothing found"));
@@ -465,6 +566,10 @@ fn advice_can_be_followed() {
                         ("--write", None) => {}
                         ("--unprotect", Some(name)) => {
                             assert!(swathe_policy::profile::protections().any(|p| p == name));
+                        }
+                        ("--net", Some(rule)) => {
+                            let rule = Rule::parse(&rule, Form::Allow).expect("a rule");
+                            assert_eq!(*fix, Fix::Intent(Intent::NetReach(rule)));
                         }
                         ("--allow", Some(word)) => {
                             let read = swathe_policy::words::parse(word.as_ref(), &env);

@@ -17,7 +17,9 @@ pub struct Event {
     /// What it wanted.
     pub action: Action,
     /// On what: an absolute path inside the sandbox with links of directories followed, or an
-    /// address (`unix:/path`, `unix:@name`, `tcp:1.2.3.4:80`, `tcp:[::1]:80`, `udp:…`).
+    /// address (`unix:/path`, `unix:@name`, `tcp:1.2.3.4:80`, `tcp:[::1]:80`, `udp:…`). With a
+    /// network by rules also a host (`tcp:github.com:443`), a name that was looked up (`dns:NAME`),
+    /// a host that echoes were sent to (`echo:HOST`).
     pub object: Bytes,
     /// The other path of a rename or link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,6 +31,9 @@ pub struct Event {
     /// Why, in words, where there is more to say than the fields do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The rule over hosts that would allow it, as `--net` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 impl Event {
@@ -45,6 +50,7 @@ impl Event {
             outcome: Outcome::Denied(0),
             layer: Layer::Limit,
             reason: None,
+            rule: None,
         }
     }
 }
@@ -162,6 +168,7 @@ mod tests {
             outcome: Outcome::Denied(13),
             layer: Layer::Landlock,
             reason: None,
+            rule: None,
         };
         let line = serde_json::to_string(&event).expect("serializes");
         assert_eq!(

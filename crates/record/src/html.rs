@@ -322,7 +322,9 @@ fn layer_name(layer: Layer) -> &'static str {
 }
 
 fn is_address(object: &Bytes) -> bool {
-    [&b"unix:"[..], b"tcp:", b"udp:"].iter().any(|kind| object.0.starts_with(kind))
+    [&b"unix:"[..], b"tcp:", b"udp:", b"dns:", b"echo:", b"listen:"]
+        .iter()
+        .any(|kind| object.0.starts_with(kind))
 }
 
 /// Text that is nothing but text, also within quotes.

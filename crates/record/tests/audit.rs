@@ -48,6 +48,7 @@ fn event(number: u64) -> Event {
         outcome: Outcome::Denied(2),
         layer: Layer::Mount,
         reason: None,
+        rule: None,
     }
 }
 

@@ -45,13 +45,26 @@ pub struct Seen {
     pub directory: bool,
 }
 
+/// Where the connections of a sandbox lead.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Network {
+    /// To whatever the host reaches.
+    #[default]
+    Host,
+    /// Nowhere: there is a loopback interface at most.
+    Nowhere,
+    /// To somebody who decides by the name of the host, and tells what was decided. Also those to
+    /// the loopback interface, at these ports (the first and the last of each range).
+    Elsewhere(Vec<(u16, u16)>),
+}
+
 /// Looks at the calls of one sandbox.
 #[derive(Debug)]
 pub struct Observer {
     /// Its root directory: without privileges no process gets another.
     root: OwnedFd,
-    /// Whether there is no network but the loopback interface.
-    offline: bool,
+    /// Where connections lead.
+    network: Network,
     /// Whether a call is looked at each time, not only when it is new.
     always: bool,
     said: HashSet<u64>,
@@ -69,10 +82,10 @@ struct Named {
 impl Observer {
     /// For a sandbox with this root.
     #[must_use]
-    pub fn new(root: OwnedFd, offline: bool, always: bool) -> Self {
+    pub fn new(root: OwnedFd, network: Network, always: bool) -> Self {
         Self {
             root,
-            offline,
+            network,
             always,
             said: HashSet::new(),
             programs: HashMap::new(),
@@ -232,9 +245,19 @@ impl Observer {
             let port = u16::from_be_bytes(port);
             let object = format!("{protocol}:{}", std::net::SocketAddr::new(address, port));
             let local = address.is_loopback() || address.is_unspecified();
-            let unreachable = self.offline && !local && action == Action::Connect;
-            let denied = Outcome::Denied(Errno::NETUNREACH.raw_os_error());
-            let outcome = if unreachable { denied } else { Outcome::Allowed };
+            let outcome = match &self.network {
+                Network::Elsewhere(ports) if action == Action::Connect => {
+                    let told = ports.iter().any(|(first, last)| (*first..=*last).contains(&port));
+                    if !local || told {
+                        return None;
+                    }
+                    Outcome::Allowed
+                }
+                Network::Nowhere if !local && action == Action::Connect => {
+                    Outcome::Denied(Errno::NETUNREACH.raw_os_error())
+                }
+                _ => Outcome::Allowed,
+            };
             let (object, layer) = (Bytes(object.into_bytes()), Layer::Network);
             Some(Seen { action, object, to: None, outcome, layer, directory: false })
         };

@@ -4,7 +4,7 @@ mod hand;
 mod listener;
 mod returning;
 
-use crate::observe::{Observer, Seen};
+use crate::observe::{Network, Observer, Seen};
 use crate::perform::{Noted, Performer, Trash, Verdict};
 use crate::place::{Level, Place, Places};
 use crate::process::Caller;
@@ -49,8 +49,8 @@ pub struct Config {
     pub places: Vec<Place>,
     /// The trash behind [`Level::Trash`].
     pub trash: Option<Box<dyn Trash>>,
-    /// Whether there is no network but the loopback interface.
-    pub offline: bool,
+    /// Where connections lead.
+    pub network: Network,
     /// Where events go.
     pub sink: Option<Sink>,
     /// Who is asked about what is not mounted.
@@ -365,7 +365,8 @@ impl Supervisor {
         if self.config.wanted.observe {
             let Ok(root) = caller.root() else { return refuse };
             let always = self.config.ask.is_some();
-            self.observer = Some(Observer::new(root, self.config.offline, always));
+            self.observer =
+                Some(Observer::new(root, std::mem::take(&mut self.config.network), always));
         }
         self.ready = true;
         Verdict::Done(swathe_sys::seccomp::PROBE_ANSWER)
@@ -480,6 +481,7 @@ impl Supervisor {
             outcome: said.outcome,
             layer: said.layer,
             reason: None,
+            rule: None,
         });
     }
 

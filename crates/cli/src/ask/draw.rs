@@ -7,6 +7,7 @@ use crate::prompt::wrapped;
 use swathe_record::ask::{Prompt, Want};
 use swathe_record::bytes::Bytes;
 use swathe_record::event::Action;
+use swathe_record::question::Question;
 
 /// The most characters of a command line that are shown.
 const LONGEST_COMMAND: usize = 300;
@@ -48,6 +49,16 @@ fn quoted(bytes: &Bytes) -> String {
     format!("\"{}\"", shown(&bytes.to_string()).replace('"', "\\x22"))
 }
 
+/// What it is about; a host as people write it.
+fn object(question: &Question) -> String {
+    let host = |kind: &[u8]| question.object.0.strip_prefix(kind).map(|host| Bytes(host.to_vec()));
+    match (host(b"tcp:"), host(b"udp:")) {
+        (Some(host), _) => quoted(&host),
+        (_, Some(host)) => format!("{} by UDP", quoted(&host)),
+        _ => quoted(&question.object),
+    }
+}
+
 fn command(words: &[Bytes]) -> String {
     let words: Vec<String> = words.iter().map(|word| shown(&word.to_string())).collect();
     let text = words.join(" ");
@@ -64,7 +75,7 @@ pub fn question(prompt: &Prompt, width: usize) -> String {
     text.push_str(&format!("-- swathe asks {rule}\r\n"));
     let wish = wish(question.action, question.directory);
     wrapped(&mut text, 0, &format!("process {} wants to {wish}", question.pid), width);
-    wrapped(&mut text, 2, &quoted(&question.object), width);
+    wrapped(&mut text, 2, &object(question), width);
     wrapped(&mut text, 2, &format!("command: {}", command(&question.command)), width);
     if let Some(danger) = &prompt.danger {
         wrapped(&mut text, 2, &format!("DANGEROUS: {}", shown(danger)), width);
@@ -135,7 +146,6 @@ mod tests {
     use super::super::keys::{May, QUIET};
     use super::*;
     use std::time::Duration;
-    use swathe_record::question::Question;
 
     fn prompt(object: &[u8], command: &[&[u8]]) -> Prompt {
         let question = Question {
@@ -163,6 +173,22 @@ mod tests {
         assert!(text.contains("process 42 wants to write to the file\r\n"), "{text}");
         assert!(text.contains("  DANGEROUS: it holds keys\r\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 79), "{text}");
+    }
+
+    /// A host is told as people write it, and cannot be widened.
+    #[test]
+    fn hosts() {
+        let mut prompt = Prompt { directory: None, danger: None, ..prompt(b"", &[b"curl"]) };
+        prompt.question.action = Action::Connect;
+        for (object, told) in [
+            ("tcp:github.com:443", "connect to\r\n  \"github.com:443\"\r\n"),
+            ("udp:time.example:123", "connect to\r\n  \"time.example:123\" by UDP\r\n"),
+        ] {
+            prompt.question.object = object.into();
+            let text = question(&prompt, 79);
+            assert!(text.contains(told), "{text}");
+            assert!(!text.contains("[d]irectory") && !text.contains("read-onl[y]"), "{text}");
+        }
     }
 
     /// A long path is shown whole, a long command line is not.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The most of a file that is searched for the token.
@@ -29,8 +30,12 @@ pub struct Facts {
     pub above: i32,
     /// An abstract socket that listens outside.
     pub abstract_name: String,
-    /// A port of the loopback interface that listens outside.
+    /// A port of the loopback interface that listens outside, and says the secret.
     pub port: u16,
+    /// The same at an address of the machine's own, where it has one.
+    pub own: Option<SocketAddr>,
+    /// The same by datagrams, for each that comes.
+    pub own_datagrams: Option<SocketAddr>,
     /// The key of a shared memory segment outside.
     pub shm_key: i32,
     /// The name of a message queue and of a file in `/dev/shm` outside.

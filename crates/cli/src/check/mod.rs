@@ -1,5 +1,6 @@
 //! `swathe check`: probes a sandbox from inside, and the same outside.
 
+mod answering;
 mod facts;
 mod places;
 mod probe;

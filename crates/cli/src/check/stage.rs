@@ -3,13 +3,13 @@
 //! Everything that probes could change is the check's own: a directory, sockets, a segment of
 //! shared memory, a queue, a key, a process. It is removed with the [`Stage`].
 
+use super::answering::Answering;
 use super::facts::Facts;
 use super::places;
 use crate::out::Failure;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -61,7 +61,7 @@ pub struct Stage {
     /// Left open for whoever is started, on purpose.
     pub leaked: OwnedFd,
     // Held for as long as somebody may try to connect.
-    _sockets: (TcpListener, UnixListener, UnixListener),
+    _sockets: (Answering, UnixListener, UnixListener),
     memory: Option<i32>,
     key: Option<i32>,
 }
@@ -83,8 +83,8 @@ impl Stage {
             .mode(0o700)
             .create(&directory)
             .map_err(|e| cannot(&format!("make {}", directory.display()), &e))?;
-        let planted = plant(&directory, &token).and_then(|()| listen(&directory, &name));
-        let (sockets, port) = match planted {
+        let planted = plant(&directory, &token).and_then(|()| listen(&directory, &name, &token));
+        let sockets = match planted {
             Ok(planted) => planted,
             Err(e) => {
                 drop(std::fs::remove_dir_all(&directory));
@@ -124,7 +124,9 @@ impl Stage {
             outside,
             scratch,
             abstract_name: name.clone(),
-            port,
+            port: sockets.0.port,
+            own: sockets.0.own,
+            own_datagrams: sockets.0.datagrams,
             shm_key: if memory.is_some() { shm_key } else { 0 },
             name,
             has_key: key.is_some(),
@@ -216,14 +218,13 @@ fn plant(directory: &Path, token: &str) -> std::io::Result<()> {
     symlink("../outside/secret", directory.join("shown/link"))
 }
 
-type Listening = ((TcpListener, UnixListener, UnixListener), u16);
+type Listening = (Answering, UnixListener, UnixListener);
 
-fn listen(directory: &Path, name: &str) -> std::io::Result<Listening> {
-    let tcp = TcpListener::bind(("127.0.0.1", 0))?;
-    let port = tcp.local_addr()?.port();
+fn listen(directory: &Path, name: &str, token: &str) -> std::io::Result<Listening> {
+    let answering = Answering::start(token.to_owned())?;
     let abstract_socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
     let path = UnixListener::bind(directory.join("outside/socket"))?;
-    Ok(((tcp, abstract_socket, path), port))
+    Ok((answering, abstract_socket, path))
 }
 
 /// What is not planted.

@@ -1,8 +1,9 @@
 //! What stays beside a running sandbox with a network by rules: it hears what the helper decides,
 //! has the user asked, makes sockets inside when they are needed, and changes the rules.
 
-use super::Reach;
+use super::events::Known;
 use super::who::Sandbox;
+use super::{Reach, asking, events};
 use crate::out::{Failure, note};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -18,9 +19,7 @@ use swathe_net::{Helper, Link};
 use swathe_netns::{Inside, Way};
 use swathe_netrules::{Protocol, Publish, Rule, What};
 use swathe_record::ask::Desk;
-use swathe_record::bytes::Bytes;
-use swathe_record::event::{Action, Event, Layer, Outcome};
-use swathe_record::question::Question;
+use swathe_record::event::Event;
 
 /// Where events go. Must not block.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -29,9 +28,6 @@ pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 const KEPT: usize = 200;
 /// How long a list of connections may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Questions of the network have numbers of their own: others are counted from 1.
-const FIRST_QUESTION: u64 = 1 << 40;
-const ECONNREFUSED: i32 = 111;
 
 /// Ends with it: the helper, and so every connection.
 #[derive(Debug)]
@@ -88,6 +84,7 @@ struct State {
     decisions: VecDeque<Decision>,
     list: Vec<Row>,
     waits: Option<Sender<Vec<Row>>>,
+    known: Known,
 }
 
 impl std::fmt::Debug for Shared {
@@ -116,6 +113,7 @@ impl Keeper {
             decisions: VecDeque::new(),
             list: Vec::new(),
             waits: None,
+            known: Known::default(),
         };
         let link = helper.link();
         let shared = Arc::new(Shared {
@@ -279,7 +277,7 @@ impl Shared {
             Report::Question { id, target, peer } => self.question(id, &target, peer),
             Report::Withdrawn(id) => {
                 if let Some(desk) = self.lock().desk.clone() {
-                    desk.withdraw(|question| question.id == FIRST_QUESTION + id);
+                    asking::withdraw(&desk, id);
                 }
             }
             Report::NeedInside { ipv6 } => {
@@ -308,26 +306,14 @@ impl Shared {
     }
 
     fn decided(&self, decision: Decision) {
-        let (pid, program) = if decision.allowed {
-            (0, Bytes::default())
-        } else {
-            self.sandbox.who(decision.peer).unwrap_or_default()
-        };
-        let outcome = match decision.allowed {
-            true => Outcome::Allowed,
-            false => Outcome::Denied(ECONNREFUSED),
-        };
-        self.event(Event {
-            time: decision.time,
-            pid,
-            program,
-            action: Action::Connect,
-            object: Bytes::from(decision.object.as_str()),
-            to: decision.address.map(|address| Bytes::from(address.to_string().as_str())),
-            outcome,
-            layer: if decision.asked { Layer::User } else { Layer::Network },
-            reason: decision.reason.clone(),
-        });
+        let new = self.lock().known.is_new(&decision.object);
+        if !new && events::is_said_once(&decision) {
+            return;
+        }
+        // Who it was takes a while to find out: of what is allowed again and again, only once.
+        let looked_for = new || !decision.allowed;
+        let asker = looked_for.then(|| self.sandbox.who(decision.peer)).flatten();
+        self.event(events::event(&decision, asker.unwrap_or_default()));
         let mut state = self.lock();
         if state.decisions.len() >= KEPT {
             state.decisions.pop_front();
@@ -346,20 +332,7 @@ impl Shared {
             let _ = self.link.send(&Order::Answer { question: id, allow: false }, &[]);
             return;
         };
-        let (pid, program) = self.sandbox.who(peer).unwrap_or_default();
-        let question = Question {
-            id: FIRST_QUESTION + id,
-            pid,
-            command: vec![program],
-            action: Action::Connect,
-            object: Bytes::from(target),
-            directory: false,
-        };
-        let link = self.link.clone();
-        desk.ask(question, move |reply| {
-            // If it is gone, nobody waits.
-            let _ = link.send(&Order::Answer { question: id, allow: reply.allow }, &[]);
-        });
+        asking::ask(&desk, &self.link, self.sandbox, (id, target, peer));
     }
 
     fn tell_rules(&self, state: &State) -> Result<(), Failure> {

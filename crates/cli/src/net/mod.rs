@@ -5,6 +5,8 @@
 //! helper has begun; if any of it fails, the program does not run.
 
 mod apart;
+mod asking;
+mod events;
 mod host;
 mod keeper;
 mod view;
@@ -44,6 +46,14 @@ impl From<&Network> for Reach {
     fn from(network: &Network) -> Self {
         Self { rules: network.rules.clone(), publish: network.publish.clone() }
     }
+}
+
+/// Ports of the loopback interface that lead to the host's: the first and the last of each range.
+#[must_use]
+pub fn relayed(network: &Network) -> Vec<(u16, u16)> {
+    let tcp = network.rules.host_loopback(Protocol::Tcp);
+    let all = tcp.chain(network.rules.host_loopback(Protocol::Udp));
+    all.flat_map(|ports| ports.ranges().to_vec()).collect()
 }
 
 /// What was made before the sandbox: it fails early, and the helper starts meanwhile.

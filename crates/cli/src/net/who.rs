@@ -10,6 +10,37 @@ const MAX_PROCESSES: usize = 512;
 const MAX_DESCRIPTORS: usize = 1024;
 const MAX_TABLE: usize = 4 << 20;
 
+/// The longest command line that is of interest, in bytes and words.
+const MAX_COMMAND: u64 = 4096;
+const MAX_WORDS: usize = 64;
+
+/// A process that has a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asker {
+    /// Its number on the host.
+    pub pid: u32,
+    /// The program that it runs.
+    pub program: Bytes,
+}
+
+impl Asker {
+    /// Its command line, as it has it now; its program where it has none.
+    #[must_use]
+    pub fn command(&self) -> Vec<Bytes> {
+        use std::io::Read as _;
+        let mut text = Vec::new();
+        if let Ok(file) = std::fs::File::open(format!("/proc/{}/cmdline", self.pid)) {
+            // Half of it is better than none.
+            let _ = file.take(MAX_COMMAND).read_to_end(&mut text);
+        }
+        let text = text.strip_suffix(b"\0").unwrap_or(&text);
+        if text.is_empty() {
+            return vec![self.program.clone()];
+        }
+        text.split(|&byte| byte == 0).take(MAX_WORDS).map(|word| Bytes(word.to_vec())).collect()
+    }
+}
+
 /// A sandbox, by its engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Sandbox(pub u32);
@@ -18,14 +49,14 @@ impl Sandbox {
     /// The process whose socket has this address, and the program that it runs; none: it has closed
     /// it, or cannot be looked at.
     #[must_use]
-    pub fn who(self, peer: Option<SocketAddr>) -> Option<(u32, Bytes)> {
+    pub fn who(self, peer: Option<SocketAddr>) -> Option<Asker> {
         let peer = peer?;
         let pids = self.processes();
         let inode = pids.iter().find_map(|pid| inode_of(*pid, peer))?;
         let wanted = format!("socket:[{inode}]");
         let pid = pids.into_iter().find(|pid| has(*pid, &wanted))?;
         let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        Some((pid, Bytes::from(program.as_path())))
+        Some(Asker { pid, program: Bytes::from(program.as_path()) })
     }
 
     fn processes(self) -> Vec<u32> {

@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use swathe_netrules::{Form, Rule};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -145,6 +146,7 @@ impl<'m> Merging<'m> {
             Intent::FilesCwd(access) => self.cwd(*access, line),
             Intent::FilesDir { path, access } => self.path(path, *access, line),
             Intent::NetAll => self.network(line),
+            Intent::NetReach(rule) => self.reach(rule, line),
             Intent::EnvPass(name) | Intent::EnvSet(name, _) => {
                 let known = self.all().any(|known| match known {
                     Intent::EnvPass(other) | Intent::EnvSet(other, _) => other == name,
@@ -239,6 +241,19 @@ impl<'m> Merging<'m> {
             }
             None => self.add(true, &Intent::NetAll, line),
         }
+    }
+
+    fn reach(&mut self, rule: &Rule, line: &'m Line) {
+        let known = self.all().any(|intent| match intent {
+            Intent::NetReach(known) => known.covers(rule),
+            Intent::NetAll => true,
+            _ => false,
+        });
+        if !known && self.all().any(|intent| *intent == Intent::NetNone) {
+            self.forbidden.push(format!("{}, by net.none", rule.text(Form::Allow)));
+            return;
+        }
+        self.add(!known, &Intent::NetReach(rule.clone()), line);
     }
 
     /// Raises the level of a line where it is too low.

@@ -5,6 +5,7 @@
 
 mod covers;
 mod files;
+mod hosts;
 mod lines;
 mod merge;
 mod services;

@@ -48,7 +48,8 @@ pub fn add(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
     }
     for program in touched.programs.iter().filter(|program| is_narrow(program.as_path(), place)) {
         let actions = BTreeSet::from([Action::Execute]);
-        let touch = Touch { actions, programs: BTreeMap::from([(program.clone(), 1)]) };
+        let programs = BTreeMap::from([(program.clone(), 1)]);
+        let touch = Touch { actions, programs, ..Touch::default() };
         note(Service::Intent("32bit"), Class::Needed, program, &touch);
     }
     for (call, touch) in &touched.calls {
@@ -235,15 +236,18 @@ fn is_inside(address: IpAddr) -> bool {
     address.is_loopback() || address.is_unspecified()
 }
 
+/// Ports that the run listened at: who listens inside can be reached inside.
+pub fn listened(touched: &Touched) -> BTreeSet<u16> {
+    let bound = touched.reached.iter().filter(|(_, touch)| touch.did(&[Action::Bind]));
+    bound.filter_map(|(object, _)| inet(object).map(|inet| inet.at.port())).collect()
+}
+
+/// With the host's network, no name is known.
 fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
-    let host_network = place.given.contains(&Intent::NetAll);
-    // Who listens inside can be reached inside.
-    let own: BTreeSet<u16> = touched
-        .reached
-        .iter()
-        .filter(|(_, touch)| touch.did(&[Action::Bind]))
-        .filter_map(|(object, _)| inet(object).map(|inet| inet.at.port()))
-        .collect();
+    if !place.given.contains(&Intent::NetAll) {
+        return super::hosts::add(touched, place, learned);
+    }
+    let own = listened(touched);
     for (addresses, class) in
         [(&touched.reached, Class::Needed), (&touched.unreached, Class::Tolerated)]
     {
@@ -251,11 +255,9 @@ fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
         let mut named = Vec::new();
         for (object, touch) in addresses {
             let Some(Inet { udp, at }) = inet(object) else { continue };
-            // With a loopback interface of its own, only what the run started can answer there.
-            let elsewhere = host_network
-                && touch.did(&[Action::Connect])
-                && at.port() != 0
-                && !own.contains(&at.port());
+            // What the run did not start itself answers on the host.
+            let elsewhere =
+                touch.did(&[Action::Connect]) && at.port() != 0 && !own.contains(&at.port());
             if !is_inside(at.ip()) || elsewhere {
                 extend(&mut evidence, object, touch);
                 named.push(if udp { format!("udp {at}") } else { at.to_string() });
@@ -290,7 +292,6 @@ fn given(place: &Place<'_>, learned: &mut Learned) {
                 | Intent::Ptrace
                 | Intent::NestedSandbox
                 | Intent::Tty
-                | Intent::NetReach(_)
                 | Intent::NetDeny(_)
                 | Intent::NetAsk
                 | Intent::NetListen(_)

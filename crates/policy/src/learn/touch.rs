@@ -17,6 +17,8 @@ pub struct Touch {
     pub actions: BTreeSet<Action>,
     /// By whom, how often.
     pub programs: BTreeMap<Bytes, u64>,
+    /// Rules over hosts that would have allowed it.
+    pub rules: BTreeSet<String>,
 }
 
 impl Touch {
@@ -78,7 +80,11 @@ pub fn gather(events: &[Event], place: &Place<'_>) -> Touched {
                 true if by_sandbox => &mut touched.unreached,
                 true => continue,
             };
-            to.entry(event.object.clone()).or_default().add(event.action, program);
+            let touch = to.entry(event.object.clone()).or_default();
+            touch.add(event.action, program);
+            if touch.rules.len() < MAX_PROGRAMS {
+                touch.rules.extend(event.rule.clone());
+            }
         } else {
             let object = event.object.as_path();
             if !object.is_absolute() {
@@ -114,7 +120,8 @@ fn path(touched: &mut Touched, event: &Event, object: &Path, denied: bool, place
 
 /// Whether an object is no path.
 fn is_address(object: &Bytes) -> bool {
-    [&b"unix:"[..], b"tcp:", b"udp:"].iter().any(|kind| object.0.starts_with(kind))
+    const KINDS: [&[u8]; 6] = [b"unix:", b"tcp:", b"udp:", b"dns:", b"echo:", b"listen:"];
+    KINDS.iter().any(|kind| object.0.starts_with(kind))
 }
 
 /// Adds what was done with one object.

@@ -2,7 +2,7 @@
 
 use super::fix::Fix;
 use super::group::Group;
-use super::{Finding, Host, Run, changes, errno, number};
+use super::{Finding, Host, Run, changes, errno, hosts, number};
 use crate::model::{Access, Intent};
 use crate::paths::{Asker, Environment, Verdict, judge};
 use crate::resolve::{Kind, PROTECTIONS, ProtectedBase as Base};
@@ -23,7 +23,18 @@ pub fn cause(event: &Event, object: &Bytes) -> String {
         }
         (Layer::Landlock, _) => format!("Landlock's rules do not allow it at {object}"),
         (Layer::Filter, _) => format!("the filter of system calls refuses {object}"),
-        (Layer::Network, _) => "the sandbox has no way to that address".to_owned(),
+        // The reason is a sentence of its own.
+        (Layer::Network | Layer::Other, _) if event.reason.is_some() => {
+            let reason = Bytes(event.reason.clone().unwrap_or_default().into_bytes());
+            let by = if event.layer == Layer::Other { "not the sandbox: " } else { "" };
+            return format!("{by}{reason}");
+        }
+        (Layer::Network, _) if object.0.is_empty() => {
+            "names of hosts lead nowhere: the sandbox has no network".to_owned()
+        }
+        (Layer::Network, _) => {
+            format!("{} cannot be reached: the sandbox has no network", hosts::shown(object))
+        }
         (Layer::Limit, _) => format!("a limit of the run is reached at {object}"),
         (Layer::Level, errno::EDQUOT) => "the trash is full".to_owned(),
         (Layer::Level, _) => format!("the access that {object} was given does not include it"),
@@ -43,6 +54,12 @@ pub fn never(event: &Event, group: &Group<'_>, env: &Environment) -> Option<Stri
     let text = group.object.to_string();
     match event.layer {
         Layer::Other => Some("no option changes that".to_owned()),
+        Layer::Network if event.rule.is_none() && event.reason.is_some() => Some(
+            "no rule allows it: a rule that denies has to be taken out, and what is said to a host \
+             has to be meant for it"
+                .to_owned(),
+        ),
+        Layer::User if event.rule.is_some() => None,
         Layer::Filter => (switch(&text).is_none()).then(|| {
             let why = ALL.iter().find(|rule| rule.calls.contains(&text.as_str()));
             let why = why.map_or("", |rule| rule.why);
@@ -80,8 +97,8 @@ pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -
     }
     match event.layer {
         Layer::Network if run.online => Vec::new(),
-        Layer::Network if is_loopback(&group.object) => vec![Fix::Intent(Intent::NetLoopback)],
-        Layer::Network => vec![Fix::Intent(Intent::NetAll)],
+        Layer::Network => hosts::fixes(run, event),
+        Layer::User if event.rule.is_some() => hosts::fixes(run, event),
         Layer::Filter => {
             let intent = switch(&group.object.to_string());
             intent.map(Fix::Intent).into_iter().collect()
@@ -94,11 +111,6 @@ pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -
         Layer::Other => Vec::new(),
         Layer::Mount | Layer::Landlock | Layer::User => files(group, env, host),
     }
-}
-
-fn is_loopback(object: &Bytes) -> bool {
-    let text = object.to_string();
-    ["tcp:127.", "udp:127.", "tcp:[::1]", "udp:[::1]"].iter().any(|start| text.starts_with(start))
 }
 
 /// The intent that opens a system call.
@@ -299,7 +311,7 @@ pub fn signal(run: &Run) -> Option<Finding> {
     }
 }
 
-fn whole_run(
+pub fn whole_run(
     layer: Layer,
     purpose: &str,
     cause: String,

@@ -38,7 +38,9 @@ pub fn groups<'a>(events: &'a [Event], env: &Environment, host: &dyn Host) -> Ve
             continue;
         }
         let nowhere = matches!(errno, errno::ENOENT | errno::ENOTDIR);
-        if event.layer == Layer::Other && (nowhere || errno::is_usual(errno)) {
+        // What has a reason is a host that does not answer.
+        let own = event.layer == Layer::Other && event.reason.is_none();
+        if own && (nowhere || errno::is_usual(errno)) {
             continue;
         }
         let key = (&event.object, class(event.action), event.layer);

@@ -5,6 +5,7 @@ mod advise;
 mod errno;
 mod fix;
 mod group;
+mod hosts;
 mod purpose;
 mod rank;
 
@@ -25,6 +26,10 @@ pub struct Run {
     pub limits: Vec<String>,
     /// Whether it had the host's network.
     pub online: bool,
+    /// Whether it had none but a loopback interface.
+    pub offline: bool,
+    /// Its command line.
+    pub command: Vec<Bytes>,
 }
 
 /// What is asked of the host.
@@ -96,6 +101,8 @@ pub fn explain(run: &Run, events: &[Event], env: &Environment, host: &dyn Host) 
         .collect();
     found.extend(run.limits.iter().filter_map(|name| advise::limit(name)));
     found.extend(advise::signal(run));
+    found.extend(hosts::names(run, events));
+    found.extend(hosts::loopback(run, events));
     found.sort_by_key(|one| std::cmp::Reverse((one.weight, one.time)));
     found
 }

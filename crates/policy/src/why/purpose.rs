@@ -96,6 +96,8 @@ pub fn purpose(action: Action, object: &Bytes, env: &Environment) -> String {
                 _ => "talk to another program".to_owned(),
             });
         }
+        Action::Connect if text.starts_with("dns:") => return "resolve a host name".to_owned(),
+        Action::Connect if text.starts_with("echo:") => return "ping a host".to_owned(),
         Action::Connect => return address(&text),
         Action::Bind => return "offer a service on the network".to_owned(),
         Action::Call => return call(&text),
@@ -140,7 +142,7 @@ fn home(path: &Path, env: &Environment) -> Option<&'static str> {
     HOME.iter().find(|(name, _)| fits(name)).map(|(_, what)| *what)
 }
 
-fn address(text: &str) -> String {
+pub fn address(text: &str) -> String {
     let port = text.rsplit(':').next().unwrap_or_default();
     match port {
         "53" => "resolve a host name",

@@ -21,6 +21,7 @@ pub fn weight(run: &Run, group: &Group<'_>, events: &[Event], env: &Environment)
         (Layer::Mount | Layer::Landlock, _) => 70,
         (Layer::Network, _) => 65,
         (Layer::Filter, _) => 55,
+        (Layer::Other, _) if event.reason.is_some() => 60,
         (Layer::Other, _) => 25,
     };
     let after = events.get(group.at + 1..).unwrap_or_default();
@@ -36,7 +37,9 @@ pub fn weight(run: &Run, group: &Group<'_>, events: &[Event], env: &Environment)
     if is_search(event, after) {
         weight -= 45;
     }
-    if !changes(event.action) && is_noise(event, env) {
+    // Without a network there are no servers of names.
+    let unused = run.offline && event.object.0 == b"/etc/resolv.conf";
+    if !changes(event.action) && (unused || is_noise(event, env)) {
         weight -= 35;
     }
     weight

@@ -12,6 +12,7 @@ fn event(object: &[u8], outcome: Outcome) -> Event {
         outcome,
         layer: Layer::Mount,
         reason: None,
+        rule: None,
     }
 }
 
