@@ -12,7 +12,9 @@ const CHUNK: usize = 256 << 10;
 /// all; `e`: gives back what comes.
 pub fn serve(listener: TcpListener) {
     std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
+        loop {
+            // Without a descriptor left, the client is told so by its own limit.
+            let Ok((stream, _)) = listener.accept() else { continue };
             // A connection that is held has a thread that does nothing.
             let thread = std::thread::Builder::new().stack_size(64 << 10);
             let _ = thread.spawn(move || one(stream));
