@@ -42,13 +42,28 @@ pub async fn serve(state: Rc<State>, socket: OwnedFd) {
         let question = buffer.get(..came.length).unwrap_or_default().to_vec();
         let (state, socket) = (Rc::clone(&state), Rc::clone(&socket));
         tokio::task::spawn_local(async move {
-            if let Some(answer) = answer(&state, &question, Transport::Udp, came.peer).await {
+            let answer = answer(&state, &question, Transport::Udp, came.peer).await;
+            let again = answer.as_deref().and_then(for_musl);
+            for message in answer.iter().chain(&again) {
                 // From the address that was asked; one that is not taken is asked for again.
-                let _ = datagram::send(&*socket, &answer, came.peer, came.asked);
+                let _ = datagram::send(&*socket, message, came.peer, came.asked);
             }
             drop(place);
         });
     }
+}
+
+/// A second answer after one that refuses. The C library musl takes no notice of that, and would ask
+/// again and again for five seconds; that there is no such name it believes. Others have taken the
+/// first.
+fn for_musl(answer: &[u8]) -> Option<Vec<u8>> {
+    const CODE: usize = 3;
+    const REFUSED: u8 = 5;
+    const NO_SUCH_NAME: u8 = 3;
+    let code = answer.get(CODE).filter(|code| **code & 0xf == REFUSED)?;
+    let mut again = answer.to_vec();
+    again[CODE] = code & 0xf0 | NO_SUCH_NAME;
+    Some(again)
 }
 
 /// Answers questions that come over a connection.
