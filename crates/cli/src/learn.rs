@@ -180,6 +180,9 @@ fn unsuccessful(status: u8, recorded: &Recorded) -> Result<u8, Failure> {
         ));
     } else if denied.count() > 0 {
         note("swathe why says what it was denied");
+    } else if let Some(reason) = recorded.events.iter().rev().find_map(|e| e.reason.as_deref()) {
+        // A host that does not answer.
+        note(&format!("not the sandbox: {}", shown(reason)));
     }
     Ok(status.max(1))
 }

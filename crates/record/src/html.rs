@@ -317,7 +317,7 @@ fn layer_name(layer: Layer) -> &'static str {
         Layer::Limit => "limit",
         Layer::Level => "access level",
         Layer::User => "you",
-        Layer::Other => "the file's own mode",
+        Layer::Other => "the file's own mode, or the host",
     }
 }
 

@@ -24,7 +24,7 @@ pub const PROBES: &[Probe] = &[
     probe("net-loopback", Escape, Namespace, "connect to a service on localhost", |f| {
         says(f, SocketAddr::from((Ipv4Addr::LOCALHOST, f.port)))
     }),
-    probe("net-loopback-mapped", Escape, Namespace, "the same by ::ffff:127.0.0.1", |f| {
+    probe("net-mapped", Escape, Namespace, "the same by ::ffff:127.0.0.1", |f| {
         says(f, SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), f.port)))
     }),
     probe("net-loopback-zero", Escape, Namespace, "the same by 0.0.0.0", |f| {
