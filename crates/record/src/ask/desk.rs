@@ -64,11 +64,12 @@ struct Due {
 
 impl Due {
     fn run(self, shared: &Shared) {
-        for (callback, reply) in self.replies {
-            callback(reply);
-        }
+        // First: who is told may end the run, and this process with it.
         if !self.kept.is_empty() {
             (shared.keep)(&self.kept);
+        }
+        for (callback, reply) in self.replies {
+            callback(reply);
         }
     }
 }
