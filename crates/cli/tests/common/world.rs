@@ -6,8 +6,10 @@
 //! `world/internet.py`.
 
 use super::{Place, installed};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
 use swathe_testkit::{Run, notice};
 
 /// The address of the servers behind ordinary names.
@@ -25,16 +27,15 @@ pub struct World<'p> {
     pub place: &'p Place,
     internet: Side,
     host: Side,
-    holder: String,
+    child: Child,
     is_root: bool,
 }
 
 /// The servers and the observer of one side.
 struct Side {
     name: &'static str,
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Lines<BufReader<ChildStdout>>,
+    input: Option<File>,
+    output: Lines<BufReader<File>>,
 }
 
 impl<'p> World<'p> {
@@ -55,24 +56,33 @@ impl<'p> World<'p> {
             .file("world/hosts", "127.0.0.1 localhost\n::1 localhost\n10.0.0.5 hosted.example\n");
         let dir = place.dir.at("world");
         let is_root = rustix::process::geteuid().is_root();
-        let mut lay_out = Command::new("unshare");
-        if !is_root {
-            lay_out.args(["--user", "--map-current-user", "--keep-caps"]);
-        }
-        lay_out.args(["--net", "--mount", "sh", &(dir.clone() + "/lay_out.sh"), &dir]);
-        let mut internet = Side::start("internet", &mut lay_out, &dir);
-        if !internet.says(&["laid out", "ready"]) {
-            notice(&format!("no network of a test's own can be made: {}", internet.errors(&dir)));
+        let apart = |program: &[&str]| {
+            let user: &[&str] = &["--user", "--map-current-user", "--keep-caps"];
+            let mut command = Command::new("unshare");
+            command.args(if is_root { &[] } else { user });
+            command.args(["--net", "--mount"]).args(program);
+            command
+        };
+        let tried = apart(&["true"]).output().expect("unshare runs");
+        if !tried.status.success() {
+            let why = String::from_utf8_lossy(&tried.stderr);
+            notice(&format!("no network of a test's own can be made here: {why}"));
             return None;
         }
-        let holder = internet.child.id().to_string();
-        let mut serve = Command::new("nsenter");
-        serve.args(enter(&holder, is_root)).args(["python3", &(dir.clone() + "/internet.py")]);
-        serve.args(["host", &dir]);
-        let mut host = Side::start("host", &mut serve, &dir);
+        let mut lay_out = apart(&["sh", &(dir.clone() + "/lay_out.sh"), &dir]);
+        let errors = File::create(dir.clone() + "/internet.err").expect("a file");
+        lay_out.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut child = lay_out.spawn().expect("started");
+        let input: OwnedFd = child.stdin.take().expect("piped").into();
+        let output: OwnedFd = child.stdout.take().expect("piped").into();
+        let mut internet = Side::new("internet", input.into(), output.into());
+        assert!(internet.says(&["laid out", "ready"]), "{}", internet.errors(&dir));
+        let input = File::options().write(true).open(dir.clone() + "/host.in").expect("a pipe");
+        let output = File::open(dir.clone() + "/host.out").expect("a pipe");
+        let mut host = Side::new("host", input, output);
         assert!(host.says(&["ready"]), "{}", host.errors(&dir));
         place.host(&format!("cp {dir}/ca.pem ca.pem"));
-        Some(Self { place, internet, host, holder, is_root })
+        Some(Self { place, internet, host, child, is_root })
     }
 
     /// Has it run on this host.
@@ -80,8 +90,10 @@ impl<'p> World<'p> {
     pub fn on_host(&self, run: Run) -> Run {
         // Whoever enters a mount namespace stands at its root.
         let project = format!("--wdns={}", self.place.project(""));
-        let words = enter(&self.holder, self.is_root);
-        run.through("nsenter", [project].into_iter().chain(words))
+        let target = format!("--target={}", self.child.id());
+        let user: &[&str] = if self.is_root { &[] } else { &["--user", "--preserve-credentials"] };
+        let words = [&project, &target, "--net", "--mount"].into_iter().chain(user.iter().copied());
+        run.through("nsenter", words.chain(["--"]))
     }
 
     /// `swathe run OPTIONS -- sh -c TEXT` on this host.
@@ -110,21 +122,9 @@ impl<'p> World<'p> {
     }
 }
 
-/// The words of nsenter that lead to the host's side.
-fn enter(holder: &str, is_root: bool) -> Vec<String> {
-    let user: &[&str] = if is_root { &[] } else { &["--user", "--preserve-credentials"] };
-    let words = ["--target", holder, "--net", "--mount"];
-    words.iter().chain(user).chain(&["--"]).map(|word| (*word).to_owned()).collect()
-}
-
 impl Side {
-    fn start(name: &'static str, command: &mut Command, dir: &str) -> Self {
-        let errors = std::fs::File::create(format!("{dir}/{name}.err")).expect("a file");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        let mut child = command.spawn().expect("started");
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self { name, child, input, output }
+    fn new(name: &'static str, input: File, output: File) -> Self {
+        Self { name, input: Some(input), output: BufReader::new(output).lines() }
     }
 
     /// Whether it says these lines, in any order, and nothing else before.
@@ -147,9 +147,9 @@ impl Side {
     }
 }
 
-impl Drop for Side {
+impl Drop for World<'_> {
     fn drop(&mut self) {
-        drop(self.input.take());
+        drop((self.internet.input.take(), self.host.input.take()));
         let _ = self.child.wait();
     }
 }

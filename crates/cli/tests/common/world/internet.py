@@ -41,7 +41,10 @@ def log(*words):
 # --- What arrives -------------------------------------------------------------------------------
 
 observer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-observer.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+try:
+    observer.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+except PermissionError:
+    observer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
 observer.setblocking(False)
 observing = threading.Lock()
 

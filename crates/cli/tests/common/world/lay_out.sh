@@ -1,6 +1,7 @@
 #!/bin/sh
 # The two sides of a test's network, joined by one link. Runs in network and mount namespaces of its
-# own, which are the host's side; they and the internet's last until standard input ends.
+# own, which are the host's side; they and the internet's last until standard input ends. That and
+# standard output are those of the internet's servers; the host's have DIRECTORY/host.in and host.out.
 #
 # usage: sh lay_out.sh DIRECTORY
 set -eu
@@ -42,5 +43,7 @@ nsenter -t "$internet" --net sh -c '
     ip route add local default dev lo table main
     ip -6 route add local default dev lo table main
 '
+mkfifo "$dir/host.in" "$dir/host.out"
+python3 "$dir/internet.py" host "$dir" <"$dir/host.in" >"$dir/host.out" 2>"$dir/host.err" &
 echo "laid out"
-wait "$internet"
+wait
