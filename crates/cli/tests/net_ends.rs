@@ -90,9 +90,15 @@ fn kill(pid: i32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
 }
 
+/// What `swathe` prints on this host.
+#[track_caller]
+fn swathe(world: &World<'_>, words: &str) -> String {
+    world.on_host(world.place.swathe(words)).prints()
+}
+
 /// The only run's name.
-fn run_of(place: &Place) -> String {
-    let listed = place.swathe("ps --json").prints();
+fn run_of(world: &World<'_>) -> String {
+    let listed = swathe(world, "ps --json");
     let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
     listed[0]["id"].as_str().expect("one run").to_owned()
 }
@@ -104,10 +110,10 @@ fn revoked(place: &Place) {
         let options = format!("{GRANTS} --net-way {way}");
         let mut talk = Talk::start(&world, &options, STREAMS);
         talk.says("streaming");
-        let run = run_of(place);
-        let shown = place.swathe(&format!("net {run}")).prints();
+        let run = run_of(&world);
+        let shown = swathe(&world, &format!("net {run}"));
         assert!(shown.contains("good.example.com"), "{shown}");
-        place.swathe(&format!("revoke {run} net.host=good.example.com")).exits(0);
+        swathe(&world, &format!("revoke {run} net.host=good.example.com"));
         talk.says("ended 56");
         talk.says("other goes on");
         talk.says("curl: (6) Could not resolve host");
@@ -119,7 +125,7 @@ fn revoked(place: &Place) {
         done; cat /tmp/said >&3";
     let mut talk = Talk::start(&world, "--net other.example.com", text);
     talk.says("no");
-    place.swathe(&format!("grant {} net.host=good.example.com", run_of(place))).exits(0);
+    swathe(&world, &format!("grant {} net.host=good.example.com", run_of(&world)));
     let said = (0..1000).map(|_| talk.next()).find(|line| line != "no").unwrap_or_default();
     assert!(said.contains("says hello to good.example.com"), "{said}");
     assert_eq!(talk.running.wait().ended, Ended::Exit(0));

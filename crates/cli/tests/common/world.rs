@@ -2,8 +2,8 @@
 //! at every address, in network namespaces that reach nothing else.
 //!
 //! The host has 93.184.0.2, 10.0.0.2 and 2600:1f00::2 beside its loopback interface, and asks the
-//! resolver at 93.184.0.1. What the internet serves, and which names do what, is told in
-//! `world/internet.py`.
+//! resolver at 93.184.0.1. What the internet serves is told in `world/internet.py`, which names do what
+//! in `world/names.py`.
 
 use super::{Place, installed};
 use std::fs::File;
@@ -17,6 +17,7 @@ pub const PUBLIC: &str = "93.184.216.34";
 
 const LAY_OUT: &str = include_str!("world/lay_out.sh");
 const INTERNET: &str = include_str!("world/internet.py");
+const NAMES: &str = include_str!("world/names.py");
 
 /// Programs without which there is no such network.
 const NEEDS: [&str; 5] = ["python3", "openssl", "ip", "unshare", "nsenter"];
@@ -50,6 +51,7 @@ impl<'p> World<'p> {
         place.dir.dir("world");
         place.dir.file("world/lay_out.sh", LAY_OUT);
         place.dir.file("world/internet.py", INTERNET);
+        place.dir.file("world/names.py", NAMES);
         place.dir.file("world/resolv.conf", "nameserver 93.184.0.1\n");
         place
             .dir

@@ -23,12 +23,12 @@ before it is in the log. It ends with its standard input.
 import base64, hashlib, http.server, os, select, socket, socketserver, ssl, struct, subprocess, sys
 import threading, time
 
+import names
+
 WHERE, DIR = sys.argv[1], sys.argv[2]
 OUT = open(os.path.join(DIR, WHERE + ".log"), "a", buffering=1)
 HTTP, HTTPS, PLAIN = (80, 8080), (443, 8443), (7, 22, 853, 3128, 9999)
-PUBLIC, PUBLIC6, PRIVATE = "93.184.216.34", "2600:1f00:1::34", "10.0.0.5"
-ZONES = ("example.com", "example.net", "example.org", "evilexample.com", "good-example.com")
-KINDS = {1: "A", 5: "CNAME", 10: "NULL", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
+PUBLIC, ZONES = names.PUBLIC, names.ZONES
 lock = threading.Lock()
 
 
@@ -77,7 +77,7 @@ def packet(protocol, data):
         port = struct.unpack("!H", rest[2:4])[0]
         log("udp", to, port)
         if port == 53:
-            note_question(rest[8:])
+            log("dns", *names.noted(rest[8:]))
     elif (proto, rest[:1]) in ((1, b"\x08"), (58, b"\x80")):
         log("echo", to)
     elif proto not in (0, 1, 6, 17, 58):
@@ -88,102 +88,6 @@ def watch():
     while True:
         select.select([observer], [], [])
         observe()
-
-
-# --- Names --------------------------------------------------------------------------------------
-
-asked, counting = {}, threading.Lock()
-
-
-def records(name, kind):
-    """What the name has of the kind: (TTL, type, value) each, or a word for what is wrong."""
-    label, _, rest = name.partition(".")
-    what, _, more = label.partition("-")
-    if name == "metadata.google.internal":
-        label, what, more = "to-169-254-169-254", "to", "169-254-169-254"
-    elif name not in ZONES and not name.endswith(tuple("." + zone for zone in ZONES)):
-        return "nx"
-    if what in ("nx", "servfail", "refused", "truncated", "garbage", "foreign", "wrongid", "silent"):
-        if not (what == "truncated" and more == ""):
-            return what
-    if what == "nodata" or kind not in (1, 28):
-        return []
-    if what == "cname":
-        return [(0, 5, more + "." + rest)] + (records(more + "." + rest, kind) or [])
-    if what == "loop":
-        return [(0, 5, name)]
-    if what == "to":
-        return [(0, 1, more.replace("-", "."))] if kind == 1 else []
-    if what == "to6":
-        return [(0, 28, more.replace("-", ":").replace("_", "."))] if kind == 28 else []
-    if what in ("flip", "late"):
-        with counting:
-            n = asked[name, kind] = asked.get((name, kind), 0) + 1
-        if n % 2 == 0 if what == "flip" else n > 1:
-            return [(0, 1, PRIVATE)] if kind == 1 else [(0, 28, "::ffff:" + PRIVATE)]
-        return [(0, 1, PUBLIC)] if kind == 1 else []
-    if what == "both":
-        return [(0, 1, PRIVATE), (0, 1, PUBLIC)] if kind == 1 else []
-    if what == "many":
-        return [(60, 1, PUBLIC)] * 200 if kind == 1 else []
-    if what == "v4":
-        return [(60, 1, PUBLIC)] if kind == 1 else []
-    return [(60, 1, PUBLIC)] if kind == 1 else [(60, 28, PUBLIC6)]
-
-
-def encode(name):
-    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
-
-
-def question(data):
-    """The name as it was asked, its type, and the bytes of the question."""
-    labels, at = [], 12
-    while data[at]:
-        labels.append(data[at + 1:at + 1 + data[at]].decode("latin-1"))
-        at += 1 + data[at]
-    return ".".join(labels), struct.unpack("!H", data[at + 1:at + 3])[0], data[12:at + 5]
-
-
-def note_question(data):
-    try:
-        name, kind, _ = question(data)
-        log("dns", KINDS.get(kind, kind), name)
-    except (IndexError, struct.error):
-        log("dns", "malformed", len(data))
-
-
-def answer(data, tcp):
-    if tcp:
-        note_question(data)
-    name, kind, asks = question(data)
-    found = records(name.lower(), kind)
-    head = lambda code, n, flags=0x8180, id=data[:2]: id + struct.pack("!5H", flags | code, 1, n, 0, 0)
-    codes = {"nx": 3, "servfail": 2, "refused": 5}
-    if found == "silent":
-        return None
-    if found == "garbage":
-        return data[:2] + b"\x81\x80" + b"\xff" * 40
-    if found == "truncated":
-        found = [(60, 1, PUBLIC)] if kind == 1 else []
-        if not tcp:
-            return head(0, 0, 0x8380) + asks
-    if found in ("foreign", "wrongid"):
-        value = (0, 1, socket.inet_aton(PUBLIC))
-        if found == "foreign":
-            asks = encode("www.example.org") + asks[-4:]
-        id = data[:2] if found == "foreign" else bytes([data[0] ^ 255, data[1]])
-        return head(0, 1, id=id) + asks + b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + value[2]
-    if isinstance(found, str):
-        return head(codes[found], 0) + asks
-    if len(found) > 20 and not tcp:
-        return head(0, 0, 0x8380) + asks
-    text, owner = b"", b"\xc0\x0c"
-    for ttl, type, value in found:
-        packed = encode(value) if type == 5 else socket.inet_pton(
-            socket.AF_INET if type == 1 else socket.AF_INET6, value)
-        text += owner + struct.pack("!HHIH", type, 1, ttl, len(packed)) + packed
-        owner = encode(value) if type == 5 else owner
-    return head(0, len(found)) + asks + text
 
 
 # --- Servers ------------------------------------------------------------------------------------
@@ -315,9 +219,13 @@ class Plain(socketserver.StreamRequestHandler):
 
 
 class Names(socketserver.StreamRequestHandler):
+    def answer(self, data):
+        log("dns", *names.noted(data))
+        return names.answer(data, True)
+
     def handle(self):
         while len(head := self.rfile.read(2)) == 2:
-            reply = answer(self.rfile.read(struct.unpack("!H", head)[0]), True)
+            reply = self.answer(self.rfile.read(struct.unpack("!H", head)[0]))
             if reply is None:
                 return
             self.wfile.write(struct.pack("!H", len(reply)) + reply)
@@ -372,7 +280,7 @@ def datagrams(port):
         while True:
             data, extra, _, client = server.recvmsg(65536, 256)
             try:
-                reply = answer(data, False) if port == 53 else WHERE.encode() + b" " + data
+                reply = names.answer(data, False) if port == 53 else WHERE.encode() + b" " + data
             except Exception:  # a question that is none
                 continue
             if reply is not None:
