@@ -4,7 +4,7 @@ All below these zones have the public address, but for those whose first label s
 
     to-10-0-0-5, to6-fd00--1    that address
     cname-LABEL, loop           another name of the zone, or itself
-    flip-…, late-…              a public address, and every second time, or from then on, a private one
+    late-…                      a public address, and from the second time on a private one
     both-…                      a private and a public one
     many, truncated, v4         answers that are long, cut short, or for one family
     nx, servfail, refused, nodata, silent
@@ -19,7 +19,6 @@ KINDS = {1: "A", 5: "CNAME", 10: "NULL", 15: "MX", 16: "TXT", 28: "AAAA", 33: "S
 asked, counting = {}, threading.Lock()
 
 
-
 def records(name, kind):
     """What the name has of the kind: (TTL, type, value) each, or a word for what is wrong."""
     label, _, rest = name.partition(".")
@@ -29,8 +28,7 @@ def records(name, kind):
     elif name not in ZONES and not name.endswith(tuple("." + zone for zone in ZONES)):
         return "nx"
     if what in ("nx", "servfail", "refused", "truncated", "garbage", "foreign", "wrongid", "silent"):
-        if not (what == "truncated" and more == ""):
-            return what
+        return what
     if what == "nodata" or kind not in (1, 28):
         return []
     if what == "cname":
@@ -41,10 +39,10 @@ def records(name, kind):
         return [(0, 1, more.replace("-", "."))] if kind == 1 else []
     if what == "to6":
         return [(0, 28, more.replace("-", ":").replace("_", "."))] if kind == 28 else []
-    if what in ("flip", "late"):
+    if what == "late":
         with counting:
             n = asked[name, kind] = asked.get((name, kind), 0) + 1
-        if n % 2 == 0 if what == "flip" else n > 1:
+        if n > 1:
             return [(0, 1, PRIVATE)] if kind == 1 else [(0, 28, "::ffff:" + PRIVATE)]
         return [(0, 1, PUBLIC)] if kind == 1 else []
     if what == "both":
