@@ -123,10 +123,12 @@ impl Prepared {
         if way == Way::Nft {
             sockets.extend(loopback(&mut inside, &self.reach.rules)?);
         }
-        sockets.extend(self.published);
         let link = self.helper.link();
         link.give(sockets).map_err(|e| failed(&e))?;
         link.begin().map_err(|e| failed(&e))?;
+        // Somebody may have connected already: what the helper says of that comes after its first
+        // word, by which it has begun.
+        link.give(self.published).map_err(|e| failed(&e))?;
         let engine = who::Sandbox(engine);
         Keeper::start(self.helper, inside, way, self.reach, engine, sink)
     }
