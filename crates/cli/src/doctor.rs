@@ -1,6 +1,6 @@
 //! `swathe doctor`: whether this machine can sandbox, what forbids it, and the fix.
 
-mod network;
+pub mod network;
 
 use crate::out::{Failure, Printer, Style, shown};
 use serde::Serialize;

@@ -117,9 +117,13 @@ fn in_sandbox(
     }
     let asks_of_hosts = asks_of_hosts(&wanted.sandbox, options, way.is_some());
     let network = wanted.sandbox.network.as_ref().map(net::Reach::from);
-    let network = network
-        .map(|reach| Prepared::new(reach, &options.network()?, asks_of_hosts))
-        .transpose()?;
+    let network = match network {
+        Some(reach) => {
+            let way = options.network(&mut wanted.sandbox.plan)?;
+            Some(Prepared::new(reach, &way, asks_of_hosts)?)
+        }
+        None => None,
+    };
     let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;

@@ -97,7 +97,10 @@ fn start(start: &Start) -> Result<u8, Failure> {
     let edge = Edge::new(&mut wanted, &start.options, record.id(), &[], false)?;
     let files = edge.as_ref().map(Edge::files).unwrap_or_default();
     let network = wanted.sandbox.network.as_ref().map(net::Reach::from);
-    let way = start.options.network()?;
+    let way = match &network {
+        Some(_) => start.options.network(&mut wanted.sandbox.plan)?,
+        None => net::Options::default(),
+    };
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;

@@ -10,6 +10,7 @@ use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use swathe_host::layers::{Delegation, Quick};
+use swathe_plan::Plan;
 use swathe_policy::diagnostic;
 use swathe_policy::grants;
 use swathe_policy::merge::{self, Layer};
@@ -53,7 +54,7 @@ pub struct Options {
     /// Let a protected path be written to, by its name (such as git-hooks), or all
     #[arg(long, value_name = "NAME")]
     pub unprotect: Vec<String>,
-    /// Run although this layer cannot be enforced here: landlock, namespaces
+    /// Run although this layer cannot be enforced here: landlock, namespaces, network
     #[arg(long, value_name = "LAYER")]
     pub allow_degraded: Vec<String>,
     /// Watch what the program touches, for swathe why
@@ -132,13 +133,15 @@ impl Options {
         words
     }
 
-    /// How a network by rules is set up.
+    /// How a network by rules is set up; the program is told by its environment where it has to know.
     ///
     /// # Errors
-    /// There is no such proxy.
-    pub fn network(&self) -> Result<crate::net::Options, Failure> {
+    /// There is no such proxy, or it cannot be tried what the machine can do.
+    pub fn network(&self, plan: &mut Plan) -> Result<crate::net::Options, Failure> {
         let upstream = self.net_proxy.as_deref().map(crate::net::upstream).transpose()?;
-        Ok(crate::net::Options { way: self.net_way.clone(), upstream })
+        let mut options = crate::net::Options { way: self.net_way.clone(), upstream };
+        crate::net::tell(&mut options, &self.allow_degraded, plan)?;
+        Ok(options)
     }
 }
 

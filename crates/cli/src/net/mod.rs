@@ -7,12 +7,14 @@
 mod apart;
 mod asking;
 mod events;
+mod explicit;
 mod host;
 mod keeper;
 mod view;
 mod who;
 
 pub use apart::Apart;
+pub use explicit::tell;
 pub use host::upstream;
 pub use keeper::{Controls, Keeper, Sink, View};
 pub use view::{Arguments, run};
@@ -204,7 +206,10 @@ fn loopback(inside: &mut Inside, rules: &Rules) -> Result<Vec<(Role, OwnedFd)>, 
 fn set_up(error: &dyn std::fmt::Display, way: Way) -> Failure {
     let failure = Failure::new(format!("cannot set up the sandbox's network: {error}"));
     match way {
-        Way::Auto => failure.hint("swathe doctor says what this machine can do"),
+        Way::Auto => failure.hint("swathe doctor says what this machine can do").hint(format!(
+            "--allow-degraded {} runs with a proxy, for programs that use one",
+            explicit::LAYER
+        )),
         _ => failure,
     }
 }

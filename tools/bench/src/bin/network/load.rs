@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes that are written at once.
@@ -15,9 +16,20 @@ pub fn serve(listener: TcpListener) {
         loop {
             // Without a descriptor left, the client is told so by its own limit.
             let Ok((stream, _)) = listener.accept() else { continue };
-            // A connection that is held has a thread that does nothing.
-            let thread = std::thread::Builder::new().stack_size(64 << 10);
-            let _ = thread.spawn(move || one(stream));
+            // A connection that is held has a thread that does nothing. Where there are too many, one
+            // has to end first.
+            let stream = Arc::new(Mutex::new(Some(stream)));
+            loop {
+                let (stream, thread) = (Arc::clone(&stream), std::thread::Builder::new());
+                let serve = move || {
+                    let taken = stream.lock().ok().and_then(|mut stream| stream.take());
+                    taken.map(one)
+                };
+                if thread.stack_size(64 << 10).spawn(serve).is_ok() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
     });
 }
