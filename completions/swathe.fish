@@ -62,7 +62,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -l publish -d 'Let ot
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
@@ -87,7 +87,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -l publish -d 'Let 
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
@@ -125,7 +125,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -l publish -d 'Le
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
@@ -157,7 +157,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -l publish -d 'Let 
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r
@@ -195,7 +195,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
-complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask-timeout -d 'Refuse what nobody has answered after so many seconds' -r

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 use swathe_policy::Environment;
 use swathe_record::audit::{Recorded, read};
 use swathe_record::bytes::Bytes;
@@ -60,17 +61,15 @@ impl History {
     /// Makes the directory of a run, and removes those of the oldest.
     pub fn create(env: &Environment, run: Run) -> Result<Self, Failure> {
         let all = directory(env);
-        // The time first: names sort by it.
-        let directory = all.join(format!("{:012}-{}", run.started, run.id));
+        // The time first: names sort by it. Several runs may start within a second.
+        let within = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let within = within.subsec_micros();
+        let directory = all.join(format!("{:012}.{within:06}-{}", run.started, run.id));
         let failed = |e: std::io::Error| {
             Failure::new(format!("cannot keep a record of the run in {}: {e}", all.display()))
         };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&all).map_err(failed)?;
         prune(&all, KEPT - 1);
-        if directory.is_dir() {
-            // A session of this name was started and ended within the second.
-            drop(std::fs::remove_dir_all(&directory));
-        }
         std::fs::DirBuilder::new().mode(0o700).create(&directory).map_err(failed)?;
         let history = Self { directory, run };
         history.write()?;
