@@ -38,15 +38,16 @@ impl Control {
         Ok(Rc::new(Self { socket, waiting, lost, more }))
     }
 
-    /// Has something said.
-    pub fn say(&self, report: Report) {
+    /// Has something said; false: there is too much already, and it will not be.
+    pub fn say(&self, report: Report) -> bool {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() >= MAX_WAITING {
             self.lost.set(self.lost.get().saturating_add(1));
-            return;
+            return false;
         }
         waiting.push_back(report);
         self.more.notify_one();
+        true
     }
 
     /// Says what is to be said, until nobody listens any more.

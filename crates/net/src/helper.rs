@@ -3,12 +3,13 @@
 use crate::control::Control;
 use crate::judge::verdict;
 use crate::protocol::{Config, Order, Report, Role};
-use crate::state::State;
+use crate::state::{Connection, State};
 use crate::{echo, names, tcp, udp};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
+use swathe_netrules::{Cause, Verdict};
 use tokio::net::TcpListener;
 
 /// How often it is looked whether somebody still waits for an answer.
@@ -46,14 +47,11 @@ async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
                     take(state, role, fd)?;
                 }
             }
-            Order::Begin => control.say(Report::Ready),
+            Order::Begin => drop(control.say(Report::Ready)),
             Order::Rules { rules, ask } => {
                 state.rules.replace(rules);
                 state.ask.set(ask);
-                state.end_where(|one| {
-                    let wish = one.wish.as_ref().filter(|_| !one.asked);
-                    wish.is_some_and(|wish| !verdict(state, wish).is_allowed())
-                });
+                state.end_where(|one| is_over(state, one));
             }
             Order::Answer { question, allow } => state.answer(question, allow),
             Order::Unpublish(address) => state.end_where(|one| one.published == Some(address)),
@@ -61,6 +59,16 @@ async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the rules do not allow a connection any more. One that the user said yes to goes on until
+/// a rule denies it.
+fn is_over(state: &State, one: &Connection) -> bool {
+    let Some(wish) = &one.wish else { return false };
+    match verdict(state, wish) {
+        Verdict::Allowed(_) => false,
+        Verdict::Refused(reason) => !one.asked || matches!(reason.cause, Cause::Denied(_)),
+    }
 }
 
 fn take(state: &Rc<State>, role: Role, fd: OwnedFd) -> io::Result<()> {

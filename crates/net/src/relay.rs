@@ -10,9 +10,12 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// What is read at once. One buffer serves all connections: what could not be written at once is
-/// kept by the connection itself.
+/// What is read at once, if there are not many connections. One buffer serves all of them: what could
+/// not be written at once is kept by the connection itself.
 const CHUNK: usize = 256 << 10;
+/// What is read at once at least, and what all connections together may have to keep.
+const LEAST: usize = 16 << 10;
+const KEPT: usize = 128 << 20;
 
 /// After so many bytes in one direction a pipe is worth its making.
 const LARGE: u64 = 4 << 20;
@@ -23,6 +26,7 @@ const MAX_PIPES: usize = 64;
 
 thread_local! {
     static PIPES: Cell<usize> = const { Cell::new(0) };
+    static PUMPS: Cell<usize> = const { Cell::new(0) };
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
 }
 
@@ -55,6 +59,7 @@ pub async fn relay(
     counts: &Counts,
 ) -> End {
     let guard = RefCell::new(guard);
+    let _counted = Counted::new();
     let up = Pump { from: client, to: server, count: &counts.sent };
     let down = Pump { from: server, to: client, count: &counts.received };
     let ended =
@@ -117,6 +122,22 @@ enum Broken {
 impl From<io::Error> for Broken {
     fn from(_: io::Error) -> Self {
         Self::Io
+    }
+}
+
+/// The two directions of a connection, among all.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        PUMPS.set(PUMPS.get() + 2);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        PUMPS.set(PUMPS.get() - 2);
     }
 }
 
@@ -279,7 +300,8 @@ impl Pump<'_> {
     /// Reads once and writes what can be written at once; the rest is left in `rest`.
     fn move_some(&self, rest: &mut Vec<u8>) -> io::Result<usize> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let read = self.from.try_read(scratch)?;
+            let size = (KEPT / PUMPS.get().max(1)).clamp(LEAST, CHUNK);
+            let read = self.from.try_read(scratch.get_mut(..size).unwrap_or_default())?;
             let bytes = scratch.get(..read).unwrap_or_default();
             let written = match self.to.try_write(bytes) {
                 Ok(written) => written,

@@ -206,9 +206,13 @@ impl State {
                 None if full => return false,
                 None => {
                     let id = self.number();
+                    let question = Report::Question { id, target: target.to_owned(), peer };
+                    if !self.control.say(question) {
+                        // Nobody would ever answer.
+                        return false;
+                    }
                     let asked = Asked { id, waiters: vec![sender] };
                     questions.insert(target.to_owned(), asked);
-                    self.control.say(Report::Question { id, target: target.to_owned(), peer });
                 }
             }
         }

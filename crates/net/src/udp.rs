@@ -23,6 +23,8 @@ use tokio::time::timeout;
 const SILENCE: Duration = Duration::from_secs(60);
 /// Datagrams that wait for the host to be looked up.
 const MAX_WAITING: usize = 64;
+/// Exchanges at the same time over one port.
+const MAX_FLOWS: usize = 1024;
 /// The longest datagram.
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -49,6 +51,9 @@ pub async fn serve(state: Rc<State>, socket: OwnedFd, port: u16) {
             Some(Err(TrySendError::Closed(bytes))) => bytes,
             None => buffer.get(..came.length).unwrap_or_default().to_vec(),
         };
+        if flows.borrow().len() >= MAX_FLOWS {
+            continue;
+        }
         let Some(place) = state.place() else { continue };
         let (sender, receiver) = channel(MAX_WAITING);
         // There is room: it is new.
