@@ -13,12 +13,10 @@ use rustix::process::{
     setrlimit, setsid,
 };
 use rustix::thread::{UnshareFlags, set_no_new_privs};
-use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
-use swathe_plan::filter::{Action, Arch, Case, Table, Test, assemble};
+use swathe_plan::filter::Test;
 use swathe_sys::landlock::{self, Ruleset};
 use swathe_sys::process::{self, Caps};
-use swathe_sys::seccomp;
 
 /// Memory that it may have, address space included.
 const MEMORY: u64 = 4 << 30;
@@ -93,7 +91,7 @@ fn landlock() -> Result<(), Errno> {
     Ruleset::new(files, scopes)?.enter()
 }
 
-/// What it does with sockets, memory and time. It binds nothing and listens to nothing: it is given
+/// What it does with sockets and time, beside what every helper does. It binds nothing and listens to nothing: it is given
 /// its listeners. Where a machine has two calls for one thing, either is used.
 const CALLS: &[&str] = &[
     // Sockets.
@@ -104,16 +102,11 @@ const CALLS: &[&str] = &[
     "getsockopt",
     "recv",
     "recvfrom",
-    "recvmsg",
     "send",
-    "sendmsg",
     "sendto",
     "setsockopt",
     "shutdown",
     // Descriptors.
-    "close",
-    "fcntl",
-    "fcntl64",
     "pipe2",
     "read",
     "readv",
@@ -129,23 +122,9 @@ const CALLS: &[&str] = &[
     "epoll_wait",
     "futex",
     "futex_time64",
-    "poll",
-    "ppoll",
-    // Memory.
-    "brk",
-    "madvise",
-    "mmap",
-    "mmap2",
-    "mremap",
-    "munmap",
+    // Chance, and what the C library does around an end.
     "getrandom",
-    // The end, and going on after a signal.
-    "exit",
-    "exit_group",
-    "restart_syscall",
     "rt_sigprocmask",
-    "rt_sigreturn",
-    "sigaltstack",
 ];
 
 const FIONBIO: u32 = 0x5421;
@@ -155,25 +134,12 @@ const PROT_EXEC: u32 = 4;
 
 /// Loads the filter. The kernel ends a process that makes another call.
 pub fn load_filter() -> Result<(), Failure> {
-    load().map_err(|errno| ("filter", errno))
-}
-
-fn load() -> Result<(), Errno> {
-    let arch = Arch::native().ok_or(Errno::NOSYS)?;
-    let numbers = CALLS.iter().filter_map(|name| arch.number(name));
-    let mut calls: BTreeMap<_, _> = numbers.map(|number| (number, Vec::new())).collect();
-    let others = Case { tests: &[], action: Action::Kill };
-    let mut only = |name, cases: &[&'static [Test]]| {
-        let number = arch.number(name).ok_or(Errno::NOSYS)?;
-        let allowed = cases.iter().map(|tests| Case { tests, action: Action::Allow });
-        calls.insert(number, allowed.chain([others]).collect());
-        Ok::<_, Errno>(())
-    };
-    only("socket", &[&[const { Test::int(0, INET) }], &[const { Test::int(0, INET6) }]])?;
-    only("ioctl", &[&[const { Test::int(1, FIONBIO) }]])?;
-    // An allocator gives memory back by taking its rights; none may be run.
-    only("mprotect", &[&[const { Test::bits(2, PROT_EXEC, 0) }]])?;
-    let table = Table { arch, calls, others: Action::Kill };
-    let program = assemble(&[table], Action::Kill).map_err(|_| Errno::INVAL)?;
-    seccomp::load(&seccomp::parse(&program).ok_or(Errno::INVAL)?)
+    const FAMILIES: &[&[Test]] = &[&[Test::int(0, INET)], &[Test::int(0, INET6)]];
+    let only: &[(&str, &[&[Test]])] = &[
+        ("socket", FAMILIES),
+        ("ioctl", &[&[const { Test::int(1, FIONBIO) }]]),
+        // An allocator gives memory back by taking its rights; none may be run.
+        ("mprotect", &[&[const { Test::bits(2, PROT_EXEC, 0) }]]),
+    ];
+    swathe_helper::serve::allow(CALLS, only).map_err(|errno| ("filter", errno))
 }
