@@ -75,8 +75,8 @@ fn moved_all_the_time(place: &Place) {
          def move():\n\
          \x20   while not stop:\n\
          \x20       os.rename('a', 'b'); os.rename('b', 'a')\n\
-         threading.Thread(target=move).start()\n\
-         d = os.open('a' if os.path.exists('a') else 'b', os.O_RDONLY | os.O_DIRECTORY)\n\
+         d = os.open('a', os.O_RDONLY | os.O_DIRECTORY)\n\
+         threading.Thread(target=move, daemon=True).start()\n\
          print('up', flush=True)\n\
          sys.stdin.readline()\n\
          def read():\n\
