@@ -2,22 +2,7 @@
 
 mod common;
 
-use common::{Place, installed};
-
-/// Each line is `words -> yes|no`; what is expected of them all is one comparison.
-fn tried(place: &Place, options: &str, cases: &[(&str, bool)]) {
-    let mut text = String::new();
-    for (words, _) in cases {
-        // A new shell each: what `exec` opens shall not last.
-        text += &format!("if (sh -c '{words}') >/dev/null 2>&1; then echo yes; else echo no; fi\n");
-    }
-    let found = place.inside(options, &text).prints();
-    let found: Vec<&str> = found.lines().collect();
-    assert_eq!(found.len(), cases.len(), "{found:?}");
-    for ((words, expected), found) in cases.iter().zip(found) {
-        assert_eq!(found == "yes", *expected, "{options}: {words}");
-    }
-}
+use common::{Place, installed, tried};
 
 fn tree(place: &Place) {
     place.host("echo old >a; echo two >b; mkdir -p d/e; echo x >d/f; ln -s a link; mkfifo pipe");

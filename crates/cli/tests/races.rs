@@ -13,6 +13,8 @@ const RACES: &[&str] = &[
     "link-write",
     "memory-truncate",
     "link-truncate",
+    "memory-opencut",
+    "link-opencut",
     "memory-unlink",
     "memory-move",
     "memory-replace",

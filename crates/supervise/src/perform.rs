@@ -2,15 +2,16 @@
 //!
 //! Everything is done by descriptors that the walk holds, in the sandbox's own mounts, with the
 //! user's own rights and no capability. What is left to the kernel (`Verdict::Continue`) is kept by
-//! Landlock's rules, whatever has become of the path meanwhile.
+//! Landlock's rules, whatever has become of the path meanwhile. Where no rule would keep it, nothing
+//! is left to the kernel.
 
 mod length;
 mod names;
 mod opening;
 
-use crate::place::{Level, Place, Places};
+use crate::place::{Level, Place, Placed, Places};
 use crate::process::{Caller, path_of};
-use crate::trap::Call;
+use crate::trap::{Call, only_truncates};
 use crate::walk::Found;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
@@ -90,6 +91,8 @@ pub struct Performer {
     places: Places,
     listed: Vec<Place>,
     trash: Option<Box<dyn Trash>>,
+    /// Whether there are files that must not become shorter.
+    lengths: bool,
 }
 
 /// What a call comes to, and what is to be noted of it.
@@ -97,11 +100,15 @@ pub type Performed = (Verdict, Option<Noted>);
 
 const GO_ON: Performed = (Verdict::Continue, None);
 
+/// Where no level holds: what no rule of the kernel keeps is performed there, too.
+const ELSEWHERE: Placed = Placed { level: Level::Free, ruled: false, number: 0, exact: false };
+
 impl Performer {
     /// For these places; `listed` is what `places` was found for.
     #[must_use]
     pub fn new(places: Places, listed: Vec<Place>, trash: Option<Box<dyn Trash>>) -> Self {
-        Self { places, listed, trash }
+        let lengths = listed.iter().any(|place| place.level <= Level::NoDelete);
+        Self { places, listed, trash, lengths }
     }
 
     /// Performs a call, or leaves it to the kernel. `still` says whether the process still waits:
@@ -120,17 +127,23 @@ impl Performer {
                 _ => return GO_ON,
             };
             match done {
+                Ok(Some((Verdict::Continue, _))) if !self.is_ruled(call) => {
+                    return (Verdict::Refuse(refusal(call)), None);
+                }
                 Ok(Some(done)) => return done,
                 // Something got in between: once more.
                 Ok(None) => {}
-                // What is done to an open descriptor has no such floor, and the number can have
-                // become that of another file meanwhile.
-                Err(errno) if on_descriptor(call) => return (Verdict::Refuse(errno), None),
+                Err(errno) if !self.is_ruled(call) => return (Verdict::Refuse(errno), None),
                 // What cannot be followed is not performed: the kernel's rules are the floor.
                 Err(_) => return GO_ON,
             }
         }
         (Verdict::Refuse(Errno::AGAIN), None)
+    }
+
+    /// Whether the kernel's rules keep what is not performed, whatever has become of the path.
+    fn is_ruled(&self, call: Call) -> bool {
+        is_ruled(call) && !(self.lengths && shortens(call))
     }
 
     fn noted(
@@ -165,7 +178,28 @@ fn taken(caller: &Caller, fd: i32, still: &dyn Fn() -> bool) -> Result<OwnedFd> 
     if still() { Ok(file) } else { Err(Errno::SRCH) }
 }
 
-/// Whether a call is about a descriptor and no path.
-fn on_descriptor(call: Call) -> bool {
-    matches!(call, Call::TruncateOpen(..) | Call::SetFlags(..))
+/// Whether the kernel's rules say something about a call: about descriptors they do not, and the
+/// number can have become that of another file meanwhile.
+pub fn is_ruled(call: Call) -> bool {
+    !matches!(call, Call::TruncateOpen(..) | Call::SetFlags(..))
+}
+
+/// The answer to what is neither performed nor left to the kernel.
+pub fn refusal(call: Call) -> Errno {
+    match call {
+        // Callers are prepared for kernels without it.
+        Call::Open2(..) => Errno::NOSYS,
+        _ => Errno::ACCESS,
+    }
+}
+
+/// Whether a call can make a file shorter that it does not open to write.
+pub fn shortens(call: Call) -> bool {
+    match call {
+        Call::Truncate(..) => true,
+        Call::Open(_, flags, _) => only_truncates(flags),
+        // Its flags can change until the kernel reads them.
+        Call::Open2(..) => true,
+        _ => false,
+    }
 }

@@ -5,7 +5,7 @@ mod listener;
 mod returning;
 
 use crate::observe::{Network, Observer, Seen};
-use crate::perform::{Noted, Performer, Trash, Verdict};
+use crate::perform::{Noted, Performer, Trash, Verdict, is_ruled, refusal, shortens};
 use crate::place::{Level, Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Wanted, decode};
@@ -329,7 +329,9 @@ impl Supervisor {
         let verdict = match (call, &caller) {
             (Call::Probe, caller) => self.probe(caller.as_ref()),
             // There is no floor below these.
-            (Call::TruncateOpen(..) | Call::SetFlags(..), None) => Verdict::Refuse(Errno::PERM),
+            (call, None) if !is_ruled(call) || self.config.wanted.writes && shortens(call) => {
+                Verdict::Refuse(refusal(call))
+            }
             (_, None) => Verdict::Continue,
             (call, Some(caller)) => match self.judge(caller, call, notification) {
                 Some(verdict) => verdict,

@@ -211,6 +211,7 @@ const EMPTY_PATH: u32 = 0x1000;
 const O_NOFOLLOW: u32 = 0o400_000;
 const O_EXCL: u32 = 0o200;
 const O_CREAT: u32 = 0o100;
+const O_TRUNC: u32 = 0o1000;
 const O_PATH: u32 = 0o10_000_000;
 
 /// A path as a call names it: a descriptor to start from, and where the text is.
@@ -345,6 +346,14 @@ pub fn open_how(bytes: &[u8; 24]) -> Option<(u32, u32, u64)> {
         Some(u64::from_ne_bytes(word))
     };
     Some((u32::try_from(word(0)?).ok()?, u32::try_from(word(8)?).ok()?, word(16)?))
+}
+
+/// Whether an open makes a file shorter without being one to write: Landlock's right to write says
+/// nothing about it (open(2) leaves it undefined; Linux does it).
+#[must_use]
+pub const fn only_truncates(flags: u32) -> bool {
+    let writable = matches!(flags & 0o3, 0o1 | 0o2);
+    flags & O_TRUNC != 0 && flags & O_PATH == 0 && !writable
 }
 
 /// Whether an open changes something.

@@ -219,3 +219,18 @@ macro_rules! both {
         }
     )*};
 }
+
+/// Runs words of a shell each, in one sandbox, and compares which of them went well.
+pub fn tried(place: &Place, options: &str, cases: &[(&str, bool)]) {
+    let mut text = String::new();
+    for (words, _) in cases {
+        // A new shell each: what `exec` opens shall not last.
+        text += &format!("if (sh -c '{words}') >/dev/null 2>&1; then echo yes; else echo no; fi\n");
+    }
+    let found = place.inside(options, &text).prints();
+    let found: Vec<&str> = found.lines().collect();
+    assert_eq!(found.len(), cases.len(), "{found:?}");
+    for ((words, expected), found) in cases.iter().zip(found) {
+        assert_eq!(found == "yes", *expected, "{options}: {words}");
+    }
+}

@@ -109,6 +109,14 @@ static void shorten(const char *name) {
     }
 }
 
+/* By an open that is none to write. */
+static void cut(const char *name) {
+    int fd = open(name, O_RDONLY | O_TRUNC);
+    if (fd < 0) return;
+    close(fd);
+    through++;
+}
+
 static void take(const char *name) {
     if (unlink(name) == 0) {
         through++;
@@ -201,6 +209,7 @@ int main(int argc, char **argv) {
     if (!strcmp(dash, "look")) act = look;
     if (!strcmp(dash, "write")) act = overwrite;
     if (!strcmp(dash, "truncate")) act = shorten;
+    if (!strcmp(dash, "opencut")) act = cut;
     if (!strcmp(dash, "unlink")) act = take;
     if (!strcmp(dash, "move")) act = move;
     if (!strcmp(dash, "replace")) act = replace;

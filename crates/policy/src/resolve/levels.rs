@@ -3,6 +3,10 @@
 //!
 //! Landlock gives rights to a directory with all below, and takes nothing away again below. So what
 //! holds a directory with less has none itself, and the supervisor does there what is allowed.
+//!
+//! The right to truncate is not handled: where it is, the kernel goes up the path of every file that
+//! is opened, be it only to read. Whatever makes a file shorter is the supervisor's instead, and what
+//! it does not do is not done.
 
 use super::build::Build;
 use super::{Refusal, boxed};
@@ -36,8 +40,7 @@ pub(super) struct Asked {
 fn taken(access: Access) -> FileRights {
     let names = FileRights::REMOVE_FILE | FileRights::REMOVE_DIR | FileRights::REFER;
     match access {
-        Access::Append => names | FileRights::TRUNCATE | FileRights::WRITE_FILE,
-        Access::NoDelete => names | FileRights::TRUNCATE,
+        Access::Append | Access::NoDelete => names | FileRights::WRITE_FILE,
         Access::Trash => names,
         _ => FileRights::default(),
     }
@@ -46,9 +49,8 @@ fn taken(access: Access) -> FileRights {
 /// The rights that one access leaves.
 fn left(access: Access) -> FileRights {
     match access {
-        Access::Append => FileRights::REFER,
-        Access::NoDelete => FileRights::REFER | FileRights::WRITE_FILE,
-        _ => FileRights::REFER | FileRights::WRITE_FILE | FileRights::TRUNCATE,
+        Access::Append | Access::NoDelete => FileRights::REFER,
+        _ => FileRights::REFER | FileRights::WRITE_FILE,
     }
 }
 

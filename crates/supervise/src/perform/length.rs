@@ -1,6 +1,7 @@
 //! The length and the flags of files.
 
-use super::{GO_ON, Performed, Performer, Verdict, own, taken};
+use super::opening::is_ordinary;
+use super::{ELSEWHERE, GO_ON, Performed, Performer, Verdict, own, taken};
 use crate::place::{Level, Placed};
 use crate::process::Caller;
 use crate::trap::At;
@@ -23,7 +24,13 @@ impl Performer {
     ) -> Result<Option<Performed>> {
         let path = caller.path(at.path)?;
         let found = Walk::new(caller)?.find(at.dir, &path, true)?;
-        let Some(Placed { level, ruled, .. }) = self.places.of_found(&found)? else {
+        let mut placed = self.places.of_found(&found)?;
+        // What came from outside by a descriptor is nowhere in the sandbox.
+        let inside = !found.jumped || self.places.holds(&found)?;
+        if placed.is_none() && self.lengths && inside {
+            placed = Some(ELSEWHERE);
+        }
+        let Some(Placed { level, ruled, .. }) = placed else {
             return Ok(Some(GO_ON));
         };
         let done = match (&found.object, level) {
@@ -32,8 +39,9 @@ impl Performer {
                 Err(Errno::NOTDIR)
             }
             (_, Level::Append | Level::NoDelete) => Err(Errno::ACCESS),
-            _ if ruled => return Ok(Some(GO_ON)),
+            _ if ruled && !self.lengths => return Ok(Some(GO_ON)),
             (Some(object), _) => match object.kind {
+                FileType::RegularFile if !is_ordinary(&found)? => Err(Errno::ACCESS),
                 FileType::RegularFile if !still() => Err(Errno::SRCH),
                 FileType::RegularFile => open(
                     own(&object.fd),

@@ -1,9 +1,9 @@
 //! Opening files to write, and making them.
 
-use super::{GO_ON, Performed, Performer, Verdict, own, taken};
+use super::{ELSEWHERE, GO_ON, Performed, Performer, Verdict, own, taken};
 use crate::place::{Level, Placed};
 use crate::process::Caller;
-use crate::trap::{At, open_how, writes};
+use crate::trap::{At, only_truncates, open_how, writes};
 use crate::walk::{End, Found, Object, Walk, identity};
 use swathe_sys::rustix::fs::{
     FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, fstatfs, open, openat,
@@ -51,14 +51,16 @@ impl Performer {
         if found.jumped && !self.places.holds(&found)? {
             return reopen(caller, &found, flags, still);
         }
-        let Some(Placed { level, ruled, exact, .. }) = self.places.of_found(&found)? else {
+        let cuts = self.lengths && only_truncates(flags);
+        let placed = self.places.of_found(&found)?.or(cuts.then_some(ELSEWHERE));
+        let Some(Placed { level, ruled, exact, .. }) = placed else {
             return Ok(Some(GO_ON));
         };
         if !exact && !is_ordinary(&found)? {
             return Ok(Some(GO_ON));
         }
         // What is handed over is judged by its mount later on: of another, nothing is.
-        if ruled && level > Level::Append || !exact && level != Level::Free {
+        if ruled && level > Level::NoDelete && !cuts || !exact && level != Level::Free {
             return Ok(Some(GO_ON));
         }
         // Callers of openat2 that restrict the way are prepared for kernels without it.
@@ -141,7 +143,7 @@ fn only_appends(flags: OFlags) -> bool {
 /// Whether it is a file of a file system that keeps files. What opening others comes to depends on
 /// who does it: `/dev/tty` would be the supervisor's own terminal, and files of procfs and its like
 /// show the supervisor's own side.
-fn is_ordinary(found: &Found) -> Result<bool> {
+pub(super) fn is_ordinary(found: &Found) -> Result<bool> {
     if let Some(Object { kind: FileType::CharacterDevice | FileType::BlockDevice, .. }) =
         found.object
     {
