@@ -39,22 +39,18 @@ impl User {
         }
         command
     }
+}
 
-    /// Seconds that a command takes; it has to succeed.
-    pub fn time<W: AsRef<str> + std::fmt::Debug>(
-        &self,
-        words: &[W],
-        cwd: &Path,
-    ) -> io::Result<f64> {
-        let start = Instant::now();
-        let output = self.command(words, cwd).output()?;
-        let seconds = start.elapsed().as_secs_f64();
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!("{words:?}: {}: {said}", output.status)));
-        }
-        Ok(seconds)
+/// Runs a command, which has to succeed: the seconds that it took, and what it said.
+pub fn timed(command: &mut Command) -> io::Result<(f64, String)> {
+    let start = Instant::now();
+    let output = command.output()?;
+    let seconds = start.elapsed().as_secs_f64();
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{command:?}: {}: {said}", output.status)));
     }
+    Ok((seconds, String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
 /// Writes to standard output.

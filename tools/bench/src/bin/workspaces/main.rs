@@ -9,7 +9,7 @@ mod changes;
 #[path = "../../shared/room.rs"]
 mod room;
 
-use room::{User, build_of_60, median, say};
+use room::{User, build_of_60, median, say, timed};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -151,7 +151,7 @@ impl<'a> Room<'a> {
     }
 
     fn time(&self, words: &[&str], cwd: &Path) -> io::Result<f64> {
-        self.user.time(words, cwd)
+        Ok(timed(&mut self.user.command(words, cwd))?.0)
     }
 }
 

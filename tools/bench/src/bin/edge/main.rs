@@ -5,7 +5,10 @@
 //! Exit status: 0, or 2 when something could not be run.
 #![forbid(unsafe_code)]
 
-#[path = "../shared/room.rs"]
+mod opens;
+mod way;
+
+#[path = "../../shared/room.rs"]
 mod room;
 
 use room::{User, build_of_60, median, say};
@@ -14,6 +17,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use way::{Way, ways};
 
 const HELP: &str = "usage: edge --swathe FILE --bwrap FILE [--dir DIR] [--rounds N] [--files N] [--user UID]\n\
     DIR: where to work, below /tmp by default; --files: how many are read, 50000 by default\n";
@@ -36,28 +40,13 @@ const JOBS: [(&str, &str, bool); 5] = [
     ("git status", "cd clone && git status --short", false),
 ];
 
-/// A way to run one: its name, and the words before the shell.
-fn ways(swathe: &str) -> Vec<(&'static str, Vec<String>)> {
-    let run = |options: &[&str]| {
-        let mut words = vec![swathe.to_owned(), "run".to_owned()];
-        words.extend(options.iter().map(|word| (*word).to_owned()));
-        words.push("--".to_owned());
-        words
-    };
-    let strace = ["strace", "-f", "-o", "/dev/null"].map(str::to_owned).to_vec();
-    vec![
-        ("bare", Vec::new()),
-        ("run -w", run(&["-w"])),
-        ("no-delete", run(&["--allow", "files.cwd=no-delete"])),
-        ("trash", run(&["--allow", "files.cwd=trash"])),
-        ("append", run(&["--allow", "files.cwd=append"])),
-        ("record", run(&["-w", "--record"])),
-        ("strace", strace),
-    ]
-}
-
 fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)).and_then(|args| bench(&args)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match opens::asked(&words) {
+        Some(done) => done,
+        None => parse(words.into_iter()).and_then(|args| bench(&args)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = io::stderr().write_all(format!("edge: {error}\n{HELP}").as_bytes());
@@ -124,6 +113,7 @@ impl<'a> Room<'a> {
         for program in [&args.swathe, &args.bwrap] {
             fs::copy(program, room.path.join(program.file_name().unwrap_or_default()))?;
         }
+        fs::copy(std::env::current_exe()?, room.path.join("project/opens"))?;
         room.fill()?;
         Ok(room)
     }
@@ -140,8 +130,8 @@ impl<'a> Room<'a> {
         let git = "mkdir clone; cd clone; git init -q .; for i in $(seq 1 2000); do \
              echo $i >f$i; done; git add .; \
              git -c user.name=a -c user.email=a@b commit -q -m a";
-        for text in [many.as_str(), git] {
-            self.time(&["sh".into(), "-c".into(), text.into()])?;
+        for text in [many.as_str(), git, "echo line >log"] {
+            self.time(&Way::bare(), &["sh", "-c", text])?;
         }
         Ok(())
     }
@@ -150,8 +140,9 @@ impl<'a> Room<'a> {
         self.path.join(program.file_name().unwrap_or_default()).display().to_string()
     }
 
-    fn time(&self, words: &[String]) -> io::Result<f64> {
-        self.user.time(words, &self.path.join("project"))
+    /// Seconds that a command takes.
+    fn time(&self, way: &Way, words: &[&str]) -> io::Result<f64> {
+        Ok(way.run(&self.user, &self.path.join("project"), words)?.0)
     }
 }
 
@@ -161,25 +152,21 @@ fn bench(args: &Args) -> io::Result<()> {
     let mut ways = ways(&swathe);
     if !Path::new("/usr/bin/strace").exists() {
         say("strace is not installed: its column is left out\n")?;
-        ways.retain(|(name, _)| *name != "strace");
+        ways.retain(|way| way.name != "strace");
     }
     let mut head = format!("{:14}", "job, seconds");
-    ways.iter().for_each(|(name, _)| head += &format!("{name:>11}"));
+    ways.iter().for_each(|way| head += &format!("{:>11}", way.name));
     say(&(head + "\n"))?;
     let mut launches: Vec<f64> = Vec::new();
     for (name, text, removes) in JOBS {
         let mut times = vec![Vec::new(); ways.len()];
         for round in 0..args.rounds {
-            for step in 0..ways.len() {
-                // Another first one each round, and the other way round every second time.
-                let index = if round % 2 == 0 { step } else { ways.len() - 1 - step };
-                let index = (index + round / 2) % ways.len();
-                let (way, before) = &ways[index];
-                if removes && matches!(*way, "no-delete" | "append") {
+            for index in turn(round, ways.len()) {
+                let way = &ways[index];
+                if removes && matches!(way.name, "no-delete" | "append") {
                     continue;
                 }
-                let shell = ["sh", "-c", text].map(str::to_owned);
-                times[index].push(room.time(&[&before[..], &shell[..]].concat())?);
+                times[index].push(room.time(way, &["sh", "-c", text])?);
             }
         }
         let medians: Vec<f64> = times.iter().cloned().map(median).collect();
@@ -202,7 +189,25 @@ fn bench(args: &Args) -> io::Result<()> {
         };
         row("  x bare", &medians, |i| cell(ratio(i), 2))?;
     }
+    for (name, words) in opens::ROWS {
+        let mut times = vec![Vec::new(); ways.len()];
+        for round in 0..args.rounds {
+            for index in turn(round, ways.len()) {
+                times[index].push(opens::measure(&room, &ways[index], words)?);
+            }
+        }
+        let medians: Vec<f64> = times.into_iter().map(median).collect();
+        row(name, &medians, |i| format!("{:.2}", medians[i]))?;
+    }
     Ok(())
+}
+
+/// Another first one each round, and the other way round every second time.
+fn turn(round: usize, ways: usize) -> impl Iterator<Item = usize> {
+    (0..ways).map(move |step| {
+        let index = if round.is_multiple_of(2) { step } else { ways - 1 - step };
+        (index + round / 2) % ways
+    })
 }
 
 fn row(name: &str, of: &[f64], cell: impl Fn(usize) -> String) -> io::Result<()> {
