@@ -109,12 +109,9 @@ impl Places {
     }
 
     /// Whether what a name leads to is on the mount of a place.
-    ///
-    /// # Errors
-    /// Those of statx(2).
-    pub fn holds(&self, found: &Found) -> Result<bool> {
-        let Some(object) = &found.object else { return Ok(false) };
-        Ok(self.mounts.contains_key(&identity(&object.fd)?.mount))
+    #[must_use]
+    pub fn holds(&self, found: &Found) -> bool {
+        found.object.as_ref().is_some_and(|o| self.mounts.contains_key(&o.identity.mount))
     }
 
     /// The level of what a name leads to: a file can be a place of its own. What a link of procfs
@@ -124,7 +121,7 @@ impl Places {
     /// Those of [`Self::of`].
     pub fn of_found(&self, found: &Found) -> Result<Option<Placed>> {
         if let Some(object) = &found.object
-            && let Some(placed) = self.mounts.get(&identity(&object.fd)?.mount)
+            && let Some(placed) = self.mounts.get(&object.identity.mount)
         {
             return Ok(placed.mediated());
         }

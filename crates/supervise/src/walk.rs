@@ -5,6 +5,7 @@
 //! or will not follow is left to the kernel, which keeps the floor.
 
 use crate::process::Caller;
+use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
 use swathe_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use swathe_sys::rustix::fs::{
@@ -56,6 +57,15 @@ pub struct Object {
     pub fd: OwnedFd,
     /// File, directory, link …
     pub kind: FileType,
+    /// What it is; its size is that of the moment when it was found.
+    pub identity: Identity,
+}
+
+impl Object {
+    fn new(fd: OwnedFd) -> Result<Self> {
+        let identity = identity(&fd)?;
+        Ok(Self { fd, kind: FileType::from_raw_mode(identity.mode.into()), identity })
+    }
 }
 
 /// What tells one file from another, and the mount that it was reached through.
@@ -109,8 +119,8 @@ impl Identity {
 /// A way through the file system of a process.
 pub struct Walk<'a> {
     caller: &'a Caller,
-    root: OwnedFd,
-    root_identity: Identity,
+    /// Its root, opened when it is needed first.
+    root: OnceCell<OwnedFd>,
     links: usize,
     /// Whether the name is what is worked on: it is not followed, not even before a slash.
     name_only: bool,
@@ -127,12 +137,18 @@ fn is_procfs(fd: impl AsFd) -> bool {
 }
 
 impl<'a> Walk<'a> {
-    /// # Errors
-    /// The process has ended.
-    pub fn new(caller: &'a Caller) -> Result<Self> {
-        let root = caller.root()?;
-        let root_identity = identity(&root)?;
-        Ok(Self { caller, root, root_identity, links: 0, name_only: false, of_proc: None })
+    /// Of this process.
+    #[must_use]
+    pub const fn new(caller: &'a Caller) -> Self {
+        Self { caller, root: OnceCell::new(), links: 0, name_only: false, of_proc: None }
+    }
+
+    fn root(&self) -> Result<&OwnedFd> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let root = self.caller.root()?;
+        Ok(self.root.get_or_init(|| root))
     }
 
     /// Finds a name that is to be made, removed or renamed.
@@ -154,7 +170,7 @@ impl<'a> Walk<'a> {
             return Err(Errno::NOENT);
         }
         let mut at = if path.first() == Some(&b'/') {
-            fcntl_dupfd_cloexec(&self.root, 0)?
+            fcntl_dupfd_cloexec(self.root()?, 0)?
         } else {
             self.caller.start(dir)?
         };
@@ -164,7 +180,7 @@ impl<'a> Walk<'a> {
         for _ in 0..MAX_COMPONENTS {
             let Some(name) = left.pop() else {
                 let fd = open_way(at.as_fd(), c".")?;
-                let object = Some(Object { fd, kind: FileType::Directory });
+                let object = Some(Object::new(fd)?);
                 let name = c".".to_owned();
                 return Ok(Found { dir: at, name, object, end, slash, jumped: false });
             };
@@ -190,26 +206,26 @@ impl<'a> Walk<'a> {
                 Err(Errno::NOENT) if last => return named(at, name, None, false),
                 Err(e) => return Err(e),
             };
-            let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
-            if kind != FileType::Symlink {
+            let object = Object::new(fd)?;
+            if object.kind != FileType::Symlink {
                 if last {
-                    return named(at, name, Some(Object { fd, kind }), false);
+                    return named(at, name, Some(object), false);
                 }
                 self.note_proc(&at, &name);
-                at = fd;
+                at = object.fd;
                 continue;
             }
             if last && !follow && (!slash || self.name_only) {
-                return named(at, name, Some(Object { fd, kind }), false);
+                return named(at, name, Some(object), false);
             }
             self.links += 1;
             if self.links > MAX_LINKS {
                 return Err(Errno::LOOP);
             }
-            match self.target(&at, &name, &fd)? {
+            match self.target(&at, &name, &object.fd)? {
                 Target::Text(text) => {
                     if text.first() == Some(&b'/') {
-                        at = fcntl_dupfd_cloexec(&self.root, 0)?;
+                        at = fcntl_dupfd_cloexec(self.root()?, 0)?;
                         self.of_proc = None;
                     }
                     if last {
@@ -219,10 +235,9 @@ impl<'a> Walk<'a> {
                     left.extend(components(&text));
                 }
                 Target::Object(fd) => {
-                    let kind = FileType::from_raw_mode(identity(&fd)?.mode.into());
                     self.of_proc = None;
                     if last {
-                        return named(at, name, Some(Object { fd, kind }), true);
+                        return named(at, name, Some(Object::new(fd)?), true);
                     }
                     at = fd;
                 }
@@ -234,7 +249,7 @@ impl<'a> Walk<'a> {
     /// The directory above; the process's root has none.
     fn parent(&mut self, at: OwnedFd) -> Result<OwnedFd> {
         self.of_proc = None;
-        if identity(&at)?.is_same_place(&self.root_identity) {
+        if identity(&at)?.is_same_place(&identity(self.root()?)?) {
             return Ok(at);
         }
         open_way(at.as_fd(), c"..")

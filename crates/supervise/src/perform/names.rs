@@ -24,7 +24,7 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let path = caller.path(at.path)?;
-        let found = Walk::new(caller)?.find_name(at.dir, &path)?;
+        let found = Walk::new(caller).find_name(at.dir, &path)?;
         let Some(placed) = self.places.of(found.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
@@ -51,8 +51,8 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let (old, new) = (caller.path(from.path)?, caller.path(to.path)?);
-        let old = Walk::new(caller)?.find_name(from.dir, &old)?;
-        let new = Walk::new(caller)?.find_name(to.dir, &new)?;
+        let old = Walk::new(caller).find_name(from.dir, &old)?;
+        let new = Walk::new(caller).find_name(to.dir, &new)?;
         let left = self.places.of(old.dir.as_fd())?;
         let onto = self.places.of(new.dir.as_fd())?;
         let Some(placed) = onto.into_iter().chain(left).min_by_key(|placed| placed.level) else {
@@ -114,7 +114,7 @@ impl Performer {
         let replaced = match &new.object {
             Some(object) if flags.is_empty() && level == Level::Trash => {
                 // Two names of one file: rename(2) does nothing.
-                !identity(&object.fd)?.is_same_file(&identity(&moved.fd)?)
+                !object.identity.is_same_file(&moved.identity)
             }
             _ => false,
         };
@@ -139,7 +139,7 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let name = caller.path(to.path)?;
-        let new = Walk::new(caller)?.find_name(to.dir, &name)?;
+        let new = Walk::new(caller).find_name(to.dir, &name)?;
         let Some(Placed { level, ruled: false, .. }) = self.places.of(new.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
@@ -147,7 +147,7 @@ impl Performer {
         let file = if path.is_empty() && from.empty {
             caller.start(from.dir)?
         } else {
-            let old = Walk::new(caller)?.find(from.dir, &path, from.follow)?;
+            let old = Walk::new(caller).find(from.dir, &path, from.follow)?;
             match old.object {
                 Some(object) if old.slash && object.kind != FileType::Directory => {
                     return Ok(Some((Verdict::Refuse(Errno::NOTDIR), None)));
@@ -233,9 +233,7 @@ fn movable(found: &Found) -> Result<()> {
         return Err(Errno::BUSY);
     }
     match &found.object {
-        Some(object) if identity(&object.fd)?.mount != identity(&found.dir)?.mount => {
-            Err(Errno::BUSY)
-        }
+        Some(object) if object.identity.mount != identity(&found.dir)?.mount => Err(Errno::BUSY),
         _ => Ok(()),
     }
 }

@@ -47,8 +47,8 @@ impl Performer {
             return Ok(Some(GO_ON));
         }
         let path = caller.path(at.path)?;
-        let found = Walk::new(caller)?.find(at.dir, &path, at.follow)?;
-        if found.jumped && !self.places.holds(&found)? {
+        let found = Walk::new(caller).find(at.dir, &path, at.follow)?;
+        if found.jumped && !self.places.holds(&found) {
             return reopen(caller, &found, flags, still);
         }
         let cuts = self.lengths && only_truncates(flags);
@@ -120,7 +120,8 @@ fn open_existing(found: &Found, object: &Object, flags: OFlags, level: Level) ->
     match open(own(&object.fd), now, Mode::empty()) {
         Ok(fd) => {
             if !again.contains(OFlags::NONBLOCK) {
-                fcntl_setfl(&fd, fcntl_getfl(&fd)? - OFlags::NONBLOCK)?;
+                // Of these, only what can be set is.
+                fcntl_setfl(&fd, again)?;
             }
             Ok(Verdict::Open(fd, cloexec))
         }
@@ -188,7 +189,7 @@ fn reopen(
         && matches!(object.kind, FileType::RegularFile | FileType::CharacterDevice);
     let Some(number) = number.filter(|_| named) else { return Ok(Some(GO_ON)) };
     let file = taken(caller, number, still)?;
-    if !identity(&file)?.is_same_place(&identity(&object.fd)?) {
+    if !identity(&file)?.is_same_place(&object.identity) {
         return Err(Errno::AGAIN);
     }
     let (flags, has) = (OFlags::from_bits_retain(flags), fcntl_getfl(&file)?);

@@ -111,11 +111,13 @@ fn is_felt(fd: &OwnedFd) -> bool {
     let reads = fcntl_getfl(fd).is_ok_and(|flags| {
         flags.contains(OFlags::PATH) || !flags.intersects(OFlags::WRONLY | OFlags::RDWR)
     });
-    let plain = fstat(fd).is_ok_and(|found| {
-        matches!(
-            FileType::from_raw_mode(found.st_mode),
-            FileType::RegularFile | FileType::Directory
-        )
-    });
-    !(reads && plain)
+    let plain = || {
+        fstat(fd).is_ok_and(|found| {
+            matches!(
+                FileType::from_raw_mode(found.st_mode),
+                FileType::RegularFile | FileType::Directory
+            )
+        })
+    };
+    !(reads && plain())
 }
