@@ -58,11 +58,13 @@ pub(crate) struct Held {
     gate: PipeWriter,
     /// Whether the byte was sent.
     released: bool,
+    /// Whether the sandbox was killed: its program must not start in its last moment.
+    killed: bool,
 }
 
 impl Held {
     pub(crate) fn new(info: PipeReader, gate: PipeWriter) -> Self {
-        Self { info, known: None, gate, released: false }
+        Self { info, known: None, gate, released: false, killed: false }
     }
 }
 
@@ -199,7 +201,8 @@ impl Child {
     /// # Errors
     /// It cannot be told so. Then it is let go all the same, and [`Self::is_set_up`] does not know.
     pub fn release(&mut self) -> Result<(), Error> {
-        let Some(held) = self.held.as_mut().filter(|held| !held.released) else { return Ok(()) };
+        let waits = |held: &&mut Held| !held.released && !held.killed;
+        let Some(held) = self.held.as_mut().filter(waits) else { return Ok(()) };
         held.released = true;
         let sent = held.gate.write_all(&[1]);
         if sent.is_err() {
@@ -239,11 +242,15 @@ impl Child {
         }
     }
 
-    /// Ends every process of the sandbox.
+    /// Ends every process of the sandbox. A program that is held back does not start any more: wait
+    /// for the end before this is dropped.
     ///
     /// # Errors
     /// The signal cannot be sent; that the sandbox has ended is no error.
     pub fn kill(&mut self) -> Result<(), Error> {
+        if let Some(held) = &mut self.held {
+            held.killed = true;
+        }
         // The engine's end is the end of all: with die_with_parent by the kernel.
         self.process.kill().map_err(io("kill the sandbox"))
     }

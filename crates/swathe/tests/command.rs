@@ -199,6 +199,30 @@ fn held_back_as(b: &Bwrap) {
     assert_eq!(child.wait().expect("wait"), ExitStatus::Exited(0));
 }
 
+/// A program that is held back and killed does not run, not even for a moment.
+#[test]
+fn held_back_and_killed() {
+    as_each_user(held_back_and_killed_as);
+}
+
+fn held_back_and_killed_as(b: &Bwrap) {
+    for _ in 0..50 {
+        let command = system(b, "/bin/echo").arg("ran").hold_start().stdout(Stdio::piped());
+        let mut child = command.spawn().expect("spawn");
+        child.mount_namespace().expect("open").expect("it runs");
+        // By then it usually waits where it is held back, which is when it could be let go.
+        std::thread::sleep(Duration::from_millis(20));
+        child.kill().expect("kill");
+        child.release().expect("too late");
+        assert_eq!(child.wait().expect("wait"), ExitStatus::Killed(9));
+        let mut text = String::new();
+        let mut out = child.stdout.take().expect("piped");
+        drop(child);
+        out.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "");
+    }
+}
+
 /// Signals reach a program that was held back, served or not, however early they come.
 #[test]
 fn held_back_and_signalled() {
