@@ -3,7 +3,7 @@
 
 use crate::globs::Hidden;
 use crate::live::Live;
-use crate::net::{Apart, Keeper};
+use crate::net::{Apart, Bridge, Keeper};
 use crate::out::Failure;
 use crate::rundir::Record;
 use crate::store;
@@ -18,6 +18,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Stdio;
 use swathe::Child;
 use swathe::serve::Session;
+use swathe_netns::pasta::Pasta;
 use swathe_policy::resolve::Sandbox;
 use swathe_record::bytes::Bytes;
 
@@ -30,7 +31,7 @@ const READY: i32 = 101;
 const CONTROL: i32 = 102;
 const MOUNTS: i32 = 103;
 const ENGINE: i32 = 104;
-/// And the session's network, where it is one by rules.
+/// And the session's network, where somebody outside is needed for it.
 const NETNS: i32 = 105;
 /// The most that it is told, and that it says.
 const MAX_TEXT: u64 = 16 << 20;
@@ -47,8 +48,23 @@ struct Description {
     /// The user's directories that are visible from the start.
     shown: Vec<Bytes>,
     hidden: Option<Hidden>,
-    /// Its network by rules.
-    network: Option<Apart>,
+    /// Its network, where it is not made by itself.
+    network: Option<Outside>,
+}
+
+/// Who is outside for a network.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Outside {
+    /// Whoever keeps its rules.
+    Rules(Box<Apart>),
+    /// Whoever brings the host's in.
+    Whole(Bridge),
+}
+
+/// The same at work: the network ends with it.
+enum Attending {
+    Rules(Keeper),
+    Whole { _pasta: Pasta },
 }
 
 /// Starts it for a session that is set up, and waits until it is ready: what a glob hides is hidden
@@ -61,7 +77,7 @@ pub fn start(
     sandbox: &Sandbox,
     child: &Child,
     mounts: OwnedFd,
-    network: Option<(Apart, OwnedFd)>,
+    network: Option<(Outside, OwnedFd)>,
 ) -> Result<(), Failure> {
     let (network, netns) = network.unzip();
     let description = Description {
@@ -138,9 +154,9 @@ fn attend() -> Result<u8, Failure> {
         }
     });
     drop(ready);
-    let keeper = done?;
+    let attending = done?;
     while poll(&mut [PollFd::new(&engine, PollFlags::IN)], None) == Err(Errno::INTR) {}
-    drop(keeper);
+    drop(attending);
     Ok(0)
 }
 
@@ -150,7 +166,7 @@ fn serve(
     control: OwnedFd,
     mounts: OwnedFd,
     engine: &OwnedFd,
-) -> Result<Option<Keeper>, Failure> {
+) -> Result<Option<Attending>, Failure> {
     let description: Description =
         serde_json::from_reader(told.take(MAX_TEXT)).map_err(|e| failed(&e))?;
     let Description { engine: pid, socket, shown, hidden, network } = description;
@@ -165,16 +181,21 @@ fn serve(
             let _ = pidfd_send_signal(&engine, Signal::KILL);
         })?;
     }
-    let keeper = match network {
+    let attending = match network {
         Some(network) => {
             let netns = swathe_sys::process::adopt_fd(NETNS).map_err(|e| failed(&e))?;
-            Some(network.start(netns, engine.as_fd(), pid)?)
+            Some(match network {
+                Outside::Rules(rules) => {
+                    Attending::Rules(rules.start(netns, engine.as_fd(), pid)?)
+                }
+                Outside::Whole(bridge) => Attending::Whole { _pasta: bridge.start(netns)? },
+            })
         }
         None => None,
     };
-    if let Some(keeper) = &keeper {
+    if let Some(Attending::Rules(keeper)) = &attending {
         live.set_network(keeper.controls());
     }
     live.listen(control.into())?;
-    Ok(keeper)
+    Ok(attending)
 }

@@ -76,6 +76,7 @@ fn probe() -> Facts {
     let trial = facts.bwrap.as_ref().and_then(|bwrap| bwrap.trial.as_ref());
     let made = trial.is_some_and(|trial| trial.namespaces.made() == Some(true));
     if let Some(engine) = engine.filter(|_| made) {
+        facts.network.pasta = network::attempt_pasta(engine.clone());
         network::attempt(engine, &mut facts.network);
     }
     facts

@@ -186,6 +186,9 @@ fn layers(out: &mut Printer, sandbox: &Sandbox) {
     out.styled(Style::Bold, "layers").plain("\n");
     let network = match (&sandbox.network, plan.namespaces.net) {
         (Some(_), _) => "one of its own, of which the rules above let connections out",
+        (None, true) if sandbox.bridged => {
+            "one of its own, into which pasta brings the host's, without its loopback"
+        }
         (None, true) => "none but a loopback of its own",
         (None, false) => "the host's",
     };
@@ -313,6 +316,7 @@ fn json_document(out: &mut Printer, sandbox: &Sandbox) -> Result<(), Failure> {
         "bwrap": words,
         "network": match (&sandbox.network, sandbox.plan.namespaces.net) {
             (Some(_), _) => "rules",
+            (None, true) if sandbox.bridged => "pasta",
             (None, true) => "none",
             (None, false) => "host",
         },

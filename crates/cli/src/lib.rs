@@ -110,6 +110,9 @@ pub fn main() -> ExitCode {
         Some(word) if word == swathe_netns::COMMAND => {
             return ExitCode::from(swathe_netns::serve());
         }
+        Some(word) if word == swathe_netns::pasta::COMMAND => {
+            return ExitCode::from(swathe_netns::pasta::serve());
+        }
         Some(word) if word == swathe_net::COMMAND => return ExitCode::from(swathe_net::serve()),
         _ => {}
     }

@@ -26,6 +26,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl Failure {
     /// An error without hints.
     pub fn new(message: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ use crate::globs::{Globs, Hidden};
 use crate::history::History;
 use crate::limits::{self, Group};
 use crate::live::{self, Live};
-use crate::net::{self, Keeper, Prepared, Sink};
+use crate::net::{self, Bridge, Keeper, Prepared, Sink};
 use crate::out::{Failure, shown};
 use crate::rundir::Record;
 use crate::streams::{self, Signals};
@@ -14,8 +14,10 @@ use crate::wanted::{self, Ask, Options, Wanted};
 use crate::{ask, degraded};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use swathe::{Child, Command, Event, ExitStatus, SetupError};
+use swathe_netns::pasta::Pasta;
 use swathe_policy::resolve::{Network, Sandbox};
 
 /// Steps of the engine that fail where no sandbox can be made at all.
@@ -124,6 +126,7 @@ fn in_sandbox(
         }
         None => None,
     };
+    let bridge = wanted.resolver.as_ref().map(Bridge::new).transpose()?;
     let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;
@@ -151,7 +154,7 @@ fn in_sandbox(
         None => (command, None),
     };
     let globs = Hidden::of(&wanted.sandbox).map(Hidden::watch).transpose()?;
-    let holds = globs.is_some() || network.is_some();
+    let holds = globs.is_some() || network.is_some() || bridge.is_some();
     let command = if holds { command.hold_start() } else { command };
     let settings = crate::terminal::Settings::keep();
     // The engine says what fails only to us: we know what asked for it.
@@ -162,6 +165,10 @@ fn in_sandbox(
     let network = match (network, &edge) {
         (Some(network), Some(edge)) => connect(network, &mut child, edge.sink())?,
         _ => None,
+    };
+    let pasta = match bridge {
+        Some(bridge) => bring_in(&bridge, &mut child)?,
+        None => None,
     };
     record.started(child.id(), &wanted.sandbox, workspace.and_then(cow::Workspace::name))?;
     let watch = workspace.map(|workspace| workspace.watch(&child)).transpose()?.flatten();
@@ -199,6 +206,9 @@ fn in_sandbox(
     let trouble = edge.as_ref().and_then(Watched::trouble);
     drop(asker);
     drop(network);
+    if pasta.is_some_and(|mut pasta| pasta.has_ended()) {
+        crate::out::note("pasta ended before the program, which reached nothing since then");
+    }
     drop(settings);
     if watch.is_some_and(|watch| watch.has_ended_it()) {
         crate::out::note(
@@ -251,17 +261,32 @@ fn asks_of_hosts(sandbox: &Sandbox, options: &Options, somebody: bool) -> bool {
 /// Sets the network up of a sandbox that is held back; none: it has ended, of which its end tells.
 fn connect(network: Prepared, child: &mut Child, sink: Sink) -> Result<Option<Keeper>, Failure> {
     let engine = child.id();
-    let netns = child.network_namespace().map_err(|e| engine_failure(&e))?;
-    let keeper = match (netns, child.pidfd()) {
+    or_end(child, |child| match (network_of(child)?, child.pidfd()) {
         (Some(netns), Some(pidfd)) => network.attach(netns, pidfd, engine, sink).map(Some),
         _ => Ok(None),
-    };
-    if keeper.is_err() {
-        // It must not run without.
+    })
+}
+
+/// Brings the host's network into a sandbox that is held back; none: as [`connect`].
+fn bring_in(bridge: &Bridge, child: &mut Child) -> Result<Option<Pasta>, Failure> {
+    or_end(child, |child| network_of(child)?.map(|netns| bridge.start(netns)).transpose())
+}
+
+fn network_of(child: &mut Child) -> Result<Option<OwnedFd>, Failure> {
+    child.network_namespace().map_err(|e| engine_failure(&e))
+}
+
+/// Does something for a sandbox that is held back, and must not run without it.
+fn or_end<T>(
+    child: &mut Child,
+    make: impl FnOnce(&mut Child) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let made = make(child);
+    if made.is_err() {
         let _ = child.kill();
         let _ = child.wait();
     }
-    keeper
+    made
 }
 
 /// The user's terminal, where the policy wants something asked about and no option says whom.

@@ -1,6 +1,7 @@
 //! `swathe session`, `swathe enter`, and `swathe run --session`: sandboxes that stay, and commands
 //! that enter them.
 
+use crate::attend::Outside;
 use crate::cow::{self, Keep, Workspace};
 use crate::edge::Edge;
 use crate::net;
@@ -101,6 +102,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
         Some(_) => start.options.network(&mut wanted.sandbox.plan)?,
         None => net::Options::default(),
     };
+    let bridge = wanted.resolver.as_ref().map(net::Bridge::new).transpose()?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;
@@ -140,8 +142,8 @@ fn start(start: &Start) -> Result<u8, Failure> {
             None => terminal::refused(&error),
         });
     }
-    let network =
-        network.zip(netns).map(|(reach, netns)| (net::Apart { reach, files, way }, netns));
+    let rules = network.map(|reach| Outside::Rules(Box::new(net::Apart { reach, files, way })));
+    let network = rules.or(bridge.map(Outside::Whole)).zip(netns);
     let attended =
         mounts.map(|mounts| attend::start(&record, &wanted.sandbox, &child, mounts, network));
     if let Some(Err(failure)) = attended {

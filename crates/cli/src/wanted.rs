@@ -2,6 +2,7 @@
 
 use crate::cow;
 use crate::host::HostFiles;
+use crate::net::{self, Resolver};
 use crate::out::{Failure, note, shown};
 use crate::prompt;
 use crate::store::{self, Apps, Profiles};
@@ -48,7 +49,8 @@ pub struct Options {
     /// Go through this proxy: http://HOST:PORT or socks5://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub net_proxy: Option<String>,
-    /// How connections are brought out, if not by the best that the machine has: nft, routes or proxy
+    /// How connections are brought out, if not by the best that the machine has: nft, routes or
+    /// proxy; or, for --net all, pasta in place of sharing the host's network
     #[arg(long, value_name = "WAY")]
     pub net_way: Option<String>,
     /// Let a protected path be written to, by its name (such as git-hooks), or all
@@ -160,6 +162,8 @@ pub struct Wanted {
     pub network: &'static str,
     /// Whether 32-bit programs run.
     pub bits32: bool,
+    /// Where the host's network comes into one of the sandbox's own: how names are resolved there.
+    pub resolver: Option<Resolver>,
     /// Where changes go that the host does not see.
     pub workspace: Option<cow::Workspace>,
 }
@@ -243,7 +247,11 @@ pub fn resolve(
         id: id.to_owned(),
         throwaway: options.throwaway,
         copies: Vec::new(),
+        bridge: None,
     };
+    let bridged = options.net_way.as_deref() == Some(net::PASTA);
+    let resolver = bridged.then(Resolver::of_host);
+    request.bridge = resolver.as_ref().map(|resolver| resolver.text.clone().into_bytes());
     let files = HostFiles::default();
     let roots = resolve::copy_roots(&policy, &request, &host, &files).map_err(unresolved)?;
     let workspace = cow::prepare(&options.cow, &roots, id, &env, keep)?;
@@ -259,12 +267,18 @@ pub fn resolve(
             resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?
         }
     };
+    if bridged && !sandbox.bridged {
+        return Err(Failure::new("--net-way pasta is for net.all without rules").hint(
+            "--net all asks for it; --net-deny, --publish and rules over hosts take it away",
+        ));
+    }
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
     let places = env.clone();
     let wants = |intent: &Intent| policy.intents.iter().any(|declared| declared.intent == *intent);
     let network = match &sandbox.network {
         Some(_) => "rules",
+        None if sandbox.bridged => "all",
         None if !sandbox.plan.namespaces.net => "all",
         None if wants(&Intent::NetNone) => "none",
         None => "loopback",
@@ -276,7 +290,7 @@ pub fn resolve(
         env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app, places, network, bits32, workspace })
+    Ok(Wanted { sandbox, group, app, places, network, bits32, resolver, workspace })
 }
 
 fn unresolved(refusal: resolve::Refusal) -> Failure {

@@ -245,6 +245,8 @@ pub struct Network {
     pub redirect: Outcome,
     /// Making every address local there by routes, and listening.
     pub routes: Outcome,
+    /// Bringing the host's network into one of a sandbox that was really made, by pasta(1).
+    pub pasta: Outcome,
 }
 
 /// The program that makes the sandboxes.

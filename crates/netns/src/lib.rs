@@ -11,6 +11,8 @@
 //! [`Inside`] is the client. [`serve`] is what the helper runs: the program that uses this crate
 //! executes itself with the word [`COMMAND`], and calls [`serve`] before it starts a thread.
 //!
+//! [`pasta`] is another way, for sandboxes that reach all that the host does.
+//!
 //! Everything is to be made before the sandbox's program starts, and the program must not have
 //! CAP_NET_ADMIN in the user namespace that owns the network: it could undo it then. That gains it
 //! nothing, since there is no other way out, but it could keep its own children from the network.
@@ -18,6 +20,7 @@
 
 mod client;
 mod error;
+pub mod pasta;
 mod protocol;
 mod serve;
 

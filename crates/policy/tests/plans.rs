@@ -107,6 +107,11 @@ fn any_odd() -> impl Strategy<Value = Odd> {
 
 /// The sandbox of a run with these intents, if it can be had.
 fn sandbox(intents: Vec<Intent>, odd: &Odd) -> Result<Sandbox, Refusal> {
+    with_bridge(intents, odd, None)
+}
+
+/// The same, with a network that is to be brought in.
+fn with_bridge(intents: Vec<Intent>, odd: &Odd, bridge: Option<&str>) -> Result<Sandbox, Refusal> {
     let files = Made::new(&[
         "/usr/bin/true",
         "/home/user/project/src/",
@@ -137,6 +142,7 @@ fn sandbox(intents: Vec<Intent>, odd: &Odd) -> Result<Sandbox, Refusal> {
         terminal: odd.terminal,
         degraded: vec!["landlock".to_owned()],
         throwaway: odd.throwaway,
+        bridge: bridge.map(Into::into),
         ..Request::default()
     };
     resolve(&policy, &request, &host, &world.files)
@@ -278,6 +284,29 @@ fn networks() {
     let network = whole.network.expect("rules");
     assert_eq!(network.rules.allow[0].what, What::Any);
     assert!(whole.notes.iter().any(|note| note.0.starts_with("net.all goes by rules")));
+}
+
+/// The whole network is brought in where that is asked for, and nothing less is.
+#[test]
+fn network_brought_in() {
+    let odd = Odd { terminal: false, landlock: true, throwaway: false };
+    let text = "nameserver 192.0.2.53\n";
+    for (intents, whole) in [
+        (vec![Intent::NetAll], true),
+        (vec![], false),
+        (vec![Intent::NetNone], false),
+        (vec![Intent::NetAll, deny("a.example")], false),
+        (vec![Intent::NetAll, listen("8080")], false),
+        (vec![reach("a.example")], false),
+    ] {
+        let sandbox = with_bridge(intents.clone(), &odd, Some(text)).expect("can be had");
+        assert_eq!(sandbox.bridged, whole, "{intents:?}");
+        assert!(sandbox.plan.namespaces.net, "{intents:?}");
+        let resolv = made(&sandbox, "/etc/resolv.conf");
+        assert_eq!(resolv == Some(text), whole, "{intents:?}");
+    }
+    let shared = sandbox(vec![Intent::NetAll], &odd).expect("can be had");
+    assert!(!shared.bridged && !shared.plan.namespaces.net);
 }
 
 /// What cannot be published together, and more rules than are compared, are refused.

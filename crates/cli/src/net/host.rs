@@ -10,6 +10,8 @@ use swathe_netrules::Name;
 
 /// The most that is read of a file.
 const MAX_FILE: u64 = 1 << 20;
+/// Where the host's servers of names are told.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Servers that are asked, as in resolv.conf(5).
 const MAX_SERVERS: usize = 3;
 /// Names of hosts(5) that are taken over.
@@ -18,7 +20,7 @@ const MAX_HOSTS: usize = 10_000;
 /// The servers of names in resolv.conf(5). Without any, the host's own is asked.
 #[must_use]
 pub fn servers() -> Vec<SocketAddr> {
-    let found = parse_servers(&read("/etc/resolv.conf"));
+    let found = parse_servers(&read(RESOLV_CONF));
     if found.is_empty() { vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53)] } else { found }
 }
 
@@ -60,7 +62,7 @@ fn parse_hosts(text: &str) -> Vec<(Name, Vec<IpAddr>)> {
 }
 
 /// What can be read of a file; it need not be there.
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     let mut bytes = Vec::new();
     if let Ok(file) = std::fs::File::open(path) {
         // Half of it is better than none.

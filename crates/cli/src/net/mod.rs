@@ -6,6 +6,7 @@
 
 mod apart;
 mod asking;
+mod bridge;
 mod events;
 mod explicit;
 mod host;
@@ -14,6 +15,7 @@ mod view;
 mod who;
 
 pub use apart::Apart;
+pub use bridge::{Bridge, PASTA, Resolver};
 pub use explicit::tell;
 pub use host::upstream;
 pub use keeper::{Controls, Keeper, Sink, View};
@@ -232,7 +234,7 @@ fn way(name: &str) -> Result<Way, Failure> {
     let found = WAYS.iter().find(|(word, _)| *word == name).map(|(_, way)| *way);
     found.ok_or_else(|| {
         let text = format!("{} is no way to set a network up", crate::out::shown(name));
-        Failure::new(text).hint("auto, nft, routes and proxy are")
+        Failure::new(text).hint("auto, nft, routes and proxy are; and pasta for net.all")
     })
 }
 

@@ -1,4 +1,4 @@
-//! How a network by host name can be made.
+//! How a network by host name can be made, and how the host's can be brought in.
 
 use super::Finding;
 use super::Severity::{Degrades, Info};
@@ -33,6 +33,26 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
             found.push(finding.reference("network_namespaces(7)"));
         }
         (_, Outcome::Untried) => {}
+    }
+    bridge(&network.pasta, found);
+}
+
+/// Whether pasta can bring the host's network in.
+fn bridge(pasta: &Outcome, found: &mut Vec<Finding>) {
+    const ID: &str = "pasta";
+    match pasta {
+        Outcome::Made => {
+            found.push(Finding::ok(ID, "net.all without the host's loopback: pasta works"));
+        }
+        Outcome::Failed(why) => {
+            let what = "net.all without the host's loopback: not by pasta";
+            let advice = "Where the package passt is installed and its users may open \
+                          /dev/net/tun, --net all --net-way pasta does that.";
+            let why = format!("net.all can only share the host's network ({why}).");
+            let finding = Finding::new(ID, Info, what, why).advice(advice);
+            found.push(finding.reference("pasta(1)"));
+        }
+        Outcome::Untried => {}
     }
 }
 

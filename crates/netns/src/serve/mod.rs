@@ -9,7 +9,7 @@ mod filter;
 mod netlink;
 mod nft;
 mod routes;
-mod settings;
+pub(crate) mod settings;
 mod sockets;
 
 use crate::protocol::{Asked, MAX_REQUEST, Refusal, Reply, Request, Role, Step, Way, at};

@@ -21,7 +21,7 @@ const WISHES: [(&str, &str); 5] = [
     ("netfilter/nf_conntrack_tcp_timeout_time_wait", "2"),
 ];
 
-/// How often the map of groups is looked at, a millisecond apart.
+/// How often a map of ids is looked at, a millisecond apart.
 const LOOKS: u32 = 5000;
 
 /// Writes all that is wanted. `ping`: whether the sandbox's programs may use it.
@@ -36,8 +36,7 @@ pub fn make(proc: &OwnedFd, ipv6: bool, ping: bool) -> Result<(), Refusal> {
         set(Step::Ipv6, "ipv6/conf/lo/disable_ipv6", "0")?;
     }
     if ping {
-        let group = group(proc).map_err(at(Step::EchoAllow))?;
-        set(Step::EchoAllow, "ipv4/ping_group_range", &format!("{group} {group}"))?;
+        allow_ping(proc).map_err(at(Step::EchoAllow))?;
     }
     for (name, value) in WISHES {
         let _ = write_to(proc, name, value);
@@ -45,14 +44,21 @@ pub fn make(proc: &OwnedFd, ipv6: bool, ping: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The sandbox's group, which is this process's, in the user namespace that was joined. It has a
-/// number there only once the engine has mapped it, which may be now.
-fn group(proc: &OwnedFd) -> Result<u32, Errno> {
+/// Lets the sandbox's group use ping: it is this process's, in the user namespace that was joined.
+pub fn allow_ping(proc: &OwnedFd) -> Result<(), Errno> {
+    mapped(proc, "gid_map")?;
+    let group = getegid().as_raw();
+    write_to(proc, "ipv4/ping_group_range", &format!("{group} {group}"))
+}
+
+/// Waits until this process's ids have numbers in the user namespace that was joined: only once the
+/// engine has written the map, `uid_map` or `gid_map`, which may be now.
+pub fn mapped(proc: &OwnedFd, map: &str) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     for _ in 0..LOOKS {
-        let map = openat(proc, "self/gid_map", flags, Mode::empty())?;
+        let map = openat(proc, format!("self/{map}"), flags, Mode::empty())?;
         if read(&map, &mut [0; 64])? > 0 {
-            return Ok(getegid().as_raw());
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -2,7 +2,7 @@
 
 use super::globs::Lasting;
 use super::levels::{Asked, Placed};
-use super::network::Network;
+use super::network::{self, Network, Reach};
 use super::{Files, Host, Refusal, Request, boxed};
 use crate::model::{Declared, Intent, Limits, Policy, Source};
 use std::os::unix::ffi::OsStrExt as _;
@@ -61,6 +61,9 @@ pub struct Sandbox {
     /// Which hosts it reaches, where that goes by rules. Without somebody outside who keeps them
     /// it reaches none.
     pub network: Option<Network>,
+    /// Whether its network namespace is to get the host's network, as [`Request::bridge`] says.
+    /// Without somebody outside who brings it in it reaches nothing.
+    pub bridged: bool,
 }
 
 pub(super) struct Build<'a> {
@@ -206,6 +209,7 @@ impl<'a> Build<'a> {
     pub fn finish(mut self, program: Option<PathBuf>) -> Result<Sandbox, Refusal> {
         self.plan.command =
             self.request.command.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let bridged = self.request.bridge.is_some() && network::reach(&self) == Reach::Host;
         Ok(Sandbox {
             plan: self.plan,
             data: self.data,
@@ -221,6 +225,7 @@ impl<'a> Build<'a> {
             lasting: self.lasting,
             copied: self.copied,
             network: self.network,
+            bridged,
         })
     }
 }

@@ -179,6 +179,10 @@ fn names_of_hosts(build: &mut Build<'_>) {
     let Some(declared) = build.declared(&Intent::NetAll).filter(|_| reach == Reach::Host) else {
         return;
     };
+    if let Some(text) = &build.request.bridge {
+        build.file(path, text.clone(), 0o644);
+        return;
+    }
     if let Some(real) = build.files.real(path) {
         build.bind(&real, path, swathe_plan::model::Access::ReadOnly, &declared.source);
     }

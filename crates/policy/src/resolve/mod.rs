@@ -146,6 +146,9 @@ pub struct Request {
     /// Where the changes below directories of access `cow` go: one for each that
     /// [`copy_roots`] names.
     pub copies: Vec<Copied>,
+    /// That the host's network, where it is wanted whole, comes into a network namespace of the
+    /// sandbox's own, with this `/etc/resolv.conf`.
+    pub bridge: Option<Vec<u8>>,
 }
 
 /// Why no plan can be made.
@@ -218,13 +221,14 @@ pub fn resolve(
 
 fn namespaces(build: &mut Build<'_>) {
     let nested = build.wants(&Intent::NestedSandbox);
-    let whole_network = network::reach(build) == network::Reach::Host;
+    let shared_network =
+        network::reach(build) == network::Reach::Host && build.request.bridge.is_none();
     let plan = &mut build.plan;
     let ns = &mut plan.namespaces;
     ns.user = UserNamespace::New;
     (ns.ipc, ns.pid, ns.uts) = (true, true, true);
     ns.cgroup = CgroupNamespace::Try;
-    ns.net = !whole_network;
+    ns.net = !shared_network;
     ns.disable_user = !nested;
     plan.hostname = Some(fixed::HOST_NAME.into());
     plan.caps = vec![CapOp::Drop(swathe_plan::tables::ALL_CAPABILITIES)];
