@@ -128,4 +128,62 @@ fn unchanged(place: &Place) {
     assert_eq!(plain.ended.shell(), watched.ended.shell());
 }
 
-both!(denials, levels, addresses, limits, kept, names, unchanged);
+/// What was found out a moment ago is not said of what has taken its place since: of another
+/// working directory, of a directory of the same name.
+fn changing(place: &Place) {
+    place.host("mkdir -p a/f b; echo x >b/f");
+    let audit = place.dir.at("audit");
+    let text = "cd a; test -e f; test -e g; cd ../b; test -e f; test -e g; cd ..; \
+                mkdir d; echo x >d/x; mv d e; mkdir d; echo x >d/y; test -e d/x; test -e d/y; \
+                rm -r d; test -e d/z; ln -s e d; test -e e/y; :";
+    place.inside(&format!("-w --audit {audit}"), text).exits(0);
+    let project = place.project("");
+    for (name, action, outcome) in [
+        ("a/f", "stat", "\"allowed\""),
+        ("b/f", "stat", "\"allowed\""),
+        ("a/g", "stat", "{\"denied\":2}"),
+        ("b/g", "stat", "{\"denied\":2}"),
+        ("d/x", "create", "\"allowed\""),
+        ("d/x", "stat", "{\"denied\":2}"),
+        ("d/y", "stat", "\"allowed\""),
+        ("d/z", "stat", "{\"denied\":2}"),
+        ("e/y", "stat", "{\"denied\":2}"),
+    ] {
+        let texts = [
+            format!("\"object\":\"{project}/{name}\""),
+            format!("\"action\":\"{action}\""),
+            format!("\"outcome\":{outcome}"),
+        ];
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert_eq!(lines(place, &texts), 1, "{texts:?}:\n{}", place.host("cat ../audit"));
+    }
+}
+
+/// A descriptor, or another thread, changes the working directory as chdir does.
+fn threads(place: &Place) {
+    if !installed("python3") {
+        return;
+    }
+    place.dir.file(
+        "project/threads.py",
+        "import os, threading\n\
+         def there(name):\n\
+         \x20   try: os.stat(name)\n\
+         \x20   except OSError: pass\n\
+         os.mkdir('one'); os.mkdir('two'); there('x')\n\
+         one = os.open('one', os.O_RDONLY); two = os.open('two', os.O_RDONLY)\n\
+         os.fchdir(one); there('x')\n\
+         def other(): os.fchdir(two); there('y')\n\
+         thread = threading.Thread(target=other); thread.start(); thread.join()\n\
+         there('x')\n",
+    );
+    let audit = place.dir.at("audit");
+    place.inside(&format!("-w --audit {audit}"), "python3 threads.py").exits(0);
+    let project = place.project("");
+    for name in ["x", "one/x", "two/y", "two/x"] {
+        let object = format!("\"object\":\"{project}/{name}\"");
+        assert_eq!(lines(place, &[&object, "\"stat\""]), 1, "{}", place.host("cat ../audit"));
+    }
+}
+
+both!(changing, denials, threads, levels, addresses, limits, kept, names, unchanged);

@@ -113,7 +113,12 @@ impl From<&str> for Bytes {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // Most stand as they are.
+        let is_plain = |&b: &u8| matches!(b, b' '..=b'~') && b != b'\\';
+        match std::str::from_utf8(&self.0) {
+            Ok(text) if self.0.iter().all(is_plain) => serializer.serialize_str(text),
+            _ => serializer.collect_str(self),
+        }
     }
 }
 

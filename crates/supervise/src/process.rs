@@ -104,13 +104,13 @@ impl Caller {
     /// # Errors
     /// EFAULT; ENAMETOOLONG.
     pub fn path(&self, address: u64) -> Result<Vec<u8>> {
-        let mut path = Vec::with_capacity(256);
-        let mut buffer = [0; PAGE as usize];
+        // Most paths are short.
+        const PART: u64 = 256;
+        let mut path = Vec::new();
+        let mut buffer = [0; PART as usize];
         let mut at = address;
         while path.len() < PATH_MAX {
-            // Most paths are short: a first look of a quarter of a page.
-            let room = PAGE - at % PAGE;
-            let want = if path.is_empty() { room.min(256) } else { room };
+            let want = (PAGE - at % PAGE).min(PART);
             let part = buffer.get_mut(..want as usize).ok_or(Errno::FAULT)?;
             let read = notify::read_memory(self.pid, at, part)?;
             let part = part.get(..read).filter(|part| !part.is_empty()).ok_or(Errno::FAULT)?;

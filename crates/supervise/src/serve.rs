@@ -8,7 +8,7 @@ use crate::observe::{Network, Observer, Seen};
 use crate::perform::{Noted, Performer, Trash, Verdict, is_ruled, refusal, shortens};
 use crate::place::{Level, Place, Places};
 use crate::process::Caller;
-use crate::trap::{Call, Wanted, decode};
+use crate::trap::{Call, Decoder, Wanted};
 use hand::Hands;
 use returning::Returning;
 use std::collections::HashMap;
@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use swathe_plan::filter::Arch;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Event, Layer, Outcome};
 use swathe_record::question::Question;
@@ -34,6 +33,8 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// How often it is looked whether calls are over.
 const LOOK: Duration = Duration::from_millis(5);
 const SHORT_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// After how long without a call nothing is kept open for the next one.
+const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Where what happens is written. Must not block.
 pub type Sink = Box<dyn FnMut(Event) + Send>;
@@ -190,6 +191,7 @@ struct Parked {
 struct Supervisor {
     listener: OwnedFd,
     config: Config,
+    decoder: Decoder,
     performer: Option<Performer>,
     /// Whether the engine's test was answered.
     ready: bool,
@@ -209,6 +211,7 @@ impl Supervisor {
         Self {
             listener,
             config,
+            decoder: Decoder::default(),
             performer: None,
             ready: false,
             observer: None,
@@ -228,7 +231,8 @@ impl Supervisor {
             let timeout = match (self.returning.is_empty(), self.parked.is_empty()) {
                 (false, _) => Some(&SHORT_PAUSE),
                 (true, false) => Some(&PAUSE),
-                (true, true) => None,
+                (true, true) if self.is_resting() => None,
+                (true, true) => Some(&REST),
             };
             match poll(&mut fds, timeout) {
                 Err(Errno::INTR) => continue,
@@ -236,13 +240,14 @@ impl Supervisor {
                 Ok(0) => {
                     self.withdraw();
                     self.returned(Returning::is_over);
+                    self.observer.iter_mut().for_each(Observer::rest);
                     continue;
                 }
                 Ok(_) => {}
             }
             let (calls, woken) = (fds[0].revents(), fds[1].revents());
             // Also where there is always something else to do.
-            if looked.elapsed() > LOOK {
+            if !self.returning.is_empty() && looked.elapsed() > LOOK {
                 looked = Instant::now();
                 self.returned(Returning::is_over);
             }
@@ -322,8 +327,7 @@ impl Supervisor {
             // Whoever calls again has returned from the call before.
             self.returned(|call| call.pid == notification.pid);
         }
-        let known = Arch::ALL.into_iter().find(|arch| arch.audit() == notification.arch);
-        let call = known.map_or(Call::Other, |arch| decode(arch, notification));
+        let call = self.decoder.decode(notification);
         // In another pid namespace than ours: nothing of it can be looked at.
         let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
         let verdict = match (call, &caller) {
@@ -374,7 +378,7 @@ impl Supervisor {
         Verdict::Done(swathe_sys::seccomp::PROBE_ANSWER)
     }
 
-    /// What becomes of a call; none: it waits for an answer.
+    /// What becomes of a call; none: it was let go on, or waits for an answer.
     fn judge(
         &mut self,
         caller: &Caller,
@@ -393,29 +397,43 @@ impl Supervisor {
             }
         }
         let seen = self.observer.as_mut().and_then(|observer| observer.look(caller.pid, call));
-        let waits = seen.is_some_and(|seen| {
-            notify::is_waiting(&self.listener, id) && self.observe(caller, &seen, notification)
-        });
+        let verdict = match seen {
+            None => Some(Verdict::Continue),
+            Some((program, seen)) if self.config.ask.is_some() => {
+                let waits = notify::is_waiting(&self.listener, id)
+                    && self.ask_about(caller, program, seen, notification);
+                (!waits).then_some(Verdict::Continue)
+            }
+            Some((program, seen)) => {
+                // What is only written down is so while the program goes on.
+                match self.answer(notification, Verdict::Continue) {
+                    true => self.event(caller, Said::of(seen, program)),
+                    // What was looked at may have been another process.
+                    false => self.observer.iter_mut().for_each(|o| o.forget(caller.pid)),
+                }
+                None
+            }
+        };
         if let (Some(observer), Call::Execute(_)) = (&mut self.observer, call) {
             observer.forget(caller.pid);
         }
-        if waits {
-            return None;
-        }
-        Some(Verdict::Continue)
+        verdict
+    }
+
+    fn is_resting(&self) -> bool {
+        self.observer.as_ref().is_none_or(Observer::is_resting)
     }
 
     /// Writes down what was seen, and asks about it; whether the call has to wait.
-    fn observe(&mut self, caller: &Caller, seen: &Seen, notification: &Notification) -> bool {
+    fn ask_about(
+        &mut self,
+        caller: &Caller,
+        program: Bytes,
+        seen: Seen,
+        notification: &Notification,
+    ) -> bool {
         let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
-        let said = Said {
-            action: seen.action,
-            object: seen.object.clone(),
-            to: seen.to.clone(),
-            outcome: seen.outcome,
-            layer: seen.layer,
-        };
-        self.event(caller, said);
+        self.event(caller, Said::of(seen.clone(), program));
         if !hidden || self.parked.len() >= MAX_PARKED {
             return false;
         }
@@ -432,7 +450,7 @@ impl Supervisor {
             pid: caller.pid,
             command: caller.command(),
             action: seen.action,
-            object: seen.object.clone(),
+            object: seen.object,
             directory: seen.directory,
         };
         let asked = ask(question);
@@ -463,16 +481,18 @@ impl Supervisor {
                 to: noted.to.map(Bytes::from),
                 outcome: noted.outcome,
                 layer,
+                program: None,
             },
         );
     }
 
     fn event(&mut self, caller: &Caller, said: Said) {
-        let program = match &mut self.observer {
-            Some(observer) => observer.program(caller.pid),
-            None => caller.program(),
-        };
         let Some(sink) = &mut self.config.sink else { return };
+        let program = match (said.program, &mut self.observer) {
+            (Some(program), _) => program,
+            (None, Some(observer)) => observer.program(caller.pid),
+            (None, None) => caller.program(),
+        };
         sink(Event {
             time: swathe_record::event::now(),
             pid: caller.pid,
@@ -487,9 +507,9 @@ impl Supervisor {
         });
     }
 
-    /// A call that is over is no fault: its process was ended. What cannot be handed over is
-    /// refused.
-    fn answer(&self, notification: &Notification, verdict: Verdict) {
+    /// Whether the call got this answer. One that is over is no fault: its process was ended. What
+    /// cannot be handed over is refused.
+    fn answer(&self, notification: &Notification, verdict: Verdict) -> bool {
         let (listener, id) = (&self.listener, notification.id);
         let done = match verdict {
             Verdict::Continue => notify::proceed(listener, id),
@@ -503,13 +523,23 @@ impl Supervisor {
         if done.is_err() {
             let _ = notify::refuse(listener, id, Errno::ACCESS);
         }
+        done.is_ok()
     }
 }
 
 struct Said {
+    /// Where it is known already.
+    program: Option<Bytes>,
     action: Action,
     object: Bytes,
     to: Option<Bytes>,
     outcome: Outcome,
     layer: Layer,
+}
+
+impl Said {
+    fn of(seen: Seen, program: Bytes) -> Self {
+        let Seen { action, object, to, outcome, layer, directory: _ } = seen;
+        Self { program: Some(program), action, object, to, outcome, layer }
+    }
 }

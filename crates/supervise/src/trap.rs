@@ -1,6 +1,6 @@
 //! Which system calls are trapped, and what the numbers of one mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use swathe_plan::filter::{Action, Arch, Case, FilterError, Table, Test, assemble};
 use swathe_sys::notify::Notification;
 use swathe_sys::seccomp::PROBE;
@@ -197,6 +197,10 @@ fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
         add("openat", looks);
         add("openat", TO_WRITE);
         add("sendto", ADDRESSED);
+        if !wanted.below {
+            // The working directory is remembered.
+            add("fchdir", NOTIFY);
+        }
     }
     Table { arch, calls, others: Action::Allow }
 }
@@ -250,6 +254,10 @@ pub enum Call {
     SetFlags(i32, u32),
     /// Looks at attributes.
     Stat(At),
+    /// chdir.
+    Enter(At),
+    /// fchdir.
+    EnterOpen,
     /// Changes attributes.
     Metadata(At),
     /// mkdir, symlink, mknod.
@@ -264,9 +272,27 @@ pub enum Call {
     Other,
 }
 
-/// What a notification is about. `arch` is its machine.
-#[must_use]
-pub fn decode(arch: Arch, notification: &Notification) -> Call {
+/// Tells what notifications are about.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// The names of calls that were trapped before. A filter traps few.
+    names: HashMap<(u32, i32), &'static str>,
+}
+
+impl Decoder {
+    /// What a notification is about.
+    pub fn decode(&mut self, notification: &Notification) -> Call {
+        let &Notification { arch, nr, .. } = notification;
+        let name = self.names.entry((arch, nr)).or_insert_with(|| {
+            let arch = Arch::ALL.into_iter().find(|known| known.audit() == arch);
+            let number = u32::try_from(nr).ok();
+            arch.zip(number).and_then(|(arch, number)| arch.call(number)).unwrap_or_default()
+        });
+        decode(name, notification)
+    }
+}
+
+fn decode(name: &str, notification: &Notification) -> Call {
     let a = notification.args;
     // The kernel takes ints and 32-bit flags: it does not look at the high halves.
     let int = |i: usize| a[i] as u32 as i32;
@@ -283,8 +309,7 @@ pub fn decode(arch: Arch, notification: &Notification) -> Call {
         let follow = flags & O_NOFOLLOW == 0 && !exclusive;
         Call::Open(At { follow, ..at }, flags, mode)
     };
-    let number = u32::try_from(notification.nr).ok().and_then(|number| arch.call(number));
-    match number.unwrap_or_default() {
+    match name {
         "prctl" if word(0) == PROBE => Call::Probe,
         "open" => open(at(CWD, 0, true), word(1), word(2)),
         "openat" => open(at(int(0), 1, true), word(2), word(3)),
@@ -311,7 +336,9 @@ pub fn decode(arch: Arch, notification: &Notification) -> Call {
         "ftruncate" => Call::TruncateOpen(int(0), a[1]),
         "ftruncate64" => Call::TruncateOpen(int(0), a[1] & 0xffff_ffff | a[2] << 32),
         "fcntl" => Call::SetFlags(int(0), word(2)),
-        "stat" | "stat64" | "access" | "chdir" => Call::Stat(at(CWD, 0, true)),
+        "chdir" => Call::Enter(at(CWD, 0, true)),
+        "fchdir" => Call::EnterOpen,
+        "stat" | "stat64" | "access" => Call::Stat(at(CWD, 0, true)),
         "lstat" | "lstat64" | "readlink" => Call::Stat(at(CWD, 0, false)),
         "newfstatat" | "fstatat64" => Call::Stat(flagged(0, 1, 3)),
         "statx" => Call::Stat(flagged(0, 1, 2)),
@@ -451,13 +478,24 @@ mod tests {
         }
     }
 
+    /// Who remembers working directories hears of each change of one.
+    #[test]
+    fn changes_of_the_directory() {
+        let recorded = Wanted { observe: true, ..Wanted::default() };
+        assert_eq!(answer(recorded, "fchdir", [3, 0, 0, 0, 0, 0]), TRAP);
+        assert_eq!(answer(recorded, "chdir", [3, 0, 0, 0, 0, 0]), TRAP);
+        let asked = Wanted { below: true, ..recorded };
+        assert_eq!(answer(asked, "fchdir", [3, 0, 0, 0, 0, 0]), ALLOW);
+    }
+
     /// High halves of ints do not make another call of it.
     #[test]
     fn decoded() {
         let arch = Arch::native().expect("a machine with a table");
         let nr = arch.number("openat").expect("a call") as i32;
         let args = [0xdead_0000_ffff_ff9c, 7, 0o101 | 1 << 32, 0o600, 0, 0];
-        let call = decode(arch, &Notification { id: 0, pid: 1, nr, arch: arch.audit(), args });
+        let told = Notification { id: 0, pid: 1, nr, arch: arch.audit(), args };
+        let call = Decoder::default().decode(&told);
         let at = At { dir: CWD, path: 7, follow: true, empty: false };
         assert_eq!(call, Call::Open(at, 0o101, 0o600));
     }

@@ -88,8 +88,16 @@ pub struct Identity {
 /// # Errors
 /// Those of statx(2).
 pub fn identity(fd: impl AsFd) -> Result<Identity> {
+    identity_at(fd, b"", AtFlags::EMPTY_PATH)
+}
+
+/// Identity of what a path leads to.
+///
+/// # Errors
+/// Those of statx(2).
+pub fn identity_at(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Identity> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let found = statx(fd, c"", AtFlags::EMPTY_PATH, wanted)?;
+    let found = statx(dir, path, flags, wanted)?;
     if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
         return Err(Errno::NOSYS);
     }
