@@ -108,8 +108,11 @@ const APPENDING: &[(&str, &[Case<'static>])] = &[
 ];
 
 /// What only looks, and can start at a descriptor.
-const LOOKS: &[&str] =
-    &["newfstatat", "fstatat64", "statx", "faccessat", "faccessat2", "readlinkat"];
+const LOOKS: &[&str] = &["newfstatat", "fstatat64", "statx", "faccessat", "faccessat2"];
+
+/// What reads a link. Compilers do it for each directory of each name, to find out what a file is
+/// really called, and open the file: that is what a record is for. Questions come before anything.
+const LINKS: &[&str] = &["readlink", "readlinkat"];
 
 /// From the working directory, or to write.
 const FROM_CWD: &[Case<'static>] =
@@ -127,7 +130,6 @@ const OBSERVED: &[&str] = &[
     "lstat",
     "lstat64",
     "access",
-    "readlink",
     "execve",
     "execveat",
     "chdir",
@@ -197,7 +199,9 @@ fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
         add("openat", looks);
         add("openat", TO_WRITE);
         add("sendto", ADDRESSED);
-        if !wanted.below {
+        if wanted.below {
+            LINKS.iter().for_each(|name| add(name, NOTIFY));
+        } else {
             // The working directory is remembered.
             add("fchdir", NOTIFY);
         }
@@ -484,6 +488,7 @@ mod tests {
         let recorded = Wanted { observe: true, ..Wanted::default() };
         assert_eq!(answer(recorded, "fchdir", [3, 0, 0, 0, 0, 0]), TRAP);
         assert_eq!(answer(recorded, "chdir", [3, 0, 0, 0, 0, 0]), TRAP);
+        assert_eq!(answer(recorded, "readlink", [3, 0, 0, 0, 0, 0]), ALLOW);
         let asked = Wanted { below: true, ..recorded };
         assert_eq!(answer(asked, "fchdir", [3, 0, 0, 0, 0, 0]), ALLOW);
     }
