@@ -52,6 +52,33 @@ fn levels(place: &Place) {
     assert!(kept.contains("\"outcome\":{\"denied\":13},\"layer\":\"level\""), "{kept}");
 }
 
+/// Where the supervisor does what no level is about, it is recorded as if the kernel had done it.
+fn around_levels(place: &Place) {
+    if !installed("python3") {
+        return;
+    }
+    place.host("mkdir in; echo one >file; echo two >gone; echo three >old");
+    let audit = place.dir.at("audit");
+    let text = "echo x >new; echo x >>file; rm gone; mv old name; \
+                python3 -c \"import os; os.truncate(\\\"file\\\", 1)\"; echo x >in/kept";
+    let options = format!("--audit {audit} -w --allow files.dir={}:no-delete", place.project("in"));
+    place.inside(&options, text).exits(0);
+    let project = place.project("");
+    for (name, action) in [
+        ("new", "create"),
+        ("file", "write"),
+        ("gone", "remove"),
+        ("old", "rename"),
+        ("file", "truncate"),
+    ] {
+        let object = format!("\"object\":\"{project}/{name}\"");
+        let found = lines(place, &[&object, &format!("\"{action}\""), "\"allowed\""]);
+        assert_eq!(found, 1, "{action} {name}:\n{}", place.host("cat ../audit"));
+    }
+    let kept = format!("\"object\":\"{project}/in/kept\"");
+    assert_eq!(lines(place, &[&kept, "\"level\""]), 1, "{}", place.host("cat ../audit"));
+}
+
 /// Addresses, with what stands in the way.
 fn addresses(place: &Place) {
     if !installed("python3") {
@@ -186,4 +213,4 @@ fn threads(place: &Place) {
     }
 }
 
-both!(changing, denials, threads, levels, addresses, limits, kept, names, unchanged);
+both!(changing, denials, threads, levels, around_levels, addresses, limits, kept, names, unchanged);

@@ -53,6 +53,14 @@ pub struct Noted {
     pub level: Level,
 }
 
+impl Noted {
+    /// Whether it is as without levels: no level is about it, and it went well.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.level == Level::Free && self.outcome == Outcome::Allowed
+    }
+}
+
 /// Something that is removed, for the trash.
 #[derive(Debug)]
 pub struct Removal<'a> {

@@ -386,17 +386,23 @@ impl Supervisor {
         notification: &Notification,
     ) -> Option<Verdict> {
         let id = notification.id;
+        // Before anything is done: a file that is made would be there.
+        let seen = self.observer.as_mut().and_then(|observer| observer.look(caller.pid, call));
         if let Some(performer) = &mut self.performer {
             let still = || notify::is_waiting(&self.listener, id);
             let (verdict, noted) = performer.perform(caller, call, &still);
-            if let Some(noted) = noted {
+            let silent = noted.as_ref().is_some_and(Noted::is_silent);
+            if let Some(noted) = noted.filter(|_| !silent) {
                 self.note(caller, call, noted);
             }
             if !matches!(verdict, Verdict::Continue) {
+                // As if the kernel had done it.
+                if let Some((program, seen)) = seen.filter(|_| silent) {
+                    self.event(caller, Said::of(seen, program));
+                }
                 return Some(verdict);
             }
         }
-        let seen = self.observer.as_mut().and_then(|observer| observer.look(caller.pid, call));
         let verdict = match seen {
             None => Some(Verdict::Continue),
             Some((program, seen)) if self.config.ask.is_some() => {
@@ -461,10 +467,6 @@ impl Supervisor {
     }
 
     fn note(&mut self, caller: &Caller, call: Call, noted: Noted) {
-        if noted.level == Level::Free && noted.outcome == Outcome::Allowed {
-            // As without levels.
-            return;
-        }
         let action = match call {
             Call::Open(..) | Call::Open2(..) => Action::Write,
             Call::Unlink(..) => Action::Remove,
