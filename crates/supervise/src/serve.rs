@@ -1,25 +1,26 @@
 //! The supervisor: a thread that answers the calls of one sandbox until it ends.
 
+mod events;
 mod hand;
 mod listener;
+mod questions;
 mod returning;
 
-use crate::observe::{Network, Observer, Seen};
+use crate::observe::{Network, Observer};
 use crate::perform::{Noted, Performer, Trash, Verdict, is_ruled, refusal, shortens};
-use crate::place::{Level, Place, Places};
+use crate::place::{Place, Places};
 use crate::process::Caller;
 use crate::trap::{Call, Decoder, Wanted};
+use events::Said;
 use hand::Hands;
 use returning::Returning;
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use swathe_record::bytes::Bytes;
-use swathe_record::event::{Action, Event, Layer, Outcome};
+use swathe_record::event::Event;
 use swathe_record::question::Question;
 use swathe_sys::Errno;
 use swathe_sys::notify::{self, Notification};
@@ -272,19 +273,6 @@ impl Supervisor {
         }
     }
 
-    /// Questions of processes that have ended, or were interrupted, are no questions any more.
-    fn withdraw(&mut self) {
-        let listener = &self.listener;
-        let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification.id);
-        let gone = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(id, _)| *id);
-        for id in gone.collect::<Vec<_>>() {
-            self.parked.remove(&id);
-            if let Some(withdrawn) = &mut self.config.withdrawn {
-                withdrawn(id);
-            }
-        }
-    }
-
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
         while let Ok(command) = commands.try_recv() {
             match command {
@@ -293,32 +281,6 @@ impl Supervisor {
             }
         }
         true
-    }
-
-    fn go_on(&mut self, question: u64, once: bool) {
-        let parked = self.parked.remove(&question);
-        let call = parked.as_ref().map(|parked| Returning::new(question, &parked.notification));
-        let went = parked
-            .is_some_and(|parked| notify::proceed(&self.listener, parked.notification.id).is_ok());
-        match call.filter(|_| went) {
-            Some(call) if once => self.returning.push(call),
-            // Its process was ended or interrupted meanwhile.
-            None if once => self.tell_returned(question),
-            _ => {}
-        }
-    }
-
-    /// Tells of calls that are over.
-    fn returned(&mut self, is_over: impl Fn(&Returning) -> bool) {
-        let over: Vec<u64> =
-            self.returning.extract_if(.., |call| is_over(call)).map(|c| c.question).collect();
-        over.into_iter().for_each(|question| self.tell_returned(question));
-    }
-
-    fn tell_returned(&mut self, question: u64) {
-        if let Some(returned) = &mut self.config.returned {
-            returned(question);
-        }
     }
 
     /// Every call is answered, or waits for the user.
@@ -430,85 +392,6 @@ impl Supervisor {
         self.observer.as_ref().is_none_or(Observer::is_resting)
     }
 
-    /// Writes down what was seen, and asks about it; whether the call has to wait.
-    fn ask_about(
-        &mut self,
-        caller: &Caller,
-        program: Bytes,
-        seen: Seen,
-        notification: &Notification,
-    ) -> bool {
-        let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
-        self.event(caller, Said::of(seen.clone(), program));
-        if !hidden || self.parked.len() >= MAX_PARKED {
-            return false;
-        }
-        let path = seen.object.0.strip_prefix(b"unix:").unwrap_or(&seen.object.0);
-        let path = Path::new(OsStr::from_bytes(path));
-        let asks = &self.config.asks;
-        if !asks.is_empty() && !asks.iter().any(|asked| path.starts_with(asked)) {
-            return false;
-        }
-        let Some(ask) = &mut self.config.ask else { return false };
-        self.questions += 1;
-        let question = Question {
-            id: self.questions,
-            pid: caller.pid,
-            command: caller.command(),
-            action: seen.action,
-            object: seen.object,
-            directory: seen.directory,
-        };
-        let asked = ask(question);
-        if asked {
-            self.parked.insert(self.questions, Parked { notification: *notification });
-        }
-        asked
-    }
-
-    fn note(&mut self, caller: &Caller, call: Call, noted: Noted) {
-        let action = match call {
-            Call::Open(..) | Call::Open2(..) => Action::Write,
-            Call::Unlink(..) => Action::Remove,
-            Call::Rename(..) => Action::Rename,
-            Call::Link(..) => Action::Create,
-            _ => Action::Truncate,
-        };
-        let layer = if noted.level == Level::Free { Layer::Other } else { Layer::Level };
-        self.event(
-            caller,
-            Said {
-                action,
-                object: Bytes::from(noted.path),
-                to: noted.to.map(Bytes::from),
-                outcome: noted.outcome,
-                layer,
-                program: None,
-            },
-        );
-    }
-
-    fn event(&mut self, caller: &Caller, said: Said) {
-        let Some(sink) = &mut self.config.sink else { return };
-        let program = match (said.program, &mut self.observer) {
-            (Some(program), _) => program,
-            (None, Some(observer)) => observer.program(caller.pid),
-            (None, None) => caller.program(),
-        };
-        sink(Event {
-            time: swathe_record::event::now(),
-            pid: caller.pid,
-            program,
-            action: said.action,
-            object: said.object,
-            to: said.to,
-            outcome: said.outcome,
-            layer: said.layer,
-            reason: None,
-            rule: None,
-        });
-    }
-
     /// Whether the call got this answer. One that is over is no fault: its process was ended. What
     /// cannot be handed over is refused.
     fn answer(&self, notification: &Notification, verdict: Verdict) -> bool {
@@ -526,22 +409,5 @@ impl Supervisor {
             let _ = notify::refuse(listener, id, Errno::ACCESS);
         }
         done.is_ok()
-    }
-}
-
-struct Said {
-    /// Where it is known already.
-    program: Option<Bytes>,
-    action: Action,
-    object: Bytes,
-    to: Option<Bytes>,
-    outcome: Outcome,
-    layer: Layer,
-}
-
-impl Said {
-    fn of(seen: Seen, program: Bytes) -> Self {
-        let Seen { action, object, to, outcome, layer, directory: _ } = seen;
-        Self { program: Some(program), action, object, to, outcome, layer }
     }
 }
