@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 /// Who runs the jobs, and where.
@@ -77,4 +77,55 @@ pub fn build_of_60(project: &Path) -> io::Result<()> {
         std::fs::write(project.join(format!("u{number}.c")), text)?;
     }
     Ok(())
+}
+
+/// What every benchmark of jobs is told.
+pub struct Told {
+    pub swathe: PathBuf,
+    pub bwrap: PathBuf,
+    pub rounds: usize,
+    pub user: u32,
+}
+
+/// Reads `--name value` pairs. `own` takes what only this benchmark knows; none: it does not, or the
+/// value is wrong.
+pub fn told(
+    mut words: impl Iterator<Item = String>,
+    rounds: usize,
+    mut own: impl FnMut(&str, &str) -> Option<()>,
+) -> io::Result<Told> {
+    let (swathe, bwrap) = (PathBuf::new(), PathBuf::new());
+    let mut told = Told { swathe, bwrap, rounds, user: 1000 };
+    while let Some(word) = words.next() {
+        let wrong = || io::Error::other(format!("{word}: a value is missing or wrong"));
+        let value = words.next().ok_or_else(wrong)?;
+        match word.as_str() {
+            "--swathe" => told.swathe = value.into(),
+            "--bwrap" => told.bwrap = value.into(),
+            "--rounds" => told.rounds = value.parse().map_err(|_| wrong())?,
+            "--user" => told.user = value.parse().map_err(|_| wrong())?,
+            name => own(name, &value).ok_or_else(wrong)?,
+        }
+    }
+    if told.swathe.as_os_str().is_empty() || told.bwrap.as_os_str().is_empty() {
+        return Err(io::Error::other("--swathe and --bwrap are needed"));
+    }
+    Ok(told)
+}
+
+/// Takes a value where it is one.
+pub fn set<T: std::str::FromStr>(into: &mut T, value: &str) -> Option<()> {
+    *into = value.parse().ok()?;
+    Some(())
+}
+
+/// The exit status: 0, or 2 with the reason.
+pub fn ended(name: &str, help: &str, done: io::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = io::stderr().write_all(format!("{name}: {error}\n{help}").as_bytes());
+            ExitCode::from(2)
+        }
+    }
 }

@@ -11,9 +11,9 @@ mod way;
 #[path = "../../shared/room.rs"]
 mod room;
 
-use room::{User, build_of_60, median, say};
+use room::{Told, User, build_of_60, ended, median, say, set, told};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,12 +23,9 @@ const HELP: &str = "usage: edge --swathe FILE --bwrap FILE [--dir DIR] [--rounds
     DIR: where to work, below /tmp by default; --files: how many are read, 50000 by default\n";
 
 struct Args {
-    swathe: PathBuf,
-    bwrap: PathBuf,
+    told: Told,
     dir: PathBuf,
-    rounds: usize,
     files: usize,
-    user: u32,
 }
 
 /// A job: its name, the shell's words, and whether it removes files.
@@ -46,41 +43,17 @@ fn main() -> ExitCode {
         Some(done) => done,
         None => parse(words.into_iter()).and_then(|args| bench(&args)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = io::stderr().write_all(format!("edge: {error}\n{HELP}").as_bytes());
-            ExitCode::from(2)
-        }
-    }
+    ended("edge", HELP, done)
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
-    let mut args = Args {
-        swathe: PathBuf::new(),
-        bwrap: PathBuf::new(),
-        dir: std::env::temp_dir(),
-        rounds: 7,
-        files: 50_000,
-        user: 1000,
-    };
-    while let Some(word) = words.next() {
-        let wrong = || io::Error::other(format!("{word}: a value is missing or wrong"));
-        let value = words.next().ok_or_else(wrong)?;
-        match word.as_str() {
-            "--swathe" => args.swathe = value.into(),
-            "--bwrap" => args.bwrap = value.into(),
-            "--dir" => args.dir = value.into(),
-            "--rounds" => args.rounds = value.parse().map_err(|_| wrong())?,
-            "--files" => args.files = value.parse().map_err(|_| wrong())?,
-            "--user" => args.user = value.parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
-        }
-    }
-    if args.swathe.as_os_str().is_empty() || args.bwrap.as_os_str().is_empty() {
-        return Err(io::Error::other("--swathe and --bwrap are needed"));
-    }
-    Ok(args)
+fn parse(words: impl Iterator<Item = String>) -> io::Result<Args> {
+    let (mut dir, mut files) = (std::env::temp_dir(), 50_000);
+    let told = told(words, 7, |name, value| match name {
+        "--dir" => set(&mut dir, value),
+        "--files" => set(&mut files, value),
+        _ => None,
+    })?;
+    Ok(Args { told, dir, files })
 }
 
 /// A directory with a home and a project, removed at the end.
@@ -100,17 +73,17 @@ impl<'a> Room<'a> {
     fn new(args: &'a Args) -> io::Result<Self> {
         let name = format!("swathe-bench-edge-{}", std::process::id());
         let path = args.dir.canonicalize()?.join(name);
-        let engine = path.join(args.bwrap.file_name().unwrap_or_default());
-        let user = User { id: args.user, room: path.clone(), engine, env: Vec::new() };
+        let engine = path.join(args.told.bwrap.file_name().unwrap_or_default());
+        let user = User { id: args.told.user, room: path.clone(), engine, env: Vec::new() };
         let room = Self { args, path, user };
         for name in ["", "home", "run", "project"] {
             let path = room.path.join(name);
             fs::create_dir_all(&path)?;
             // Without the right to give it away it is the caller's, who is then the user.
-            let _ = chown(&path, Some(args.user), Some(args.user));
+            let _ = chown(&path, Some(args.told.user), Some(args.told.user));
         }
         fs::set_permissions(room.path.join("run"), fs::Permissions::from_mode(0o700))?;
-        for program in [&args.swathe, &args.bwrap] {
+        for program in [&args.told.swathe, &args.told.bwrap] {
             fs::copy(program, room.path.join(program.file_name().unwrap_or_default()))?;
         }
         fs::copy(std::env::current_exe()?, room.path.join("project/opens"))?;
@@ -148,7 +121,7 @@ impl<'a> Room<'a> {
 
 fn bench(args: &Args) -> io::Result<()> {
     let room = Room::new(args)?;
-    let swathe = room.program(&args.swathe);
+    let swathe = room.program(&args.told.swathe);
     let mut ways = ways(&swathe);
     if !Path::new("/usr/bin/strace").exists() {
         say("strace is not installed: its column is left out\n")?;
@@ -160,7 +133,7 @@ fn bench(args: &Args) -> io::Result<()> {
     let mut launches: Vec<f64> = Vec::new();
     for (name, text, removes) in JOBS {
         let mut times = vec![Vec::new(); ways.len()];
-        for round in 0..args.rounds {
+        for round in 0..args.told.rounds {
             for index in turn(round, ways.len()) {
                 let way = &ways[index];
                 if removes && matches!(way.name, "no-delete" | "append") {
@@ -191,7 +164,7 @@ fn bench(args: &Args) -> io::Result<()> {
     }
     for (name, words) in opens::ROWS {
         let mut times = vec![Vec::new(); ways.len()];
-        for round in 0..args.rounds {
+        for round in 0..args.told.rounds {
             for index in turn(round, ways.len()) {
                 times[index].push(opens::measure(&room, &ways[index], words)?);
             }

@@ -13,9 +13,9 @@ mod load;
 mod room;
 mod ways;
 
-use room::{User, median, say};
+use room::{Told, User, ended, median, say, set, told};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
@@ -32,13 +32,10 @@ const RATE: u64 = 1000;
 const CONNECTS: u64 = 500;
 
 struct Args {
-    swathe: PathBuf,
-    bwrap: PathBuf,
-    rounds: usize,
+    told: Told,
     seconds: u64,
     hold: u64,
     rate: u64,
-    user: u32,
 }
 
 fn main() -> ExitCode {
@@ -48,13 +45,7 @@ fn main() -> ExitCode {
     } else {
         parse(words.into_iter()).and_then(|args| bench(&args))
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = io::stderr().write_all(format!("network: {error}\n{HELP}").as_bytes());
-            ExitCode::from(2)
-        }
-    }
+    ended("network", HELP, done)
 }
 
 /// `client ADDRESS WHAT NUMBERS…`, inside of what is measured.
@@ -67,34 +58,15 @@ fn client(words: &[String]) -> io::Result<()> {
     say(&format!("{}\n", load::client(address, what, &numbers)?))
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
-    let mut args = Args {
-        swathe: PathBuf::new(),
-        bwrap: PathBuf::new(),
-        rounds: 5,
-        seconds: 3,
-        hold: 10_000,
-        rate: 60,
-        user: 1000,
-    };
-    while let Some(word) = words.next() {
-        let wrong = || io::Error::other(format!("{word}: a value is missing or wrong"));
-        let value = words.next().ok_or_else(wrong)?;
-        match word.as_str() {
-            "--swathe" => args.swathe = value.into(),
-            "--bwrap" => args.bwrap = value.into(),
-            "--rounds" => args.rounds = value.parse().map_err(|_| wrong())?,
-            "--seconds" => args.seconds = value.parse().map_err(|_| wrong())?,
-            "--hold" => args.hold = value.parse().map_err(|_| wrong())?,
-            "--rate" => args.rate = value.parse().map_err(|_| wrong())?,
-            "--user" => args.user = value.parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
-        }
-    }
-    if args.swathe.as_os_str().is_empty() || args.bwrap.as_os_str().is_empty() {
-        return Err(io::Error::other("--swathe and --bwrap are needed"));
-    }
-    Ok(args)
+fn parse(words: impl Iterator<Item = String>) -> io::Result<Args> {
+    let (mut seconds, mut hold, mut rate) = (3, 10_000, 60);
+    let told = told(words, 5, |name, value| match name {
+        "--seconds" => set(&mut seconds, value),
+        "--hold" => set(&mut hold, value),
+        "--rate" => set(&mut rate, value),
+        _ => None,
+    })?;
+    Ok(Args { told, seconds, hold, rate })
 }
 
 /// A directory of our own with the programs, removed at the end.
@@ -117,7 +89,7 @@ impl Room {
     fn new(args: &Args) -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("swathe-net-{}", std::process::id()));
         let user = User {
-            id: args.user,
+            id: args.told.user,
             room: path.clone(),
             engine: path.join("bin/bwrap"),
             env: Vec::new(),
@@ -125,11 +97,13 @@ impl Room {
         for dir in [&path, &path.join("home"), &path.join("run"), &path.join("bin")] {
             fs::create_dir_all(dir)?;
             // Without the right to give it away it is the caller's, who is then the user.
-            let _ = chown(dir, Some(args.user), Some(args.user));
+            let _ = chown(dir, Some(args.told.user), Some(args.told.user));
         }
         fs::set_permissions(path.join("run"), fs::Permissions::from_mode(0o700))?;
         let own = std::env::current_exe()?;
-        for (from, name) in [(&args.swathe, "swathe"), (&args.bwrap, "bwrap"), (&own, "load")] {
+        for (from, name) in
+            [(&args.told.swathe, "swathe"), (&args.told.bwrap, "bwrap"), (&own, "load")]
+        {
             fs::copy(from, path.join("bin").join(name))?;
         }
         let listener = TcpListener::bind("0.0.0.0:0")?;
@@ -163,7 +137,7 @@ fn bench(args: &Args) -> io::Result<()> {
     let connects = CONNECTS.to_string();
     let mut streams = vec![Vec::new(); ways.len()];
     let mut opened = vec![Vec::new(); ways.len()];
-    for round in 0..args.rounds {
+    for round in 0..args.told.rounds {
         for at in 0..ways.len() {
             // Another one first in each round.
             let at = (at + round) % ways.len();

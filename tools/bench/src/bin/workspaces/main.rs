@@ -9,9 +9,9 @@ mod changes;
 #[path = "../../shared/room.rs"]
 mod room;
 
-use room::{User, build_of_60, median, say, timed};
+use room::{Told, User, build_of_60, ended, median, say, set, timed, told};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -22,59 +22,31 @@ const HELP: &str = "usage: workspaces --swathe FILE --bwrap FILE [--dir DIR] [--
     --rounds, --pairs: how often jobs and changed files are measured, 0: not\n";
 
 struct Args {
-    swathe: PathBuf,
-    bwrap: PathBuf,
+    told: Told,
     dir: PathBuf,
     other: PathBuf,
     repository: PathBuf,
-    rounds: usize,
     pairs: usize,
     files: usize,
-    user: u32,
 }
 
 fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)).and_then(|args| bench(&args)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = io::stderr().write_all(format!("workspaces: {error}\n{HELP}").as_bytes());
-            ExitCode::from(2)
-        }
-    }
+    let done = parse(std::env::args().skip(1)).and_then(|args| bench(&args));
+    ended("workspaces", HELP, done)
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> io::Result<Args> {
-    let mut args = Args {
-        swathe: PathBuf::new(),
-        bwrap: PathBuf::new(),
-        dir: std::env::temp_dir(),
-        other: PathBuf::from("/dev/shm"),
-        repository: PathBuf::from("."),
-        rounds: 5,
-        pairs: 3,
-        files: 100_000,
-        user: 1000,
-    };
-    while let Some(word) = words.next() {
-        let wrong = || io::Error::other(format!("{word}: a value is missing or wrong"));
-        let value = words.next().ok_or_else(wrong)?;
-        match word.as_str() {
-            "--swathe" => args.swathe = value.into(),
-            "--bwrap" => args.bwrap = value.into(),
-            "--dir" => args.dir = value.into(),
-            "--other" => args.other = value.into(),
-            "--repository" => args.repository = value.into(),
-            "--rounds" => args.rounds = value.parse().map_err(|_| wrong())?,
-            "--pairs" => args.pairs = value.parse().map_err(|_| wrong())?,
-            "--files" => args.files = value.parse().map_err(|_| wrong())?,
-            "--user" => args.user = value.parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
-        }
-    }
-    if args.swathe.as_os_str().is_empty() || args.bwrap.as_os_str().is_empty() {
-        return Err(io::Error::other("--swathe and --bwrap are needed"));
-    }
-    Ok(args)
+fn parse(words: impl Iterator<Item = String>) -> io::Result<Args> {
+    let (mut dir, mut other) = (std::env::temp_dir(), PathBuf::from("/dev/shm"));
+    let (mut repository, mut pairs, mut files) = (PathBuf::from("."), 3, 100_000);
+    let told = told(words, 5, |name, value| match name {
+        "--dir" => set(&mut dir, value),
+        "--other" => set(&mut other, value),
+        "--repository" => set(&mut repository, value),
+        "--pairs" => set(&mut pairs, value),
+        "--files" => set(&mut files, value),
+        _ => None,
+    })?;
+    Ok(Args { told, dir, other, repository, pairs, files })
 }
 
 /// A directory of our own with a home, removed at the end.
@@ -104,9 +76,9 @@ impl<'a> Room<'a> {
         let path = args.dir.canonicalize()?.join(&name);
         let state =
             if elsewhere { args.other.join(format!("{name}-state")) } else { path.join("state") };
-        let engine = path.join(args.bwrap.file_name().unwrap_or_default());
+        let engine = path.join(args.told.bwrap.file_name().unwrap_or_default());
         let env = vec![("XDG_STATE_HOME", state.clone())];
-        let user = User { id: args.user, room: path.clone(), engine, env };
+        let user = User { id: args.told.user, room: path.clone(), engine, env };
         let mut room = Self { args, path, state, user, blocked: Vec::new() };
         for dir in [&room.path, &room.state, &room.path.join("home"), &room.path.join("run")] {
             room.directory(dir)?;
@@ -115,7 +87,7 @@ impl<'a> Room<'a> {
             room.block()?;
         }
         fs::set_permissions(room.path.join("run"), fs::Permissions::from_mode(0o700))?;
-        for program in [&args.swathe, &args.bwrap] {
+        for program in [&args.told.swathe, &args.told.bwrap] {
             let name = program.file_name().unwrap_or_default();
             fs::copy(program, room.path.join(name))?;
         }
@@ -125,7 +97,7 @@ impl<'a> Room<'a> {
     /// Takes the names that swathe would use for workspaces on the file system of the room.
     fn block(&mut self) -> io::Result<()> {
         let device = fs::metadata(&self.path)?.dev();
-        let name = format!(".swathe-{}", self.args.user);
+        let name = format!(".swathe-{}", self.args.told.user);
         let path = self.path.clone();
         for dir in path.ancestors().chain([Path::new("/var/tmp"), Path::new("/tmp")]) {
             let taken = dir.join(&name);
@@ -142,12 +114,12 @@ impl<'a> Room<'a> {
     fn directory(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)?;
         // Without the right to give it away it is the caller's, who is then the user.
-        let _ = chown(path, Some(self.args.user), Some(self.args.user));
+        let _ = chown(path, Some(self.args.told.user), Some(self.args.told.user));
         Ok(())
     }
 
     fn swathe(&self) -> PathBuf {
-        self.path.join(self.args.swathe.file_name().unwrap_or_default())
+        self.path.join(self.args.told.swathe.file_name().unwrap_or_default())
     }
 
     fn time(&self, words: &[&str], cwd: &Path) -> io::Result<f64> {
@@ -156,7 +128,7 @@ impl<'a> Room<'a> {
 }
 
 fn bench(args: &Args) -> io::Result<()> {
-    if args.rounds > 0 {
+    if args.told.rounds > 0 {
         jobs(args)?;
     }
     if args.pairs > 0 { changes::bench(args) } else { Ok(()) }
@@ -184,7 +156,7 @@ fn jobs(args: &Args) -> io::Result<()> {
     let cloned =
         Command::new("git").args(["clone", "-q", "--no-hardlinks", &from, &to]).status()?;
     // As the caller, who may read it, and then the user's.
-    let owner = format!("{0}:{0}", args.user);
+    let owner = format!("{0}:{0}", args.told.user);
     let given = Command::new("chown").args(["-R", &owner, &to]).status();
     if !cloned.success() || !given?.success() {
         return Err(io::Error::other(format!("{from} cannot be cloned")));
@@ -206,7 +178,7 @@ fn jobs(args: &Args) -> io::Result<()> {
             (&[], "true"),
             (&[&program, "run", "--cow", "--workspace", &bench, "--"], "true"),
         ];
-        for _ in 0..args.rounds {
+        for _ in 0..args.told.rounds {
             for (index, (before, text)) in options.iter().enumerate() {
                 let words = [before, &["sh", "-c", text][..]].concat();
                 times[index].push(room.time(&words, cwd)?);
@@ -231,7 +203,7 @@ fn jobs(args: &Args) -> io::Result<()> {
 fn makefile(room: &Room<'_>, project: &Path) -> io::Result<()> {
     build_of_60(project)?;
     for entry in fs::read_dir(project)? {
-        let _ = chown(entry?.path(), Some(room.args.user), Some(room.args.user));
+        let _ = chown(entry?.path(), Some(room.args.told.user), Some(room.args.told.user));
     }
     Ok(())
 }
