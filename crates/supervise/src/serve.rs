@@ -5,6 +5,7 @@ mod hand;
 mod listener;
 mod questions;
 mod returning;
+mod turns;
 
 use crate::observe::{Network, Observer};
 use crate::perform::{Noted, Performer, Trash, Verdict, is_ruled, refusal, shortens};
@@ -26,6 +27,7 @@ use swathe_sys::Errno;
 use swathe_sys::notify::{self, Notification};
 use swathe_sys::rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use swathe_sys::rustix::fd::OwnedFd;
+use turns::Turns;
 
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
@@ -202,13 +204,14 @@ struct Supervisor {
     /// Calls that went on and are not over.
     returning: Vec<Returning>,
     hands: Hands,
+    turns: Turns,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Supervisor {
     fn new(config: Config, listener: OwnedFd, trouble: Arc<Mutex<Option<String>>>) -> Self {
         // An older kernel does without. One that has it has what `load_listener` asks for, too.
-        let undisturbed = notify::wake_in_turn(&listener).is_ok();
+        let undisturbed = notify::wake_in_turn(&listener, true).is_ok();
         Self {
             listener,
             config,
@@ -220,6 +223,7 @@ impl Supervisor {
             questions: 0,
             returning: Vec::new(),
             hands: Hands::new(undisturbed),
+            turns: Turns::default(),
             trouble,
         }
     }
@@ -235,6 +239,7 @@ impl Supervisor {
                 (true, true) if self.is_resting() => None,
                 (true, true) => Some(&REST),
             };
+            let answered = Instant::now();
             match poll(&mut fds, timeout) {
                 Err(Errno::INTR) => continue,
                 Err(_) => break,
@@ -260,6 +265,10 @@ impl Supervisor {
                 }
             }
             if calls.contains(PollFlags::IN) {
+                if let Some(in_turn) = self.turns.next(answered.elapsed()) {
+                    // Without it, calls only take longer.
+                    let _ = notify::wake_in_turn(&self.listener, in_turn);
+                }
                 match notify::receive(&self.listener) {
                     Ok(notification) => self.take(&notification),
                     // Its process was ended, or a signal came.

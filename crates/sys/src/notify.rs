@@ -124,16 +124,17 @@ fn add(listener: impl AsFd, id: u64, fd: BorrowedFd<'_>, cloexec: bool, flags: u
     i32::try_from(number).map_err(|_| Errno::BADF)
 }
 
-/// Asks the kernel to wake the two sides on one processor (Linux 6.6): several times faster where
-/// each waits for the other.
+/// Asks the kernel to wake the two sides on one processor (Linux 6.6), or not to: several times
+/// faster where each waits for the other, slower where others wait meanwhile.
 ///
 /// # Errors
 /// EINVAL: an older kernel.
-pub fn wake_in_turn(listener: impl AsFd) -> Result<()> {
+pub fn wake_in_turn(listener: impl AsFd, in_turn: bool) -> Result<()> {
     const SYNC_WAKE_UP: c_ulong = 1;
+    let flags = if in_turn { SYNC_WAKE_UP } else { 0 };
     let fd = listener.as_fd().as_raw_fd();
     // SAFETY: the argument is an integer.
-    check(unsafe { libc::ioctl(fd, SET_FLAGS as _, SYNC_WAKE_UP) }.into()).map(drop)
+    check(unsafe { libc::ioctl(fd, SET_FLAGS as _, flags) }.into()).map(drop)
 }
 
 /// Reads memory of another process (process_vm_readv(2)); returns how much there was, which is less
