@@ -8,8 +8,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    sendmsg, socketpair,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
+    SocketType, sendmsg, shutdown, socketpair,
 };
 use std::fs::File;
 use std::io::{self, IoSlice, Write as _};
@@ -23,8 +23,11 @@ use std::time::{Duration, Instant};
 /// How long the helper may take to begin, and its end to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 const DEATH: Duration = Duration::from_secs(1);
+/// How long it may take to say its last words, which it gives itself half of.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A running helper. Dropped, it is ended, and with it every connection of the sandbox.
+/// A running helper. Dropped, it is ended, and with it every connection of the sandbox; what it has
+/// decided until then can be heard before.
 #[derive(Debug)]
 pub struct Helper {
     link: Link,
@@ -66,6 +69,16 @@ impl Helper {
         self.link.clone()
     }
 
+    fn ends_within(&mut self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        loop {
+            match self.process.try_wait() {
+                Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(1)),
+                ended => return !matches!(ended, Ok(None)),
+            }
+        }
+    }
+
     /// Its process.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -75,12 +88,11 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        let end = Instant::now() + DEATH;
-        while let Ok(None) = self.process.try_wait()
-            && Instant::now() < end
-        {
-            std::thread::sleep(Duration::from_millis(1));
+        // There are no more orders: it ends by itself when it has said what it has to say.
+        let _ = shutdown(&self.link.0, Shutdown::Write);
+        if !self.ends_within(LAST_WORDS) {
+            drop(self.process.kill());
+            self.ends_within(DEATH);
         }
     }
 }

@@ -26,6 +26,7 @@ pub struct Control {
     waiting: RefCell<VecDeque<Report>>,
     lost: Cell<u64>,
     more: Notify,
+    ending: Cell<bool>,
 }
 
 impl Control {
@@ -35,7 +36,13 @@ impl Control {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let socket = UnixDatagram::from_std(socket.into())?;
         let (waiting, lost, more) = (RefCell::default(), Cell::default(), Notify::new());
-        Ok(Rc::new(Self { socket, waiting, lost, more }))
+        Ok(Rc::new(Self { socket, waiting, lost, more, ending: Cell::new(false) }))
+    }
+
+    /// Has [`Control::send_reports`] return when all is said.
+    pub fn end(&self) {
+        self.ending.set(true);
+        self.more.notify_one();
     }
 
     /// Has something said; false: there is too much already, and it will not be.
@@ -50,13 +57,14 @@ impl Control {
         true
     }
 
-    /// Says what is to be said, until nobody listens any more.
+    /// Says what is to be said, until nobody listens any more, or to the [end](Control::end).
     pub async fn send_reports(&self) -> io::Result<()> {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             let report = match next {
                 Some(report) => report,
                 None if self.lost.get() > 0 => Report::Lost(self.lost.take()),
+                None if self.ending.get() => return Ok(()),
                 None => {
                     self.more.notified().await;
                     continue;

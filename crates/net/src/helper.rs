@@ -7,26 +7,35 @@ use crate::state::{Connection, State};
 use crate::{echo, names, tcp, udp};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use swathe_netrules::{Cause, Verdict};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 /// How often it is looked whether somebody still waits for an answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves until whoever started it has gone.
+/// How long the last reports may take to be heard.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Serves until whoever started it has gone or has no more orders. What was decided until then is
+/// reported: the program may have ended right after an answer.
 ///
 /// # Errors
 /// An order that is not understood, or a socket that is none.
 pub async fn run(config: Config, socket: OwnedFd) -> io::Result<()> {
     let control = Control::new(socket)?;
     let state = State::new(config, Rc::clone(&control));
+    let mut reports = pin!(control.send_reports());
     tokio::select! {
-        ended = obey(&state, &control) => ended,
-        ended = control.send_reports() => ended,
-        () = look_after_questions(&state) => Ok(()),
+        ended = obey(&state, &control) => ended?,
+        ended = &mut reports => return ended,
+        () = look_after_questions(&state) => {}
     }
+    control.end();
+    timeout(LAST_WORDS, reports).await.unwrap_or(Ok(()))
 }
 
 async fn look_after_questions(state: &State) {

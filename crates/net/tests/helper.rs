@@ -280,6 +280,38 @@ fn asked() {
     assert!(asking.join().expect("asked").starts_with("HTTP/1.1 200 "));
 }
 
+/// Whoever asks the helper for names.
+struct Names(UdpSocket);
+
+impl Names {
+    fn of(running: &Running) -> Self {
+        let inside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        swathe_sys::datagram::prepare(&inside, false).expect("prepared");
+        let resolver = inside.local_addr().expect("an address");
+        running.link.give(vec![(Role::Names, inside.into())]).expect("given");
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        client.connect(resolver).expect("connected");
+        client.set_read_timeout(Some(PATIENCE)).expect("set");
+        Self(client)
+    }
+
+    fn ask(&self, name: &str) {
+        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(label.len() as u8);
+            question.extend(label.as_bytes());
+        }
+        question.extend([0, 0, 1, 0, 1]);
+        self.0.send(&question).expect("sent");
+    }
+
+    fn answer(&self) -> Vec<u8> {
+        let mut buffer = [0; 512];
+        let length = self.0.recv(&mut buffer).expect("an answer");
+        buffer[..length].to_vec()
+    }
+}
+
 /// Names: granted ones lead to the pool, others are refused without a question to anybody.
 #[test]
 fn names() {
@@ -292,34 +324,14 @@ fn names() {
         upstream: None,
         connections: 64,
     });
-    let inside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    swathe_sys::datagram::prepare(&inside, false).expect("prepared");
-    let resolver = inside.local_addr().expect("an address");
-    running.link.give(vec![(Role::Names, inside.into())]).expect("given");
-    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    client.connect(resolver).expect("connected");
-    client.set_read_timeout(Some(PATIENCE)).expect("set");
-    let ask = |name: &str| {
-        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            question.push(label.len() as u8);
-            question.extend(label.as_bytes());
-        }
-        question.extend([0, 0, 1, 0, 1]);
-        client.send(&question).expect("sent");
-    };
-    let answer = || {
-        let mut buffer = [0; 512];
-        let length = client.recv(&mut buffer).expect("an answer");
-        buffer[..length].to_vec()
-    };
-    ask("other.example");
-    assert_eq!(answer()[3] & 0xf, 5, "REFUSED");
-    assert_eq!(answer()[3] & 0xf, 3, "and for musl that there is none");
+    let names = Names::of(&running);
+    names.ask("other.example");
+    assert_eq!(names.answer()[3] & 0xf, 5, "REFUSED");
+    assert_eq!(names.answer()[3] & 0xf, 3, "and for musl that there is none");
     upstream.set_nonblocking(true).expect("set");
     assert!(upstream.recv(&mut [0; 512]).is_err(), "a name has left");
     upstream.set_nonblocking(false).expect("set");
-    ask("Granted.EXAMPLE");
+    names.ask("Granted.EXAMPLE");
     // Both families are asked for, one with an address.
     for _ in 0..2 {
         let mut buffer = [0; 512];
@@ -336,9 +348,38 @@ fn names() {
         }
         upstream.send_to(&reply, peer).expect("sent");
     }
-    let answer = answer();
+    let answer = names.answer();
     assert_eq!(answer[3] & 0xf, 0, "{answer:?}");
     assert!(answer.windows(4).any(|four| four == [198, 18, 1, 0]), "{answer:?}");
+}
+
+/// What was decided before its end is heard, even where it could not say it yet.
+#[test]
+fn last_words() {
+    const MANY: usize = 2_000;
+    let running = Running::with(Config {
+        rules: rules(&["granted.example:443"], &[]),
+        ask: false,
+        servers: Vec::new(),
+        hosts: vec![(
+            swathe_netrules::Name::parse(b"granted.example").expect("a name"),
+            vec![Ipv4Addr::LOCALHOST.into()],
+        )],
+        upstream: None,
+        connections: 64,
+    });
+    let names = Names::of(&running);
+    for _ in 0..MANY {
+        names.ask("granted.example");
+        assert_eq!(names.answer()[3] & 0xf, 0);
+    }
+    let Running { helper, link, .. } = running;
+    let heard = std::thread::spawn(move || {
+        let next = || link.next().expect("a report");
+        std::iter::from_fn(next).filter(|said| matches!(said, Report::Decided(_))).count()
+    });
+    drop(helper);
+    assert_eq!(heard.join().expect("heard"), MANY);
 }
 
 /// The helper has no file system, and the kernel ends it for a call that it has no need for.
