@@ -21,10 +21,24 @@ impl TempDir {
     /// When the directory cannot be made or given to the owner.
     #[must_use]
     pub fn new(owner: u32) -> Self {
+        Self::below(&std::env::temp_dir(), owner)
+    }
+
+    /// Makes an empty one for `owner` on a file system in memory, where writing takes no time.
+    ///
+    /// # Panics
+    ///
+    /// As [`TempDir::new`].
+    #[must_use]
+    pub fn in_memory(owner: u32) -> Self {
+        Self::below(Path::new("/dev/shm"), owner)
+    }
+
+    fn below(base: &Path, owner: u32) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         // A path without symlinks, so that it can be compared with what a payload sees.
-        let base = std::env::temp_dir().canonicalize().expect("a temporary directory");
+        let base = base.canonicalize().expect("a temporary directory");
         let path = base.join(format!("swathe-test-{pid}-{count}"));
         fs::create_dir(&path).expect("make a temporary directory");
         let dir = Self { path, owner };

@@ -26,10 +26,20 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal, first: bool) -> Result<Vec
             Do::Directory { .. } | Do::Drop | Do::Rewrite => true,
         });
     }
+    work.sync()?;
+    Ok(done)
+}
+
+/// Removes what is beside the places of steps, then gives the host's directories their data: in one
+/// that its owner may not write to nothing can be removed any more. `first`: as [`all`] was told.
+pub(crate) fn tidy(work: &Work<'_>, journal: &Journal, done: &[bool], first: bool) -> Result<()> {
+    for (op, done) in journal.ops.iter().zip(done) {
+        remove_aside(work, journal, op, first && *done)?;
+    }
     let changed: HashSet<(usize, &[u8])> = journal
         .ops
         .iter()
-        .zip(&done)
+        .zip(done)
         .filter(|(op, done)| **done && !matches!(op.act, Do::Directory { .. }))
         .map(|(op, _)| (op.root, split(&op.path.0).0))
         .collect();
@@ -41,8 +51,7 @@ pub(crate) fn all(work: &Work<'_>, journal: &Journal, first: bool) -> Result<Vec
         let wanted = if any { new } else { old };
         directory(&work.place(op)?.sides.lower, &op.path.0, wanted, Some(old.mode))?;
     }
-    work.sync()?;
-    Ok(done)
+    Ok(())
 }
 
 pub(crate) struct Step<'a> {
@@ -63,7 +72,7 @@ impl Step<'_> {
         }
     }
 
-    fn is_new(&self, found: Option<Id>) -> bool {
+    pub fn is_new(&self, found: Option<Id>) -> bool {
         found.is_some_and(|found| self.journal.is_new(self.op, &found))
     }
 
@@ -177,7 +186,7 @@ impl Step<'_> {
 }
 
 /// Gives a directory its data. One that is not there any more is no error. One whose mode is neither
-/// the known one, as it is or opened for its owner, nor the wanted one was changed by somebody else,
+/// the known nor the wanted one, as they are or opened for its owner, was changed by somebody else,
 /// and is left.
 pub(crate) fn directory(
     root: &Dir,
@@ -188,8 +197,8 @@ pub(crate) fn directory(
     let Some(dir) = root.find(path).step("open", path)? else { return Ok(()) };
     let set = || -> std::result::Result<(), Errno> {
         let meta = dir.meta()?;
-        let mine = |known: u32| [known, known | 0o300, wanted.mode].contains(&meta.mode);
-        if !known.is_none_or(mine) {
+        let mine = |mode: u32| meta.mode == mode || meta.mode == mode | 0o300;
+        if !known.is_none_or(|known| mine(known) || mine(wanted.mode)) {
             return Ok(());
         }
         if (meta.uid, meta.gid) != (wanted.uid, wanted.gid) {
@@ -228,9 +237,6 @@ pub(crate) fn settle(work: &Work<'_>, journal: &Journal, done: &[bool], first: b
         crate::snapshot::patch(work.workspace, number, patches)?;
     }
     prune_all(work, journal)?;
-    for (op, done) in journal.ops.iter().zip(done) {
-        remove_aside(work, journal, op, first && *done)?;
-    }
     work.sync()
 }
 
@@ -283,7 +289,10 @@ impl Step<'_> {
     fn put_away(&self, path: &[u8], name: &str) -> Result<()> {
         // Where it was put away before, what is there is not ours.
         if let Some(at) = self.place.upper(path)? {
-            at.rename(&self.place.saved(name))?;
+            let saved = self.place.saved(name);
+            if at.rename(&saved)? && *path == *self.op.path.0 {
+                saved.settle(self.op.modes.1)?;
+            }
         }
         Ok(())
     }

@@ -158,7 +158,8 @@ impl Held {
                 .note(&self.dir, OPEN, &[Note::Dropping])
                 .map_err(|error| self.interrupted(error))?;
         }
-        crate::apply::settle(&work, &journal, &done, first)
+        crate::apply::tidy(&work, &journal, &done, first)
+            .and_then(|()| crate::apply::settle(&work, &journal, &done, first))
             .map_err(|error| self.interrupted(error))?;
         self.finish(&work, &journal).map_err(|error| self.interrupted(error))?;
         Ok(counted(&journal, &done))

@@ -212,14 +212,15 @@ impl Step<'_> {
         let aside = at.beside(self.journal.temporary(self.op.n));
         let saved = self.place.saved(&self.op.n.to_string());
         let now = at.id()?;
-        if !now.is_some_and(|now| self.journal.is_new(self.op, &now)) {
+        if !self.is_new(now) {
             for held in [&aside, &saved] {
-                if held.id()?.is_some_and(|id| self.journal.is_new(self.op, &id)) {
+                if self.is_new(held.id()?) {
                     at.settle(self.op.modes.0)?;
                     return self.give_back(from, held);
                 }
             }
             at.settle(self.op.modes.0)?;
+            self.settle_waiting(from)?;
             return Ok(match old {
                 Some(old) => is_like(now, old),
                 None => now.is_none(),
@@ -251,6 +252,16 @@ impl Step<'_> {
         self.give_back(from, &source)
     }
 
+    /// A directory of the upper that was opened to be moved, and was not.
+    fn settle_waiting(&self, from: &From) -> Result<()> {
+        let moves = matches!(from, From::Move);
+        let waiting = moves.then(|| self.place.upper(&self.op.path.0)).transpose()?.flatten();
+        match waiting {
+            Some(waiting) if self.is_new(waiting.id()?) => waiting.settle(self.op.modes.1),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a copy of a saved version beside its place.
     fn copy_back(&self, saved: &At, aside: &At) -> Result<()> {
         let part = aside.beside([&aside.name[..], b".part"].concat());
@@ -276,7 +287,7 @@ impl Step<'_> {
             From::Move => {
                 let Some(place) = self.place.upper(path)? else { return Ok(false) };
                 // After an interruption it can be there already.
-                let there = place.id()?.is_some_and(|id| self.journal.is_new(self.op, &id));
+                let there = self.is_new(place.id()?);
                 let done = there || new.rename(&place)?;
                 place.settle(self.op.modes.1)?;
                 return Ok(done);
@@ -333,6 +344,7 @@ impl Step<'_> {
         let kept = self.place.saved(&format!("up-{}", self.op.n));
         if let Some(place) = self.place.upper(path)? {
             kept.rename(&place)?;
+            place.settle(self.op.modes.1)?;
         }
         Ok(())
     }

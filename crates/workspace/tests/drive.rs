@@ -6,7 +6,7 @@
 //! | `SWATHE_MODEL_SEQUENCES` | sequences of the model test, 100 by default |
 //! | `SWATHE_FAULT_STEP` | every so-manieth system call gets a fault, 9 by default as root, 100 as a user |
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use swathe_testkit::{Bwrap, Side, TempDir, Who, reachable};
 
@@ -20,19 +20,6 @@ fn drive() -> PathBuf {
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// A directory on a file system in memory, where writing to the disk takes no time.
-fn in_memory(b: &Bwrap) -> PathBuf {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let name = format!("swathe-test-{}-{count}", std::process::id());
-    let path = Path::new("/dev/shm").join(name);
-    std::fs::create_dir(&path).expect("make a directory in memory");
-    if b.uid() != 0 {
-        let _ = std::os::unix::fs::chown(&path, Some(b.uid()), Some(b.uid()));
-    }
-    path
 }
 
 /// Runs the program as the user, and returns what it says. A failure is the test's.
@@ -56,25 +43,23 @@ fn run(b: &Bwrap, words: &[&str]) -> String {
 
 /// Random changes in an overlay, committed, are the same changes made directly; discarded, none.
 fn model(b: &Bwrap) {
-    let dir = in_memory(b);
+    let dir = TempDir::in_memory(b.uid());
     let first = if b.is_root() { 0 } else { 1_000_000 };
     let count = number("SWATHE_MODEL_SEQUENCES", 100);
-    let (bwrap, path) = (b.path.display().to_string(), dir.display().to_string());
+    let (bwrap, path) = (b.path.display().to_string(), dir.path().display().to_string());
     let said = run(b, &["model", &bwrap, &path, &first.to_string(), &count.to_string()]);
     assert!(said.starts_with(&format!("{count} sequences")), "{said}");
-    std::fs::remove_dir_all(dir).expect("remove it");
 }
 
 /// Killed, or out of space, at any system call: the old tree, the new one, or one of them later.
 fn faults(b: &Bwrap) {
-    let (dir, other) = (in_memory(b), b.temp());
+    let (dir, other) = (TempDir::in_memory(b.uid()), b.temp());
     let step = number("SWATHE_FAULT_STEP", if b.is_root() { 9 } else { 100 });
-    let path = dir.display().to_string();
+    let path = dir.path().display().to_string();
     let said = run(b, &["faults", &path, &other.path().display().to_string(), &step.to_string()]);
     let points = said.lines().last().and_then(|line| line.split(' ').next());
     let points: u64 = points.and_then(|n| n.parse().ok()).expect("a number of points");
     assert!(points * step > 15_000, "only {points} points: {said}");
-    std::fs::remove_dir_all(dir).expect("remove it");
 }
 
 /// Whatever the upper holds, a commit stays inside, and the list shows the truth.

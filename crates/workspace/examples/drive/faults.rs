@@ -277,7 +277,7 @@ impl Setting {
 
 /// What lies below.
 fn lower(root: &Path) {
-    for dir in ["gone/deep", "kept", "was-dir/in", "again/old-dir", "mode"] {
+    for dir in ["gone/deep", "kept", "was-dir/in", "again/old-dir", "mode", "closed", "opened"] {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
     for file in [
@@ -293,11 +293,17 @@ fn lower(root: &Path) {
         "again/a",
         "again/b",
         "again/old-dir/c",
+        "closed/a",
+        "opened/a",
+        "shut",
     ] {
         write(root.join(file), &format!("{file} of the host\n"));
     }
     write(root.join("long"), &long(&[]));
     symlink("same", root.join("link")).unwrap();
+    // One that its owner may not write to gets no new parent without more.
+    chmod(&root.join("closed"), 0o555);
+    chmod(&root.join("opened"), 0o555);
 }
 
 /// What the program did.
@@ -306,19 +312,21 @@ fn upper(upper: &Path, root: &Path) {
         let mode = Mode::empty();
         rustix::fs::mknodat(CWD, upper.join(name), FileType::CharacterDevice, mode, 0).unwrap();
     };
-    for dir in ["new/deeper", "kept", "was-file", "again/old-dir", "mode"] {
+    for dir in ["new/deeper", "kept", "was-file", "again/old-dir", "mode", "closed", "shut"] {
         fs::create_dir_all(upper.join(dir)).unwrap();
     }
     whiteout("gone-file");
     whiteout("gone");
     whiteout("kept/b");
-    for dir in ["new", "was-file", "again"] {
+    for dir in ["new", "was-file", "again", "closed", "shut"] {
         mark(&upper.join(dir), "user.overlay.opaque", b"y");
     }
-    for file in ["changed", "new-file", "new/a", "new/b", "new/deeper/c", "kept/a", "was-dir"] {
+    for file in
+        ["changed", "new-file", "new/a", "new/b", "new/deeper/c", "kept/a", "was-dir", "opened"]
+    {
         write(upper.join(file), &format!("{file} of the program\n"));
     }
-    for file in ["was-file/x", "again/a", "again/new", "again/old-dir/d"] {
+    for file in ["was-file/x", "again/a", "again/new", "again/old-dir/d", "closed/b", "shut/x"] {
         write(upper.join(file), &format!("{file} of the program\n"));
     }
     write(upper.join("long"), &long(&[2, 50]));
@@ -328,6 +336,8 @@ fn upper(upper: &Path, root: &Path) {
     mark(&upper.join("new/a"), "user.test", b"value");
     chmod(&upper.join("new/a"), 0o4755);
     chmod(&upper.join("mode"), 0o700);
+    chmod(&upper.join("closed"), 0o555);
+    chmod(&upper.join("shut"), 0o555);
     let sparse = fs::File::create(upper.join("sparse")).unwrap();
     sparse.set_len(400_000).unwrap();
     for name in ["new/b", "changed", "sparse", "new/deeper/c"] {
