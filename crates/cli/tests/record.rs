@@ -41,15 +41,24 @@ fn denials(place: &Place) {
     assert!(lines(place, &["/cat\"", "notes"]) > 0, "who did it is said");
 }
 
-/// Each decision of a level is one line, also where nothing else is recorded.
+/// What a level refuses is one line, also where nothing else is recorded; what it lets pass, where
+/// something is.
 fn levels(place: &Place) {
-    place.host("echo one >file");
-    let ran = place.inside("--allow files.cwd=append", "echo x >>file; echo x >file").go();
-    assert_ne!(ran.ended.shell(), 0);
-    assert!(ran.errors().contains("swathe why"), "{ran}");
-    let kept = place.host("cat ../home/.local/state/swathe/runs/*/events.jsonl");
-    assert!(kept.contains("\"outcome\":\"allowed\",\"layer\":\"level\""), "{kept}");
-    assert!(kept.contains("\"outcome\":{\"denied\":13},\"layer\":\"level\""), "{kept}");
+    let (denied, allowed) = ("{\"denied\":13}", "\"allowed\"");
+    for (options, counts) in
+        [("", [(denied, 1), (allowed, 0)]), ("--record", [(denied, 1), (allowed, 1)])]
+    {
+        place.host("rm -rf ../home/.local/state/swathe/runs; echo one >file");
+        let options = format!("{options} --allow files.cwd=append");
+        let ran = place.inside(&options, "echo x >>file; echo x >file").go();
+        assert_ne!(ran.ended.shell(), 0);
+        assert!(ran.errors().contains("swathe why"), "{ran}");
+        let kept = place.host("cat ../home/.local/state/swathe/runs/*/events.jsonl");
+        for (outcome, count) in counts {
+            let of = format!("\"outcome\":{outcome},\"layer\":\"level\"");
+            assert_eq!(kept.matches(&of).count(), count, "{options} {outcome}: {kept}");
+        }
+    }
 }
 
 /// Where the supervisor does what no level is about, it is recorded as if the kernel had done it.

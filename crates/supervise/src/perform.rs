@@ -101,6 +101,8 @@ pub struct Performer {
     trash: Option<Box<dyn Trash>>,
     /// Whether there are files that must not become shorter.
     lengths: bool,
+    /// Whether what went as it would without a level is noted, too.
+    notes_all: bool,
 }
 
 /// What a call comes to, and what is to be noted of it.
@@ -112,11 +114,17 @@ const GO_ON: Performed = (Verdict::Continue, None);
 const ELSEWHERE: Placed = Placed { level: Level::Free, ruled: false, number: 0, exact: false };
 
 impl Performer {
-    /// For these places; `listed` is what `places` was found for.
+    /// For these places; `listed` is what `places` was found for. `notes_all`: what went as it would
+    /// without a level is noted, too.
     #[must_use]
-    pub fn new(places: Places, listed: Vec<Place>, trash: Option<Box<dyn Trash>>) -> Self {
+    pub fn new(
+        places: Places,
+        listed: Vec<Place>,
+        trash: Option<Box<dyn Trash>>,
+        notes_all: bool,
+    ) -> Self {
         let lengths = listed.iter().any(|place| place.level <= Level::NoDelete);
-        Self { places, listed, trash, lengths }
+        Self { places, listed, trash, lengths, notes_all }
     }
 
     /// Performs a call, or leaves it to the kernel. `still` says whether the process still waits:
@@ -161,9 +169,10 @@ impl Performer {
         to: Option<&Found>,
         level: Level,
     ) -> Performed {
-        let outcome = match &done {
+        let outcome = match done {
             Err(errno) => Outcome::Denied(errno.raw_os_error()),
             Ok(_) if level == Level::Trash => Outcome::Kept,
+            Ok(verdict) if !self.notes_all => return (verdict, None),
             Ok(_) => Outcome::Allowed,
         };
         let path = |found: &Found| {

@@ -36,6 +36,9 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// How often it is looked whether calls are over.
 const LOOK: Duration = Duration::from_millis(5);
 const SHORT_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// For how long a thread is known by its number: in far longer the kernel does not come around to it
+/// again. Of another one, nothing could be looked at.
+const MOMENT: Duration = Duration::from_millis(5);
 /// After how long without a call nothing is kept open for the next one.
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
@@ -205,6 +208,8 @@ struct Supervisor {
     returning: Vec<Returning>,
     hands: Hands,
     turns: Turns,
+    /// Who called last, and when.
+    last: Option<(Caller, Instant)>,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -224,6 +229,7 @@ impl Supervisor {
             returning: Vec::new(),
             hands: Hands::new(undisturbed),
             turns: Turns::default(),
+            last: None,
             trouble,
         }
     }
@@ -300,20 +306,27 @@ impl Supervisor {
         }
         let call = self.decoder.decode(notification);
         // In another pid namespace than ours: nothing of it can be looked at.
-        let caller = (notification.pid != 0).then(|| Caller::new(notification.pid));
+        let caller = (notification.pid != 0).then(|| self.caller(notification.pid));
         let verdict = match (call, &caller) {
-            (Call::Probe, caller) => self.probe(caller.as_ref()),
+            (Call::Probe, caller) => Some(self.probe(caller.as_ref())),
             // There is no floor below these.
             (call, None) if !is_ruled(call) || self.config.wanted.writes && shortens(call) => {
-                Verdict::Refuse(refusal(call))
+                Some(Verdict::Refuse(refusal(call)))
             }
-            (_, None) => Verdict::Continue,
-            (call, Some(caller)) => match self.judge(caller, call, notification) {
-                Some(verdict) => verdict,
-                None => return,
-            },
+            (_, None) => Some(Verdict::Continue),
+            (call, Some(caller)) => self.judge(caller, call, notification),
         };
-        self.answer(notification, verdict);
+        if let Some(verdict) = verdict {
+            self.answer(notification, verdict);
+        }
+        self.last = caller.map(|caller| (caller, Instant::now()));
+    }
+
+    /// The thread with this number: the one that called last, if that was a moment ago, with what is
+    /// open of it. In that time no number becomes that of another.
+    fn caller(&mut self, pid: u32) -> Caller {
+        let same = |(last, when): &(Caller, Instant)| last.pid == pid && when.elapsed() < MOMENT;
+        self.last.take().filter(same).map_or_else(|| Caller::new(pid), |(last, _)| last)
     }
 
     /// The engine's test: the answer lets the command start.
@@ -337,7 +350,8 @@ impl Supervisor {
                 }
             };
             let listed = self.config.places.clone();
-            self.performer = Some(Performer::new(places, listed, self.config.trash.take()));
+            let (trash, notes_all) = (self.config.trash.take(), self.config.wanted.observe);
+            self.performer = Some(Performer::new(places, listed, trash, notes_all));
         }
         if self.config.wanted.observe {
             let Ok(root) = caller.root() else { return refuse };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use swathe_sys::notify::{self, Notification};
 use swathe_sys::rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use swathe_sys::rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
+use swathe_sys::rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use swathe_sys::rustix::io::fcntl_dupfd_cloexec;
 use swathe_sys::{Errno, Result};
 
@@ -26,11 +26,11 @@ impl Hands {
         Self { undisturbed, slow: Arc::default() }
     }
 
-    /// Gives a file to the process. One that is written, and whatever is no plain file, is not open here
-    /// any more when the process has it: a program that was just written could not be run ("text file
-    /// busy"), a pipe would seem to have a reader.
+    /// Gives a file to the process. It is not open here any more when the process has it: a program
+    /// that was just written could not be run ("text file busy"), a lock would last longer than its
+    /// holder has the file open, a pipe would seem to have a reader.
     pub fn over(&self, listener: &OwnedFd, id: u64, fd: OwnedFd, cloexec: bool) -> Result<()> {
-        let done = if self.undisturbed && is_felt(&fd) {
+        let done = if self.undisturbed {
             notify::inject_last(listener, id, fd, cloexec)
         } else {
             notify::inject(listener, id, fd.as_fd(), cloexec)
@@ -104,20 +104,4 @@ fn wait_for_other_end(
         before = signal;
         std::thread::sleep(PAUSE);
     }
-}
-
-/// Whether others notice that somebody has the file open.
-fn is_felt(fd: &OwnedFd) -> bool {
-    let reads = fcntl_getfl(fd).is_ok_and(|flags| {
-        flags.contains(OFlags::PATH) || !flags.intersects(OFlags::WRONLY | OFlags::RDWR)
-    });
-    let plain = || {
-        fstat(fd).is_ok_and(|found| {
-            matches!(
-                FileType::from_raw_mode(found.st_mode),
-                FileType::RegularFile | FileType::Directory
-            )
-        })
-    };
-    !(reads && plain())
 }
