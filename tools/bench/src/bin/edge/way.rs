@@ -27,6 +27,7 @@ pub fn ways(swathe: &str) -> Vec<Way> {
     let asked = run("ask", &["-w", "--ask-fd", "7"]);
     vec![
         Way::bare(),
+        Way { name: super::opens::FLOOR, ..Way::bare() },
         run("run -w", &["-w"]),
         run("no-delete", &["--allow", "files.cwd=no-delete"]),
         run("trash", &["--allow", "files.cwd=trash"]),
