@@ -1,29 +1,38 @@
 //! What runs at both ends of a connection: a server that takes, gives back or holds, and a client
 //! that measures. The client runs inside of whatever is measured.
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use swathe_sys::rustix::event::epoll;
 
 /// Bytes that are written at once.
 const CHUNK: usize = 256 << 10;
 
 /// Serves until the end of the process: the first byte of a connection says what it is. `s`: takes
 /// all; `e`: gives back what comes; `c`: gives one byte back and closes, as many servers do.
-pub fn serve(listener: TcpListener) {
+///
+/// # Errors
+/// Of epoll(7).
+pub fn serve(listener: TcpListener) -> io::Result<()> {
+    let echo = Arc::new(Echo::new()?);
+    let answers = Arc::clone(&echo);
+    std::thread::spawn(move || answers.serve());
     std::thread::spawn(move || {
         loop {
             // Without a descriptor left, the client is told so by its own limit.
             let Ok((stream, _)) = listener.accept() else { continue };
-            // A connection that is held has a thread that does nothing. Where there are too many, one
-            // has to end first.
             let stream = Arc::new(Mutex::new(Some(stream)));
+            // Where there are too many threads, one has to end first.
             loop {
                 let (stream, thread) = (Arc::clone(&stream), std::thread::Builder::new());
+                let echo = Arc::clone(&echo);
                 let serve = move || {
                     let taken = stream.lock().ok().and_then(|mut stream| stream.take());
-                    taken.map(one)
+                    taken.map(|stream| one(stream, &echo))
                 };
                 if thread.stack_size(64 << 10).spawn(serve).is_ok() {
                     break;
@@ -32,9 +41,59 @@ pub fn serve(listener: TcpListener) {
             }
         }
     });
+    Ok(())
 }
 
-fn one(mut stream: TcpStream) {
+/// Connections that are given back what comes over them: thousands, which no thread waits for.
+struct Echo {
+    epoll: OwnedFd,
+    streams: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Echo {
+    fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Self { epoll, streams: Mutex::default() })
+    }
+
+    fn take(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        let number = stream.as_raw_fd().unsigned_abs().into();
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
+        streams.insert(number, stream);
+        Ok(())
+    }
+
+    fn serve(&self) {
+        let mut events = Vec::with_capacity(256);
+        loop {
+            events.clear();
+            let room = swathe_sys::rustix::buffer::spare_capacity(&mut events);
+            if epoll::wait(&self.epoll, room, None).is_err() {
+                continue;
+            }
+            let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+            for number in events.iter().map(|event| event.data.u64()) {
+                if streams.get_mut(&number).is_some_and(|stream| !gives_back(stream)) {
+                    streams.remove(&number);
+                }
+            }
+        }
+    }
+}
+
+/// Whether there can be more.
+fn gives_back(stream: &mut TcpStream) -> bool {
+    let mut buffer = [0; 16];
+    match stream.read(&mut buffer) {
+        Ok(0) => false,
+        Ok(n) => stream.write_all(buffer.get(..n).unwrap_or_default()).is_ok(),
+        Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    }
+}
+
+fn one(mut stream: TcpStream, echo: &Echo) {
     let mut kind = [0];
     let mut buffer = vec![0; 16];
     let _ = stream.set_nodelay(true);
@@ -53,13 +112,16 @@ fn one(mut stream: TcpStream) {
         let _ = stream.write_all(&all.to_be_bytes());
         return;
     }
+    if kind == *b"e" {
+        // Not taken: the client sees that it ends.
+        let _ = echo.take(stream);
+        return;
+    }
     while let Ok(n) = stream.read(&mut buffer) {
         if n == 0 || stream.write_all(buffer.get(..n).unwrap_or_default()).is_err() {
             return;
         }
-        if kind == *b"c" {
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-        }
+        let _ = stream.shutdown(std::net::Shutdown::Write);
     }
 }
 

@@ -20,6 +20,7 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use ways::Held;
 
 const HELP: &str = "usage: network --swathe FILE --bwrap FILE [--rounds N] [--seconds N] [--hold N] \
     [--rate SECONDS] [--user UID]\n\
@@ -109,7 +110,7 @@ impl Room {
         let listener = TcpListener::bind("0.0.0.0:0")?;
         // The backlog of the standard library is 128: enough for one client that waits.
         let port = listener.local_addr()?.port();
-        load::serve(listener);
+        load::serve(listener)?;
         Ok(Self { path, user, port, address: own_address() })
     }
 }
@@ -151,11 +152,11 @@ fn bench(args: &Args) -> io::Result<()> {
     }
     for way in ways.iter().filter(|way| way.is_ours()) {
         if args.hold > 0 {
-            let (held, memory) = way.hold(&room, args.hold)?;
+            let Held { held, memory, sandboxes } = way.hold(&room, args.hold)?;
             let each = memory as f64 / args.hold as f64;
             say(&format!(
-                "{}: {held} of {} connections answer while all are open; {memory} KiB more of the \
-                 helper, {each:.2} KiB each\n",
+                "{}: {held} of {} connections of {sandboxes} sandboxes answer while all are open; \
+                 {memory} KiB more of the helpers, {each:.2} KiB each\n",
                 way.name(),
                 args.hold
             ))?;

@@ -4,6 +4,11 @@ use crate::Room;
 use crate::room::say;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use swathe_sys::rustix::process::{Resource, getrlimit};
+
+/// Descriptors that a helper has for something else than connections, at most.
+const OTHERS: u64 = 200;
 
 /// A way, as words of a command before those of the client, or a script with `CLIENT` in it.
 pub struct Way {
@@ -107,18 +112,47 @@ impl Way {
         })
     }
 
-    /// How many of so many connections answer while all are open, and the KiB that the helper has
-    /// more then.
-    pub fn hold(&self, room: &Room, connections: u64) -> io::Result<(u64, i64)> {
+    /// How many of so many connections answer while all are open, and the KiB that the helpers have
+    /// more then. One sandbox holds what its helper has descriptors for; the rest others do, at the
+    /// same time.
+    pub fn hold(&self, room: &Room, connections: u64) -> io::Result<Held> {
+        let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        let sandboxes = connections.div_ceil(most.saturating_sub(OTHERS).max(2) / 2).max(1);
+        let all_open = Barrier::new(usize::try_from(sandboxes).map_err(io::Error::other)?);
+        let part = |number| connections / sandboxes + u64::from(number < connections % sandboxes);
+        let parts: io::Result<Vec<(u64, i64)>> = std::thread::scope(|scope| {
+            let all_open = &all_open;
+            let start = |number| scope.spawn(move || self.hold_part(room, part(number), all_open));
+            let started: Vec<_> = (0..sandboxes).map(start).collect();
+            let ended = started.into_iter().map(|part| part.join());
+            ended.map(|part| part.map_err(|_| io::Error::other("a part failed"))?).collect()
+        });
+        let parts = parts?;
+        let (held, memory) = (parts.iter().map(|p| p.0).sum(), parts.iter().map(|p| p.1).sum());
+        Ok(Held { held, memory, sandboxes })
+    }
+
+    fn hold_part(
+        &self,
+        room: &Room,
+        connections: u64,
+        all_open: &Barrier,
+    ) -> io::Result<(u64, i64)> {
         let mut command = self.command(room, &["hold", &connections.to_string()]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.inspect_err(|_| {
+            all_open.wait();
+        })?;
         let stdin = child.stdin.take();
         let mut lines = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
         // The helper is there before the client is.
         std::thread::sleep(std::time::Duration::from_millis(100));
         let before = helper_memory(child.id());
         let mut line = String::new();
-        lines.read_line(&mut line)?;
+        let read = lines.read_line(&mut line);
+        // Also where it failed: others wait.
+        all_open.wait();
+        read?;
         let after = helper_memory(child.id());
         drop(stdin);
         let mut rest = String::new();
@@ -131,6 +165,16 @@ impl Way {
         let held = rest.trim().parse().map_err(|_| io::Error::other(format!("hold: {error}")))?;
         Ok((held, after - before))
     }
+}
+
+/// What held connections came to.
+pub struct Held {
+    /// How many answered.
+    pub held: u64,
+    /// KiB more of the helpers.
+    pub memory: i64,
+    /// In how many sandboxes.
+    pub sandboxes: u64,
 }
 
 /// KiB of resident memory of the helper for the network, which is below this process.
