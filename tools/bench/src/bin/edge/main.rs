@@ -91,7 +91,7 @@ impl<'a> Room<'a> {
         Ok(room)
     }
 
-    /// The files that are read, a build of 60 units, and a repository of 2,000 files.
+    /// The files that are read, a build of 60 units, and a repository of as many files.
     fn fill(&self) -> io::Result<()> {
         let many = format!(
             "mkdir many; for d in $(seq 0 499); do mkdir many/$d; done; \
@@ -100,8 +100,7 @@ impl<'a> Room<'a> {
             self.args.files
         );
         build_of_60(&self.path.join("project"))?;
-        let git = "mkdir clone; cd clone; git init -q .; for i in $(seq 1 2000); do \
-             echo $i >f$i; done; git add .; \
+        let git = "cp -r many clone; cd clone; git init -q .; git add .; \
              git -c user.name=a -c user.email=a@b commit -q -m a";
         for text in [many.as_str(), git, "echo line >log"] {
             self.time(&Way::bare(), &["sh", "-c", text])?;
