@@ -131,6 +131,16 @@ def old_punch():
     import struct
     fd = os.open('a', os.O_WRONLY | os.O_APPEND)
     fcntl.ioctl(fd, 0x4030582b, struct.pack('hhqqiI16x', 0, 0, 0, 4096, 0, 0))
+def exchange_blocks():
+    import struct
+    fd = os.open('a', os.O_WRONLY | os.O_APPEND)
+    own = os.open('blocks', os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(own, b'X' * 4096)
+    os.fsync(own); os.fsync(fd)
+    try: fcntl.ioctl(own, 0xc028660f, struct.pack('IIQQQQ', 0, fd, 0, 0, 1, 0))
+    finally:
+        os.unlink('blocks')
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 def reopen():
     fd = os.open('a', os.O_WRONLY | os.O_APPEND)
     os.pwrite(os.open('/proc/self/fd/%d' % fd, os.O_WRONLY), b'X', 0)
@@ -266,4 +276,34 @@ fn hidden(place: &Place) {
     assert!(ran.errors().contains("matches too much"), "{ran}");
 }
 
-both!(hidden, append, no_delete, nested, ways_around_append, protected, refused);
+/// What a program forbids itself the supervisor would do for it: where it acts, programs are told
+/// that they cannot.
+fn own_domains(place: &Place) {
+    const RESTRICT: &str = r#"
+import ctypes, os, struct
+call = ctypes.CDLL(None, use_errno=True).syscall
+REMOVE_FILE = 1 << 5
+ruleset = call(444, struct.pack('QQQ', REMOVE_FILE, 0, 0), 8, 0)
+print('no domain', ctypes.get_errno()) if ruleset < 0 else call(446, ruleset, 0)
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+if ruleset >= 0 and call(446, ruleset, 0): print('not restricted')
+try: os.unlink('x'); print('removed')
+except OSError as e: print(e.errno)
+"#;
+    if !installed("python3") {
+        return;
+    }
+    place.dir.file("project/restrict.py", RESTRICT);
+    place.host("echo x >x");
+    // Where the kernel has no Landlock there is nothing to be told.
+    if place.inside("-w", "python3 restrict.py").prints() != "13" {
+        swathe_testkit::notice(
+            "programs cannot restrict themselves here: what they are told is left out",
+        );
+        return;
+    }
+    let said = place.inside("--allow files.cwd=trash", "python3 restrict.py").prints();
+    assert_eq!(said, "no domain 95\nremoved");
+}
+
+both!(hidden, append, no_delete, nested, ways_around_append, protected, refused, own_domains);

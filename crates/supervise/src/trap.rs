@@ -38,6 +38,8 @@ const XFS_IOC_COMMIT_RANGE: u32 = 0x4058_5883;
 const XFS_IOC_SWAPEXT: u32 = 0xc0c0_586d;
 const BTRFS_IOC_SNAP_DESTROY: u32 = 0x5000_940f;
 const BTRFS_IOC_SNAP_DESTROY_V2: u32 = 0x5000_943f;
+/// Blocks of two files exchanged, whatever `O_APPEND` says of the other one.
+const EXT4_IOC_MOVE_EXT: u32 = 0xc028_660f;
 const IOC_TYPE: u32 = 0xff00;
 const F2FS: u32 = 0xf500;
 const EOPNOTSUPP: Action = Action::Errno(95);
@@ -48,6 +50,10 @@ const NOTIFY: &[Case<'static>] = &[Case { tests: &[], action: Action::Notify }];
 /// Removing and renaming.
 const REMOVES: &[&str] =
     &["unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat"];
+
+/// A domain that the program made for itself would not hold for what the supervisor does in its
+/// place. It is told what it would be where Landlock is switched off.
+const DOMAINS: &[&str] = &["landlock_create_ruleset", "landlock_restrict_self"];
 
 /// What removes and asks nobody.
 const REMOVING: &[Case<'static>] = &[
@@ -98,6 +104,7 @@ const APPENDING: &[(&str, &[Case<'static>])] = &[
     (
         "ioctl",
         &[
+            Case { tests: &refused(EXT4_IOC_MOVE_EXT), action: EOPNOTSUPP },
             Case { tests: &refused(0x4030_5828), action: EOPNOTSUPP },
             Case { tests: &refused(0x4030_5829), action: EOPNOTSUPP },
             Case { tests: &refused(0x4030_582a), action: EOPNOTSUPP },
@@ -188,6 +195,7 @@ fn table(arch: Arch, wanted: Wanted) -> Table<'static> {
     }
     if wanted.removes {
         add("ioctl", REMOVING);
+        DOMAINS.iter().for_each(|name| add(name, &[Case { tests: &[], action: EOPNOTSUPP }]));
     }
     if wanted.writes {
         WRITES.iter().for_each(|(name, cases)| add(name, cases));

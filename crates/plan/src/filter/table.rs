@@ -286,7 +286,7 @@ pub static ALL: &[Rule] = &[
 
     // What is allowed although some refuse it.
     row("allowed on purpose", &["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"], NO_CONDITION, Action::Allow, When::Always,
-        "with these a program restricts itself further, as browsers and many tools do"),
+        "with these a program restricts itself further, as browsers and many tools do; where access levels are in force, Landlock answers EOPNOTSUPP"),
     row("allowed on purpose", &["mbind", "set_mempolicy", "get_mempolicy", "set_mempolicy_home_node"], NO_CONDITION, Action::Allow, When::Always,
         "about the caller's own memory; databases, Java and numerical programs place theirs"),
     row("allowed on purpose", &["adjtimex", "clock_adjtime", "clock_adjtime64"], NO_CONDITION, Action::Allow, When::Always,

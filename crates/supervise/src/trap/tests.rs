@@ -45,7 +45,13 @@ fn writes_are_trapped() {
         assert_eq!(answer(levels, "fallocate", [0, mode, 0, 0, 0, 0]), EOPNOTSUPP.value());
     }
     assert_eq!(answer(levels, "ioctl", [0, 0x4030_582b, 0, 0, 0, 0]), EOPNOTSUPP.value());
+    assert_eq!(answer(levels, "ioctl", [0, 0xc028_660f, 0, 0, 0, 0]), EOPNOTSUPP.value());
     assert_eq!(answer(levels, "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+    for call in ["landlock_create_ruleset", "landlock_restrict_self"] {
+        assert_eq!(answer(levels, call, [0; 6]), EOPNOTSUPP.value());
+        let watched = Wanted { observe: true, below: true, ..Wanted::default() };
+        assert_eq!(answer(watched, call, [0; 6]), ALLOW);
+    }
     let kept = Wanted { removes: true, ..Wanted::default() };
     let cut = Wanted { removes: true, writes: true, ..Wanted::default() };
     assert_eq!(answer(kept, "fallocate", [0, 8, 0, 0, 0, 0]), ALLOW);
