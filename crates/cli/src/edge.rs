@@ -197,7 +197,7 @@ impl Edge {
             config.ask = Some(Box::new(move |q| asked.send(Message::Asked(q)).is_ok()));
             config.withdrawn = Some(Box::new(move |id| drop(gone.send(Message::Gone(id)))));
             let over = questions.clone();
-            config.returned = Some(Box::new(move |id| drop(over.send(Message::Returned(id)))));
+            config.returned = Some(Box::new(move |id| over.send(Message::Returned(id)).is_ok()));
             config.asks = self.asks.clone();
         }
         let handle = serve::start(config, socket).map_err(|e| failed(&e))?;
@@ -360,6 +360,7 @@ impl Watched {
                         if let Err(failure) = live.returned(id) {
                             note(&failure.message);
                         }
+                        answers.taken_back();
                     }
                 }
             }

@@ -59,6 +59,53 @@ fn writes(place: &Place) {
     assert_eq!(place.host("cat file"), "one\ntwo");
 }
 
+/// The same of one that is not shown: the file, not what lies beside it. A new name is asked about
+/// as one, also where its directory is not shown.
+fn writes_elsewhere(place: &Place) {
+    place.host("mkdir ../elsewhere; echo one >../elsewhere/f; echo one >../elsewhere/other");
+    let text = "echo three >../elsewhere/new; mkdir ../elsewhere/dir; echo two >>../elsewhere/f; \
+        echo two >../elsewhere/other; rm ../elsewhere/f; :";
+    let (ran, asked) = ask(place, "", text, |object, _| {
+        Some(if object.ends_with("/f") { YES } else { NO }.to_owned())
+    });
+    let elsewhere = place.project("").replace("/project", "/elsewhere");
+    let elsewhere = elsewhere.trim_end_matches('/');
+    for question in [
+        format!("write {elsewhere}/f"),
+        format!("truncate {elsewhere}/other"),
+        format!("create {elsewhere}/new"),
+        format!("create {elsewhere}/dir"),
+    ] {
+        assert!(asked.contains(&question), "{question}: {asked:?}: {ran}");
+    }
+    assert_eq!(place.host("cd ../elsewhere; ls; cat f other"), "f\nother\none\ntwo\none");
+}
+
+/// A call that comes when another is just over is asked about, and shown what it was granted.
+fn once_again(place: &Place) {
+    place.host("mkdir ../home/d; echo x >../home/d/x");
+    let text = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do ls ~/d || echo failed; done";
+    let (ran, asked) = ask(place, "", text, |_, _| Some(ONCE.to_owned()));
+    assert_eq!(ran.text(), ["x"; 12].join("\n"), "{ran}");
+    assert!(asked.len() >= 12, "{asked:?}");
+}
+
+/// A question whose process has ended is none, also where others never stop calling.
+fn withdrawn_among_others(place: &Place) {
+    use std::io::BufRead as _;
+    place.host("echo hello >../home/notes");
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let text = "timeout -s KILL 0.2 cat ~/notes; i=0; \
+        until [ $i = 400 ]; do i=$((i + 1)); stat /usr >/dev/null; sleep 0.1; done";
+    let running = place.inside("--ask-fd 7", text).fd(7, OwnedFd::from(theirs)).start();
+    let lines = std::io::BufReader::new(ours).lines().map_while(Result::ok);
+    let heard: Vec<String> = lines.take_while(|line| !line.starts_with("{\"withdrawn\"")).collect();
+    running.kill(libc::SIGTERM);
+    let ran = running.wait();
+    // Otherwise it was heard when the run was over.
+    assert_ne!(ran.ended.shell(), 0, "{heard:?} {ran}");
+}
+
 /// Yes to reading, where writing was asked for.
 fn narrowed(place: &Place) {
     place.host("mkdir ../elsewhere; echo one >../elsewhere/f");
@@ -111,6 +158,14 @@ fn links(place: &Place) {
     let key = format!("read {}", place.home(".ssh/id_ed25519"));
     assert!(asked.contains(&key), "{asked:?}: {ran}");
     common::no_secret(&ran);
+    // Also where the host has nothing by the link's own name, and through one of a directory.
+    let home = place.home("");
+    let text = format!(
+        "mkdir /tmp/in; ln -s {home}/.ssh/id_ed25519 /tmp/in/l; ln -s in /tmp/d; ln -s {home} /tmp/h; \
+         cat /tmp/d/l; cat /tmp/h/.ssh/id_ed25519; :"
+    );
+    let (ran, asked) = ask(place, "", &text, |_, _| Some(NO.to_owned()));
+    assert_eq!(asked.iter().filter(|question| **question == key).count(), 2, "{asked:?}: {ran}");
 }
 
 /// Nobody who could be asked: it does not start.
@@ -200,6 +255,9 @@ both!(
     links,
     reads,
     writes,
+    writes_elsewhere,
+    once_again,
+    withdrawn_among_others,
     narrowed,
     makes,
     refused,

@@ -140,6 +140,9 @@ fn hide(place: &Place) {
     assert!(ran.text().contains("seen"), "{ran}");
 }
 
+/// In how many runs both sides of a race are met.
+const MOST_RUNS: u32 = 50;
+
 /// A yes to one file opens no other, whatever the path is by the time of the answer.
 fn asks(place: &Place) {
     if race(place).is_none() {
@@ -154,13 +157,17 @@ fn asks(place: &Place) {
                 _ => ("", "~/own"),
             };
             let text = format!("echo own >own; ./race {kind} ~/a/victim {own} {rounds}");
-            let (ran, asked) = ask(place, options, &text, |object, _| {
-                let yes = object.ends_with("/own");
-                Some(format!("\"allow\":{yes},\"term\":\"{term}\""))
+            // Who was refused a few times is not asked about for a while: it can take some runs.
+            let raced = (0..MOST_RUNS).any(|_| {
+                let (ran, asked) = ask(place, options, &text, |object, _| {
+                    let yes = object.ends_with("/own");
+                    Some(format!("\"allow\":{yes},\"term\":\"{term}\""))
+                });
+                assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+                assert!(!ran.text().contains("seen"), "{kind} {term}: {ran}");
+                ran.text() != "0" && asked.iter().any(|one| one.ends_with("/victim"))
             });
-            assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
-            assert!(asked.iter().any(|one| one.ends_with("/victim")), "{kind}: {asked:?} {ran}");
-            assert!(!ran.text().contains("seen") && ran.text() != "0", "{kind} {term}: {ran}");
+            assert!(raced, "{kind} {term}: nothing was raced for");
         }
     }
 }

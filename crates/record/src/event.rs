@@ -21,7 +21,8 @@ pub struct Event {
     /// network by rules also a host (`tcp:github.com:443`), a name that was looked up (`dns:NAME`),
     /// a host that echoes were sent to (`echo:HOST`).
     pub object: Bytes,
-    /// The other path of a rename or link.
+    /// The other path of a rename or link. Of what is not visible and was named by a link of the host:
+    /// that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Bytes>,
     /// What came of it.
@@ -31,7 +32,7 @@ pub struct Event {
     /// Why, in words, where there is more to say than the fields do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The rule over hosts that would allow it, as `--net` takes it.
+    /// The rule over hosts that would allow it, as `--net` takes it; of a level, the path that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
 }

@@ -34,7 +34,7 @@ pub struct Seen {
     pub action: Action,
     /// To what, as an event names it.
     pub object: Bytes,
-    /// The other name.
+    /// The other name; or the one that it was called by, where links of the host lead to the object.
     pub to: Option<Bytes>,
     /// What it will most likely come to.
     pub outcome: Outcome,
@@ -143,8 +143,10 @@ impl Observer {
         }
         let first = first?;
         let mut seen = self.seen(&first, action, now);
-        // There is nothing of that name: it will be made, if its directory can be written to.
-        if deed.creates && seen.outcome == Outcome::Denied(Errno::NOENT.raw_os_error()) {
+        // There is nothing of that name, here or on the host: it will be made, if its directory can
+        // be written to.
+        let missing = seen.outcome == Outcome::Denied(Errno::NOENT.raw_os_error());
+        if deed.creates && missing && seen.layer != Layer::Mount {
             seen = self.seen(&first, Action::Create, now);
         }
         if let Some(second) = second {
@@ -167,16 +169,24 @@ impl Observer {
         };
         // A link inside leads where the program likes: what it wants is what is there on the host.
         let missing = matches!(place.outcome, Err(Errno::NOENT | Errno::NOTDIR));
-        let host = (missing && place.elsewhere).then(|| on_host(&place.object)).flatten();
-        let mount = place.outcome == Err(Errno::ROFS) || host.is_some();
+        let host = || match (on_host(&place.object), action) {
+            (None, Action::Create) => directory_on_host(&place.object),
+            (found, _) => found,
+        };
+        let host = (missing && place.elsewhere).then(host).flatten();
+        let covered = place.outcome == Err(Errno::ACCESS) && self.tree.is_covered(&place.object);
+        let mount = place.outcome == Err(Errno::ROFS) || host.is_some() || covered;
         let layer = if mount { Layer::Mount } else { Layer::Other };
         let outcome = match place.outcome {
             Ok(()) => Outcome::Allowed,
             Err(errno) => Outcome::Denied(errno.raw_os_error()),
         };
         let directory = place.directory || host.as_ref().is_some_and(|(_, directory)| *directory);
-        let object = host.map_or(Bytes(place.object), |(real, _)| real.into());
-        Seen { action, object, to: None, outcome, layer, directory }
+        let named = Bytes(place.object);
+        let object = host.map_or_else(|| named.clone(), |(real, _)| real.into());
+        // The host's links are not here either.
+        let to = (object != named).then_some(named);
+        Seen { action, object, to, outcome, layer, directory }
     }
 
     /// An address, and whether it can be reached as far as the file system and the interfaces tell.
@@ -205,6 +215,14 @@ impl Observer {
             }
         }
     }
+}
+
+/// The path that something would have on the host that is to be made: its directory is there.
+fn directory_on_host(path: &[u8]) -> Option<(PathBuf, bool)> {
+    let path = Path::new(OsStr::from_bytes(path));
+    let directory = std::fs::canonicalize(path.parent()?).ok()?;
+    let is_directory = std::fs::metadata(&directory).is_ok_and(|found| found.is_dir());
+    is_directory.then(|| (directory.join(path.file_name().unwrap_or_default()), false))
 }
 
 /// The path of what the host has there, its links followed, and whether it is a directory.

@@ -51,9 +51,17 @@ pub struct Noted {
     pub outcome: Outcome,
     /// Which level.
     pub level: Level,
+    /// The place that has it.
+    pub place: Option<PathBuf>,
 }
 
 impl Noted {
+    /// Whether the level decided; otherwise the kernel says the same without one.
+    #[must_use]
+    pub fn is_by_level(&self) -> bool {
+        is_by_level(self.level, self.outcome)
+    }
+
     /// Whether it is as without levels: no level is about it, and it went well.
     #[must_use]
     pub fn is_silent(&self) -> bool {
@@ -167,20 +175,37 @@ impl Performer {
         done: Result<Verdict>,
         found: &Found,
         to: Option<&Found>,
-        level: Level,
+        Placed { level, number, .. }: Placed,
     ) -> Performed {
-        let outcome = match done {
+        let outcome = match &done {
             Err(errno) => Outcome::Denied(errno.raw_os_error()),
             Ok(_) if level == Level::Trash => Outcome::Kept,
-            Ok(verdict) if !self.notes_all => return (verdict, None),
             Ok(_) => Outcome::Allowed,
         };
+        let done = done.unwrap_or_else(Verdict::Refuse);
+        if !self.notes_all && (outcome == Outcome::Allowed || !is_by_level(level, outcome)) {
+            return (done, None);
+        }
         let path = |found: &Found| {
             let dir = path_of(&found.dir).unwrap_or_default();
             Path::new(OsStr::from_bytes(&dir)).join(OsStr::from_bytes(found.name.to_bytes()))
         };
-        let noted = Noted { path: path(found), to: to.map(path), outcome, level };
-        (done.unwrap_or_else(Verdict::Refuse), Some(noted))
+        let place = self.listed.get(number).filter(|place| place.level == level);
+        let place = place.map(|place| place.path.clone());
+        let noted = Noted { path: path(found), to: to.map(path), outcome, level, place };
+        (done, Some(noted))
+    }
+}
+
+fn is_by_level(level: Level, outcome: Outcome) -> bool {
+    let errno = match outcome {
+        Outcome::Denied(errno) => Errno::from_raw_os_error(errno),
+        _ => return level != Level::Free,
+    };
+    match level {
+        Level::Free => false,
+        Level::Trash => errno == Errno::DQUOT,
+        _ => matches!(errno, Errno::ACCESS | Errno::PERM | Errno::OPNOTSUPP),
     }
 }
 

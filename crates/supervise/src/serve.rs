@@ -15,7 +15,7 @@ use crate::trap::{Call, Decoder, Wanted};
 use events::Said;
 use hand::Hands;
 use returning::Returning;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,7 @@ use turns::Turns;
 /// Calls that wait for an answer of the user at the same time; more go on as they are.
 const MAX_PARKED: usize = 1024;
 /// How often it is looked whether who asks still waits.
+const WAIT: Duration = Duration::from_millis(500);
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// How often it is looked whether calls are over.
 const LOOK: Duration = Duration::from_millis(5);
@@ -66,13 +67,16 @@ pub struct Config {
     pub asks: Vec<PathBuf>,
     /// Is told of questions whose process does not wait any more.
     pub withdrawn: Option<Box<dyn FnMut(u64) + Send>>,
-    /// Is told of questions whose call is over, after [`Answers::go_on_once`].
-    pub returned: Option<Box<dyn FnMut(u64) + Send>>,
+    /// Is told of questions whose call is over, after [`Answers::go_on_once`]; whether
+    /// [`Answers::taken_back`] will be called.
+    pub returned: Option<Box<dyn FnMut(u64) -> bool + Send>>,
 }
 
 enum Command {
     /// A question, and whether it is to be told when its call is over.
     Answered(u64, bool),
+    /// What was granted for a call alone is not there any more.
+    TakenBack,
     Stop,
 }
 
@@ -93,6 +97,12 @@ impl Answers {
     /// alone can be taken back then.
     pub fn go_on_once(&self, question: u64) {
         self.tell(Command::Answered(question, true));
+    }
+
+    /// What was granted for a call alone was taken back, or it was tried: calls that came meanwhile
+    /// are looked at now.
+    pub fn taken_back(&self) {
+        self.tell(Command::TakenBack);
     }
 
     fn tell(&self, command: Command) {
@@ -206,6 +216,10 @@ struct Supervisor {
     questions: u64,
     /// Calls that went on and are not over.
     returning: Vec<Returning>,
+    /// How much that was granted for a call alone is being taken back. Until it is, no other call is
+    /// looked at: it would find what will not be there.
+    taking_back: usize,
+    held: VecDeque<Notification>,
     hands: Hands,
     turns: Turns,
     /// Who called last, and when.
@@ -227,6 +241,8 @@ impl Supervisor {
             parked: HashMap::new(),
             questions: 0,
             returning: Vec::new(),
+            taking_back: 0,
+            held: VecDeque::new(),
             hands: Hands::new(undisturbed),
             turns: Turns::default(),
             last: None,
@@ -235,10 +251,10 @@ impl Supervisor {
     }
 
     fn run(&mut self, wake: &OwnedFd, commands: &Receiver<Command>) {
-        let mut looked = Instant::now();
+        let (mut looked, mut waited_for) = (Instant::now(), Instant::now());
         loop {
-            let mut fds =
-                [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+            let calls = if self.taking_back == 0 { PollFlags::IN } else { PollFlags::empty() };
+            let mut fds = [PollFd::new(&self.listener, calls), PollFd::new(wake, PollFlags::IN)];
             let timeout = match (self.returning.is_empty(), self.parked.is_empty()) {
                 (false, _) => Some(&SHORT_PAUSE),
                 (true, false) => Some(&PAUSE),
@@ -263,14 +279,23 @@ impl Supervisor {
                 looked = Instant::now();
                 self.returned(Returning::is_over);
             }
+            if !self.parked.is_empty() && waited_for.elapsed() > WAIT {
+                waited_for = Instant::now();
+                self.withdraw();
+            }
             if !woken.is_empty() {
                 let mut count = [0; 8];
                 let _ = swathe_sys::rustix::io::read(wake, &mut count);
                 if !self.obey(commands) {
                     break;
                 }
+                while self.taking_back == 0
+                    && let Some(held) = self.held.pop_front()
+                {
+                    self.take(&held);
+                }
             }
-            if calls.contains(PollFlags::IN) {
+            if calls.contains(PollFlags::IN) && self.taking_back == 0 {
                 if let Some(in_turn) = self.turns.next(answered.elapsed()) {
                     // Without it, calls only take longer.
                     let _ = notify::wake_in_turn(&self.listener, in_turn);
@@ -293,6 +318,7 @@ impl Supervisor {
             match command {
                 Command::Stop => return false,
                 Command::Answered(question, once) => self.go_on(question, once),
+                Command::TakenBack => self.taking_back = self.taking_back.saturating_sub(1),
             }
         }
         true
@@ -303,6 +329,9 @@ impl Supervisor {
         if !self.returning.is_empty() {
             // Whoever calls again has returned from the call before.
             self.returned(|call| call.pid == notification.pid);
+            if self.taking_back > 0 {
+                return self.held.push_back(*notification);
+            }
         }
         let call = self.decoder.decode(notification);
         // In another pid namespace than ours: nothing of it can be looked at.

@@ -7,14 +7,20 @@ use crate::process::path_of;
 use crate::walk::{Identity, identity, identity_at};
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Instant;
 use swathe_record::event::Action;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::fs::{
     Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, accessat, fstat, openat2,
+    readlinkat,
 };
 
+/// As many links as the kernel follows (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
 /// How many directories are kept open.
 const MAX_DIRECTORIES: usize = 64;
 
@@ -112,23 +118,88 @@ impl Tree {
 
     /// The same by following the whole path.
     fn walk(&self, whole: &[u8], follow: bool, action: Action) -> Place {
-        let parent = || {
-            let (fd, kind) = self.find(split(whole).map_or(whole, |(parent, _)| parent), true)?;
+        let parent = |path: &[u8]| {
+            let (fd, kind) = self.find(split(path).map_or(path, |(parent, _)| parent), true)?;
             judge(&fd, kind, action)
         };
         match self.find(whole, follow) {
             Ok((fd, kind)) => {
                 let object = path_of(&fd);
-                let outcome = if names(action) { parent() } else { judge(&fd, kind, action) };
+                let outcome = if names(action) { parent(whole) } else { judge(&fd, kind, action) };
                 let object = object.unwrap_or_else(|_| whole.to_owned());
                 let directory = kind == FileType::Directory;
                 Place { object, outcome, directory, elsewhere: true }
             }
-            Err(Errno::NOENT) if action == Action::Create => {
-                Place { outcome: parent(), ..Place::missing(whole, Errno::NOENT) }
+            Err(Errno::NOENT) => {
+                let led = self.led(whole);
+                let missing = Place::missing(&led, Errno::NOENT);
+                match action {
+                    Action::Create => Place { outcome: parent(&led), ..missing },
+                    _ => missing,
+                }
             }
             Err(errno) => Place::missing(whole, errno),
         }
+    }
+
+    /// Where the links of a path lead that leads to nothing here: as far as there are any.
+    fn led(&self, whole: &[u8]) -> Vec<u8> {
+        // Mostly there is no link: its directory is there, and nothing in it has the name.
+        if split(whole).is_some_and(|(parent, _)| self.find(parent, true).is_ok())
+            && !matches!(self.find(whole, false), Ok((_, FileType::Symlink)))
+        {
+            return whole.to_owned();
+        }
+        let mut at = Vec::new();
+        let mut left: Vec<Vec<u8>> =
+            whole.split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    at.truncate(at.iter().rposition(|&b| b == b'/').unwrap_or_default());
+                    continue;
+                }
+                _ => {}
+            }
+            let above = at.len();
+            at.push(b'/');
+            at.extend_from_slice(&name);
+            let target = match self.find(&at, false) {
+                Ok((fd, FileType::Symlink)) => readlinkat(fd, c"", Vec::new()),
+                Ok(_) => continue,
+                Err(errno) => Err(errno),
+            };
+            let Ok(target) = target.map(CString::into_bytes) else {
+                // From here on there is nothing to follow.
+                left.into_iter().rev().for_each(|name| {
+                    at.push(b'/');
+                    at.extend_from_slice(&name);
+                });
+                return at;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return whole.to_owned();
+            }
+            at.truncate(if target.first() == Some(&b'/') { 0 } else { above });
+            left.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+        }
+        at
+    }
+
+    /// Whether a path that cannot be looked at is one of the host, with something else in its place
+    /// here: the sandbox hides it.
+    pub fn is_covered(&self, whole: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(whole));
+        path.ancestors().any(|above| {
+            let bytes = above.as_os_str().as_bytes();
+            let inside = self.find(bytes, false).and_then(|(fd, _)| identity(fd));
+            let Ok(inside) = inside else { return false };
+            let host = identity_at(CWD, bytes, AtFlags::SYMLINK_NOFOLLOW);
+            host.is_ok_and(|host| inside.mode & 0o777 == 0 && !host.is_same_file(&inside))
+        })
     }
 
     fn find(&self, whole: &[u8], follow: bool) -> Result<(OwnedFd, FileType), Errno> {

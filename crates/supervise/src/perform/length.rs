@@ -30,7 +30,7 @@ impl Performer {
         if placed.is_none() && self.lengths && inside {
             placed = Some(ELSEWHERE);
         }
-        let Some(Placed { level, ruled, .. }) = placed else {
+        let Some(placed @ Placed { level, ruled, .. }) = placed else {
             return Ok(Some(GO_ON));
         };
         let done = match (&found.object, level) {
@@ -56,7 +56,7 @@ impl Performer {
                 _ => Err(Errno::INVAL),
             },
         };
-        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
+        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, placed)))
     }
 
     /// On a copy of the descriptor: by its number, the process could put another file there after

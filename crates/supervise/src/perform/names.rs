@@ -38,7 +38,7 @@ impl Performer {
             }
             Level::Trash => self.keep(caller, &found, placed, directory),
         });
-        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, level)))
+        Ok(Some(self.noted(done.map(|()| Verdict::Done(0)), &found, None, placed)))
     }
 
     /// Renames only within a mount: across, there is nothing that the kernel would do either.
@@ -58,11 +58,10 @@ impl Performer {
         let Some(placed) = onto.into_iter().chain(left).min_by_key(|placed| placed.level) else {
             return Ok(Some(GO_ON));
         };
-        let level = placed.level;
         let done = self.renamed(caller, (&old, &new), placed, flags, still);
         Ok(match done {
             Err(Errno::EXIST) if flags == 0 => None,
-            done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), level)),
+            done => Some(self.noted(done.map(|()| Verdict::Done(0)), &old, Some(&new), placed)),
         })
     }
 
@@ -140,7 +139,7 @@ impl Performer {
     ) -> Result<Option<Performed>> {
         let name = caller.path(to.path)?;
         let new = Walk::new(caller).find_name(to.dir, &name)?;
-        let Some(Placed { level, ruled: false, .. }) = self.places.of(new.dir.as_fd())? else {
+        let Some(placed @ Placed { ruled: false, .. }) = self.places.of(new.dir.as_fd())? else {
             return Ok(Some(GO_ON));
         };
         let path = caller.path(from.path)?;
@@ -172,7 +171,7 @@ impl Performer {
             linkat(CWD, own(&file), &new.dir, &new.name, AtFlags::SYMLINK_FOLLOW)
         };
         let done = linked().map(|()| Verdict::Done(0));
-        Ok(Some(self.noted(done, &new, None, level)))
+        Ok(Some(self.noted(done, &new, None, placed)))
     }
 
     /// Of what lies on another mount than the place's own there is no other way: the host's would

@@ -53,7 +53,7 @@ impl Performer {
         }
         let cuts = self.lengths && only_truncates(flags);
         let placed = self.places.of_found(&found)?.or(cuts.then_some(ELSEWHERE));
-        let Some(Placed { level, ruled, exact, .. }) = placed else {
+        let Some(placed @ Placed { level, ruled, exact, .. }) = placed else {
             return Ok(Some(GO_ON));
         };
         if !exact && !is_ordinary(&found)? {
@@ -76,7 +76,7 @@ impl Performer {
         Ok(match done {
             Err(Errno::EXIST) if !is_exclusive(flags.bits()) => None,
             Err(Errno::NOENT) if found.object.is_some() => None,
-            done => Some(self.noted(done, &found, None, level)),
+            done => Some(self.noted(done, &found, None, placed)),
         })
     }
 }

@@ -3,7 +3,6 @@
 use super::Supervisor;
 use crate::observe::Seen;
 use crate::perform::Noted;
-use crate::place::Level;
 use crate::process::Caller;
 use crate::trap::Call;
 use swathe_record::bytes::Bytes;
@@ -18,13 +17,14 @@ pub(super) struct Said {
     to: Option<Bytes>,
     outcome: Outcome,
     layer: Layer,
+    rule: Option<String>,
 }
 
 impl Said {
     /// Of what was seen.
     pub(super) fn of(seen: Seen, program: Bytes) -> Self {
         let Seen { action, object, to, outcome, layer, directory: _ } = seen;
-        Self { program: Some(program), action, object, to, outcome, layer }
+        Self { program: Some(program), action, object, to, outcome, layer, rule: None }
     }
 }
 
@@ -37,7 +37,8 @@ impl Supervisor {
             Call::Link(..) => Action::Create,
             _ => Action::Truncate,
         };
-        let layer = if noted.level == Level::Free { Layer::Other } else { Layer::Level };
+        let place = noted.place.as_ref().map(|place| place.display().to_string());
+        let layer = if noted.is_by_level() { Layer::Level } else { Layer::Other };
         self.event(
             caller,
             Said {
@@ -46,6 +47,7 @@ impl Supervisor {
                 to: noted.to.map(Bytes::from),
                 outcome: noted.outcome,
                 layer,
+                rule: place.filter(|_| layer == Layer::Level),
                 program: None,
             },
         );
@@ -68,7 +70,7 @@ impl Supervisor {
             outcome: said.outcome,
             layer: said.layer,
             reason: None,
-            rule: None,
+            rule: said.rule,
         });
     }
 }

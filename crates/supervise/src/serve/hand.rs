@@ -67,7 +67,10 @@ impl Hands {
             hands.slow.fetch_sub(1, Ordering::Relaxed);
         };
         let thread = std::thread::Builder::new().name("supervisor-pipe".into()).spawn(opened);
-        thread.map(drop).map_err(|_| Errno::AGAIN)
+        thread.map(drop).map_err(|_| {
+            self.slow.fetch_sub(1, Ordering::Relaxed);
+            Errno::AGAIN
+        })
     }
 }
 

@@ -84,8 +84,10 @@ impl Supervisor {
     }
 
     pub(super) fn tell_returned(&mut self, question: u64) {
-        if let Some(returned) = &mut self.config.returned {
-            returned(question);
+        if let Some(returned) = &mut self.config.returned
+            && returned(question)
+        {
+            self.taking_back += 1;
         }
     }
 }
