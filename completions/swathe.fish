@@ -61,7 +61,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-deny -d 'Never
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy; or, for --net all, pasta in place of sharing the host\'s network' -r
-complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
+complete -c swathe -n "__fish_swathe_using_subcommand run" -l unprotect -d 'Let protected paths be written to, by their names (such as git-hooks,git-config), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand run" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
@@ -86,7 +86,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-deny -d 'Nev
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy; or, for --net all, pasta in place of sharing the host\'s network' -r
-complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
+complete -c swathe -n "__fish_swathe_using_subcommand shell" -l unprotect -d 'Let protected paths be written to, by their names (such as git-hooks,git-config), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand shell" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
@@ -124,7 +124,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-deny -d 'N
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy; or, for --net all, pasta in place of sharing the host\'s network' -r
-complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
+complete -c swathe -n "__fish_swathe_using_subcommand explain" -l unprotect -d 'Let protected paths be written to, by their names (such as git-hooks,git-config), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand explain" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
@@ -156,7 +156,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-deny -d 'Nev
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy; or, for --net all, pasta in place of sharing the host\'s network' -r
-complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
+complete -c swathe -n "__fish_swathe_using_subcommand check" -l unprotect -d 'Let protected paths be written to, by their names (such as git-hooks,git-config), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand check" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r
@@ -194,7 +194,7 @@ complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_s
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l publish -d 'Let others connect to a port of the sandbox, by one of this machine\'s' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-proxy -d 'Go through this proxy: http://HOST:PORT or socks5://HOST:PORT' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l net-way -d 'How connections are brought out, if not by the best that the machine has: nft, routes or proxy; or, for --net all, pasta in place of sharing the host\'s network' -r
-complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let a protected path be written to, by its name (such as git-hooks), or all' -r
+complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l unprotect -d 'Let protected paths be written to, by their names (such as git-hooks,git-config), or all' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l allow-degraded -d 'Run although this layer cannot be enforced here: landlock, namespaces, network' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l audit -d 'Append every decision about the program to this file, as lines of JSON' -r
 complete -c swathe -n "__fish_swathe_using_subcommand session; and __fish_seen_subcommand_from start" -l ask-fd -d 'Let a program answer, over the socket that has this number (docs/ask-protocol.md)' -r

@@ -53,8 +53,8 @@ pub struct Options {
     /// proxy; or, for --net all, pasta in place of sharing the host's network
     #[arg(long, value_name = "WAY")]
     pub net_way: Option<String>,
-    /// Let a protected path be written to, by its name (such as git-hooks), or all
-    #[arg(long, value_name = "NAME")]
+    /// Let protected paths be written to, by their names (such as git-hooks,git-config), or all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub unprotect: Vec<String>,
     /// Run although this layer cannot be enforced here: landlock, namespaces, network
     #[arg(long, value_name = "LAYER")]

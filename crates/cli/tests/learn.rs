@@ -57,6 +57,20 @@ fn profile(place: &Place) {
     place.host("test ! -e ~/data/new");
 }
 
+/// Where there is no repository, what keeps one from being made is left to the user.
+fn a_new_repository(place: &Place) {
+    if !common::installed("git") {
+        return;
+    }
+    place.host("mkdir ../fresh");
+    let ran = place.host_run("cd ../fresh && $SWATHE learn --no-pty --name new -- git init -q .");
+    assert_eq!(ran.ended.shell(), 0, "{ran}");
+    let text = place.host("cat ~/.config/swathe/profiles/new.toml");
+    for name in ["git-hooks", "git-config"] {
+        assert!(text.contains(&format!("# unprotect = [\"{name}\"]")), "{text}");
+    }
+}
+
 /// Each line is needed: without one of them the run fails.
 fn minimal(place: &Place) {
     prepare(place);
@@ -184,6 +198,7 @@ fn addresses(place: &Place) {
 }
 
 both!(
+    a_new_repository,
     profile,
     minimal,
     failures,

@@ -62,6 +62,51 @@ fn advice_works(place: &Place) {
         &["--unprotect git-hooks", "DANGEROUS: what it writes there"],
     );
     followed(place, "", "cat \"$HOME/a b/g\"*", &[]);
+    elsewhere(place);
+}
+
+/// What is not shown, by links of the host, to be written to, and to be made.
+fn elsewhere(place: &Place) {
+    place.host("ln -s ../home/data ../home/link; mkdir -p fresh");
+    followed(place, "", "cat ~/link/f", &["/home/data/f is not visible"]);
+    followed(place, "", "echo x >>~/data/f", &["/home/data/f is not visible", "/home/data/f:rw"]);
+    followed(place, "", "echo x >~/data/new", &["/home/data/new is not visible"]);
+    if installed("git") {
+        place.host("mkdir ../home/fresh");
+        let options = format!("-a files.dir={}:rw", place.home("fresh"));
+        let words = &["--unprotect git-hooks,git-config", "DANGEROUS"];
+        followed(place, &options, "git init -q ~/fresh", words);
+    }
+    let nested = format!("-w -a files.dir={}:append", place.project("fresh"));
+    place.host("echo x >fresh/log");
+    place.inside(&nested, "echo y >fresh/log").go();
+    let text = place.swathe("why").prints();
+    assert!(text.contains(&format!("{}:trash", place.project("fresh"))), "{text}");
+}
+
+/// What the level has nothing to do with is no denial; what is hidden in so many words is one.
+fn not_the_level(place: &Place) {
+    place.host("mkdir -p d/e; echo x >secret");
+    for (level, command) in [("trash", "rm nofile"), ("trash", "rmdir d"), ("append", "rm nofile")]
+    {
+        let ran = place.inside(&format!("-a files.cwd={level}"), command).go();
+        assert!(ran.ended.shell() != 0 && !ran.errors().contains("swathe why"), "{ran}");
+        let text = place.swathe("why").prints();
+        assert!(!text.contains("layer:"), "{level} {command}: {text}");
+    }
+    for hidden in ["secret", "s*t"] {
+        let options = format!("--record -a files.hide={}", place.project(hidden));
+        let ran = place.inside(&options, "cat secret").go();
+        assert!(ran.errors().contains("swathe why"), "{ran}");
+        let text = place.swathe("why").prints();
+        assert!(text.contains("secret is hidden in the sandbox"), "{hidden}: {text}");
+    }
+    place.host("chmod 0 secret");
+    if place.host("id -u") != "0" {
+        place.inside("--record", "cat secret").go();
+        let text = place.swathe("why").prints();
+        assert!(text.contains("own owner and mode"), "{text}");
+    }
 }
 
 fn network(place: &Place) {
@@ -110,4 +155,4 @@ fn little(place: &Place) {
     assert!(text.contains("9 events are missing from the record"), "{text}");
 }
 
-both!(advice_works, network, json, little);
+both!(advice_works, not_the_level, network, json, little);

@@ -30,6 +30,7 @@ impl Made {
             "/home/u/work/p/.git/hooks/",
             "/home/u/data/",
             "/home/u/data/in.csv",
+            "/home/u/links/current",
             "/home/u/.ssh/",
             "/home/u/.ssh/id_ed25519",
             "/home/u/.aws/",
@@ -389,10 +390,22 @@ fn cases() -> Vec<Case> {
             Write,
             "/home/u/data/in.csv",
             30,
-            "--allow files.dir=/home/u/data:rw",
+            "--allow files.dir=/home/u/data/in.csv:rw",
             "write it",
-            "change and remove",
+            "",
         ),
+        // Where there is no repository yet.
+        case(
+            Mount,
+            Create,
+            "/home/u/work/p/new/.git/description",
+            30,
+            "--unprotect git-hooks,git-config",
+            "",
+            "outside",
+        ),
+        // Hidden by words of the user's.
+        case(Mount, Read, "/home/u/work/p/secret", 13, "", "read it", "files.hide"),
         case(
             Mount,
             Create,
@@ -495,7 +508,7 @@ fn cases() -> Vec<Case> {
             Remove,
             "/home/u/work/p/a",
             122,
-            "swathe trash empty --older-than 7d",
+            "swathe trash limits --size 64G --entries 4000000",
             "remove",
             "",
         ),
@@ -553,6 +566,33 @@ fn causes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a link of the host leads to is shown by the link's name.
+#[test]
+fn by_a_link() {
+    let mut read = event(Action::Read, "/home/u/data/in.csv", Outcome::Denied(2), Layer::Mount);
+    read.to = Some("/home/u/links/current".into());
+    let found = found(&failed(), vec![read]);
+    let fix = found.first().and_then(|first| first.fixes.first()).map(words);
+    assert_eq!(fix.as_deref(), Some("--allow files.dir=/home/u/links/current:ro"), "{found:?}");
+}
+
+/// A program that looks `localhost` up and connects to it wants what listens there.
+#[test]
+fn a_service_of_the_machine() {
+    let hosts = event(Action::Read, "/etc/hosts", Outcome::Allowed, Layer::Other);
+    let connect = event(Action::Connect, "tcp:127.0.0.1:5432", Outcome::Allowed, Layer::Network);
+    let memory = event(
+        Action::Read,
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        Outcome::Denied(2),
+        Layer::Mount,
+    );
+    let run = Run { offline: true, ..failed() };
+    let found = found(&run, vec![memory, hosts, connect]);
+    let fix = found.first().and_then(|first| first.fixes.first()).map(words);
+    assert_eq!(fix.as_deref(), Some("--net localhost:5432"), "{found:?}");
+}
+
 /// Whatever is advised is understood by what reads options and profiles, and means the same.
 #[test]
 fn advice_can_be_followed() {
@@ -564,8 +604,10 @@ fn advice_can_be_followed() {
                 if let Some((option, value)) = fix.option() {
                     match (option, value) {
                         ("--write", None) => {}
-                        ("--unprotect", Some(name)) => {
-                            assert!(swathe_policy::profile::protections().any(|p| p == name));
+                        ("--unprotect", Some(names)) => {
+                            let known =
+                                |name| swathe_policy::profile::protections().any(|p| p == name);
+                            assert!(names.split(',').all(known), "{names}");
                         }
                         ("--net", Some(rule)) => {
                             let rule = Rule::parse(&rule, Form::Allow).expect("a rule");

@@ -8,7 +8,7 @@ use super::{Class, Evidence, Grade, Learned, Place};
 use crate::model::{Access, Intent};
 use crate::paths::{Asker, Verdict, judge};
 use crate::resolve::files::broad;
-use crate::resolve::{Kind, PROTECTIONS, ProtectedBase};
+use crate::resolve::{Kind, OF_GIT, PROTECTIONS, ProtectedBase};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -171,8 +171,11 @@ impl<'t> Found<'t, '_> {
 
     fn changed_below_cwd(&mut self, path: &Path, touch: &Touch, level: Access) {
         let object = Bytes::from(path);
-        if let Some(name) = self.protection(path) {
-            extend(self.protected.entry(name).or_default(), &object, touch);
+        let protections = self.protections(path);
+        if !protections.is_empty() {
+            for name in protections {
+                extend(self.protected.entry(name).or_default(), &object, touch);
+            }
             return;
         }
         let (most, evidence) = self.cwd.get_or_insert((level, Evidence::default()));
@@ -180,10 +183,10 @@ impl<'t> Found<'t, '_> {
         extend(evidence, &object, touch);
     }
 
-    /// The protection that a change below the working directory would run into.
-    fn protection(&self, path: &Path) -> Option<&'static str> {
+    /// The protections that a change below the working directory would run into.
+    fn protections(&self, path: &Path) -> Vec<&'static str> {
         let env = self.place.env;
-        let below = path.strip_prefix(&env.cwd).ok()?;
+        let Ok(below) = path.strip_prefix(&env.cwd) else { return Vec::new() };
         let was_there = |path: &Path| self.place.files.kind(path).is_some();
         let found = PROTECTIONS.iter().find(|protection| {
             protection.paths.iter().any(|name| match protection.base {
@@ -198,7 +201,13 @@ impl<'t> Found<'t, '_> {
                 ProtectedBase::Writable => below.starts_with(name),
             })
         });
-        found.map(|protection| protection.name)
+        // The repository of the working directory, which is not there yet, cannot be made.
+        let new = || below.starts_with(".git") && !was_there(&env.cwd.join(".git"));
+        match found {
+            Some(protection) => vec![protection.name],
+            None if new() => OF_GIT.to_vec(),
+            None => Vec::new(),
+        }
     }
 
     /// Names in a directory were changed.
@@ -326,7 +335,7 @@ impl<'t> Found<'t, '_> {
         }
         let level = access(touch, self.place.strict);
         if path.starts_with(&self.place.env.cwd) && self.cwd_is_shown() {
-            if level > Access::ReadOnly && self.protection(path).is_none() {
+            if level > Access::ReadOnly && self.protections(path).is_empty() {
                 let (most, evidence) = self.cwd_denied.get_or_insert((level, Evidence::default()));
                 *most = level.max(*most);
                 extend(evidence, &Bytes::from(path), touch);

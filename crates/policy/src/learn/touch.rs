@@ -105,7 +105,8 @@ fn path(touched: &mut Touched, event: &Event, object: &Path, denied: bool, place
     let program = &event.program;
     let map = if denied { &mut touched.denied } else { &mut touched.used };
     map.entry(object.to_owned()).or_default().add(event.action, program);
-    let to = event.to.as_ref().map(Bytes::as_path).filter(|to| to.is_absolute());
+    let two = matches!(event.action, Action::Rename | Action::Create);
+    let to = event.to.as_ref().map(Bytes::as_path).filter(|to| two && to.is_absolute());
     if let Some(to) = to {
         map.entry(to.to_owned()).or_default().add(Action::Rename, program);
     }

@@ -77,6 +77,8 @@ pub(super) struct Build<'a> {
     pub notes: Vec<Note>,
     /// Host paths that are visible at their own place, with everything below.
     pub visible: Vec<PathBuf>,
+    /// Links that are made.
+    pub links: Vec<PathBuf>,
     pub shown: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
     pub copied: Vec<PathBuf>,
@@ -107,6 +109,7 @@ impl<'a> Build<'a> {
             sources: Vec::new(),
             notes: Vec::new(),
             visible: Vec::new(),
+            links: Vec::new(),
             shown: Vec::new(),
             writable: Vec::new(),
             copied: Vec::new(),
@@ -166,6 +169,7 @@ impl<'a> Build<'a> {
     }
 
     pub fn symlink(&mut self, target: &Path, dest: &Path) {
+        self.links.push(dest.to_owned());
         let target = target.as_os_str().as_bytes().to_vec();
         let op = FileOp::Symlink { target, dest: boxed(dest) };
         self.step(op, Opt::Symlink, &Source::Default);

@@ -31,6 +31,9 @@ const BROAD: &[&str] = &[
     "/var/tmp",
 ];
 
+/// As many links as the kernel follows (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+
 /// Below the home directory: programs keep credentials right there.
 const PRIVATE: &[&str] = &[
     ".aws",
@@ -160,7 +163,35 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
         protect::add(build, &entry.path, &shown_below(&shown, &entry.path), &entry.source)?;
     }
     deciding(build);
+    links(build);
     Ok(())
+}
+
+/// What was named by links of the host is there by that name, too.
+fn links(build: &mut Build<'_>) {
+    let policy = build.policy;
+    for declared in &policy.intents {
+        let Intent::FilesDir { path, access } = &declared.intent else { continue };
+        if matches!(access, Access::Hide | Access::Ask) {
+            continue;
+        }
+        let mut at = path.clone();
+        for _ in 0..MAX_LINKS {
+            let Some((link, real)) = first_link(build, &at) else { break };
+            let beside = link.parent().is_some_and(|parent| build.is_visible(parent));
+            if !beside && !build.links.contains(&link) {
+                build.symlink(&real, &link);
+            }
+            at = at.strip_prefix(&link).map_or_else(|_| real.clone(), |rest| real.join(rest));
+        }
+    }
+}
+
+/// The first component of a path that is a link, and where it leads.
+fn first_link(build: &Build<'_>, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let above: Vec<&Path> = path.ancestors().collect();
+    let link = above.into_iter().rev().find(|at| build.files.kind(at) == Some(Kind::Link))?;
+    Some((link.to_owned(), build.files.real(link)?))
 }
 
 /// What was asked for by name below a path; it is not protected there.

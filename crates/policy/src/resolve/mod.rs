@@ -24,7 +24,7 @@ pub use globs::Lasting;
 pub use levels::Placed;
 pub use limits::defaults as default_limits;
 pub use network::{MOST_PUBLISHED, MOST_RULES, Network};
-pub use protect::{Base as ProtectedBase, PROTECTIONS, Protection};
+pub use protect::{Base as ProtectedBase, OF_GIT, PROTECTIONS, Protection};
 
 use crate::model::{Access, Intent, Policy, Source};
 use crate::paths::Environment;

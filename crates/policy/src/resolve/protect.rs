@@ -76,6 +76,9 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
 ];
 
+/// The protections of what a git repository has.
+pub const OF_GIT: [&str; 2] = ["git-hooks", "git-config"];
+
 /// The longest chain of links that is followed, as the kernel's.
 const MAX_LINKS: usize = 40;
 

@@ -5,7 +5,7 @@ use super::group::Group;
 use super::{Finding, Host, Run, changes, errno, hosts, number};
 use crate::model::{Access, Intent};
 use crate::paths::{Asker, Environment, Verdict, judge};
-use crate::resolve::{Kind, PROTECTIONS, ProtectedBase as Base};
+use crate::resolve::{Kind, OF_GIT, PROTECTIONS, ProtectedBase as Base};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use swathe_plan::filter::{ALL, Switch, When};
@@ -17,6 +17,7 @@ pub fn cause(event: &Event, object: &Bytes) -> String {
     let errno = number(event).unwrap_or(0);
     let text = match (event.layer, errno) {
         (Layer::Mount, errno::EROFS) => format!("{object} can only be read in the sandbox"),
+        (Layer::Mount, errno::EACCES) => format!("{object} is hidden in the sandbox"),
         (Layer::Mount, _) => format!("{object} is not visible in the sandbox"),
         (Layer::Landlock, _) if object.0.starts_with(b"unix:@") => {
             "sockets by name of programs outside are out of reach".to_owned()
@@ -60,6 +61,9 @@ pub fn never(event: &Event, group: &Group<'_>, env: &Environment) -> Option<Stri
                 .to_owned(),
         ),
         Layer::User if event.rule.is_some() => None,
+        Layer::Mount if number(event) == Some(errno::EACCES) => {
+            Some("what hides it (`files.hide`) would have to be taken out".to_owned())
+        }
         Layer::Filter => (switch(&text).is_none()).then(|| {
             let why = ALL.iter().find(|rule| rule.calls.contains(&text.as_str()));
             let why = why.map_or("", |rule| rule.why);
@@ -105,7 +109,10 @@ pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -
         }
         Layer::Limit => limit_of(number(event).unwrap_or(0)).into_iter().collect(),
         Layer::Level if number(event) == Some(errno::EDQUOT) => {
-            vec![Fix::Command("swathe trash empty --older-than 7d")]
+            vec![
+                Fix::Command("swathe trash limits --size 64G --entries 4000000"),
+                Fix::Command("swathe trash empty --all"),
+            ]
         }
         Layer::Level => levels(group, env, host),
         Layer::Other => Vec::new(),
@@ -171,9 +178,13 @@ fn files(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
     if let Some(intent) = named(path) {
         return vec![Fix::Intent(intent)];
     }
-    let write = changes(group.last.action);
-    if write && let Some(name) = protection(path, env) {
-        return vec![Fix::Unprotect(name)];
+    // By a link of the host: shown by that name, the link is there, too.
+    let action = group.last.action;
+    let one = !group.many && !matches!(action, Action::Rename | Action::Create);
+    let path = group.last.to.as_ref().filter(|_| one).and_then(path_of).unwrap_or(path);
+    let write = changes(action);
+    if write && let Some(names) = protection(path, env, host) {
+        return vec![Fix::Unprotect(names)];
     }
     let access = if write { Access::ReadWrite } else { Access::ReadOnly };
     // The working directory is shown anyway, where that is possible.
@@ -183,7 +194,15 @@ fn files(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
             Fix::Intent(Intent::FilesCwd(Access::Trash)),
         ];
     }
-    directory(path, group.many, access, env, host).into_iter().collect()
+    let contents = matches!(action, Action::Write | Action::Truncate) && !group.many;
+    let file = contents && host.kind(path).is_some_and(|kind| kind != Kind::Directory);
+    let allowed = || !matches!(judge(path, true, Asker::User, env), Verdict::Refuse(_));
+    let alone = Fix::Intent(Intent::FilesDir { path: path.to_owned(), access });
+    let alone = (file && allowed()).then_some(alone);
+    // Programs that save by renaming need its directory.
+    let around =
+        directory(path, group.many, access, env, host).filter(|fix| Some(fix) != alone.as_ref());
+    alone.into_iter().chain(around).collect()
 }
 
 /// The narrowest path that can be asked for: the file itself where it is only read; what holds it
@@ -224,9 +243,17 @@ fn levels(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
     let names = matches!(group.last.action, Action::Remove | Action::Rename);
     // What keeps most of what the access was given for comes first.
     let accesses = [if names { Access::Trash } else { Access::NoDelete }, Access::ReadWrite];
+    // The most specific path wins: a change of what lies above it changes nothing.
+    let place = group.last.rule.as_deref().map(Path::new);
     let intent = |access| {
-        if path.starts_with(&env.cwd) && env.cwd != env.home {
+        if place.is_none_or(|place| place == env.cwd)
+            && path.starts_with(&env.cwd)
+            && env.cwd != env.home
+        {
             return Some(Fix::Intent(Intent::FilesCwd(access)));
+        }
+        if let Some(place) = place {
+            return directory(place, true, access, env, host);
         }
         let parent = if group.many { Some(path) } else { path.parent() };
         directory(parent?, true, access, env, host)
@@ -244,8 +271,8 @@ pub fn is_private(path: &Path, env: &Environment) -> bool {
         || env.home.starts_with(path)
 }
 
-/// The protection that keeps a path from being written.
-fn protection(path: &Path, env: &Environment) -> Option<&'static str> {
+/// The protections that keep a path from being written.
+fn protection(path: &Path, env: &Environment, host: &dyn Host) -> Option<Vec<&'static str>> {
     let holds = |known: &&str| {
         let name = known.trim_end_matches('/');
         let parts: Vec<Component<'_>> = Path::new(name).components().collect();
@@ -256,7 +283,16 @@ fn protection(path: &Path, env: &Environment) -> Option<&'static str> {
         Base::Writable => protection.paths.iter().any(holds),
         Base::Home => protection.paths.iter().any(|known| path.starts_with(env.home.join(known))),
     });
-    found.map(|protection| protection.name)
+    let new = || {
+        let mut above = path.ancestors().filter(|above| above.file_name() == Some(".git".as_ref()));
+        above.any(|git| host.kind(git).is_none())
+    };
+    match found {
+        Some(protection) => Some(vec![protection.name]),
+        // Where there is no repository yet, what is protected in one keeps it from being made.
+        None if new() => Some(OF_GIT.to_vec()),
+        None => None,
+    }
 }
 
 /// The limit behind an error.

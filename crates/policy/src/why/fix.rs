@@ -14,8 +14,8 @@ pub enum Fix {
     Intent(Intent),
     /// An intent for a directory that is not there yet, and has to be made on the host first.
     Make(Intent),
-    /// Lifting a protection.
-    Unprotect(&'static str),
+    /// Lifting protections, all of them.
+    Unprotect(Vec<&'static str>),
     /// A greater limit.
     Limit {
         /// Its name in profiles.
@@ -35,7 +35,7 @@ impl Fix {
             Self::Intent(Intent::FilesCwd(Access::ReadWrite)) => ("--write", None),
             Self::Intent(Intent::NetReach(rule)) => ("--net", Some(rule.text(Form::Allow))),
             Self::Intent(intent) | Self::Make(intent) => ("--allow", Some(written(intent))),
-            Self::Unprotect(name) => ("--unprotect", Some((*name).to_owned())),
+            Self::Unprotect(names) => ("--unprotect", Some(names.join(","))),
             Self::Limit { .. } | Self::Command(_) => return None,
         })
     }
@@ -64,7 +64,7 @@ impl Fix {
                 }
                 lines
             }
-            Self::Unprotect(name) => format!("unprotect = [\"{name}\"]\n"),
+            Self::Unprotect(names) => format!("unprotect = [\"{}\"]\n", names.join("\", \"")),
             Self::Limit { name, value } => {
                 let number = value.bytes().all(|b| b.is_ascii_digit());
                 let value = if number { (*value).to_owned() } else { quoted(value) };

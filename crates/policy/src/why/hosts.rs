@@ -75,31 +75,39 @@ pub fn names(run: &Run, events: &[Event]) -> Option<Finding> {
             && event.object.0 == b"/etc/hosts"
     };
     let failed = run.offline && run.status.is_some_and(|status| status != 0);
-    let event = events.iter().rev().find(looked).filter(|_| failed)?;
+    let asked = events.iter().rev().find(looked).filter(|_| failed)?;
     let purpose = "resolve a host name";
     let cause = "names of hosts lead nowhere: the sandbox has no network".to_owned();
-    let found = whole_run(Layer::Network, purpose, cause, of_command(run), None, 65);
-    let Event { pid, time, program, .. } = event.clone();
+    // Who then connects to the loopback interface has looked `localhost` up.
+    let local = |event: &Event| {
+        let address = address_of(event, Action::Connect).filter(|_| event.program == asked.program);
+        address.is_some_and(|address| address.ip().is_loopback() && address.port() > DNS)
+    };
+    let weight = if events.iter().any(local) { 40 } else { 65 };
+    let found = whole_run(Layer::Network, purpose, cause, of_command(run), None, weight);
+    let Event { pid, time, program, .. } = asked.clone();
     Some(Finding { action: Action::Connect, program, pid, time, ..found })
+}
+
+/// Where a call leads that went on.
+fn address_of(event: &Event, action: Action) -> Option<SocketAddr> {
+    // With another address in it, somebody has passed it on.
+    let own = event.action == action && event.outcome == Outcome::Allowed && event.to.is_none();
+    let (_, rest) = own.then(|| std::str::from_utf8(&event.object.0).ok())??.split_once(':')?;
+    rest.parse::<SocketAddr>().ok()
 }
 
 /// A service of the machine that a program looks for on its loopback interface, which is one of the
 /// sandbox's own: nobody refuses anything, there is just nobody.
 pub fn loopback(run: &Run, events: &[Event]) -> Vec<Finding> {
     let failed = !run.online && run.status.is_some_and(|status| status != 0);
-    // With another address in it, somebody has passed it on.
-    let at = |event: &Event, action| {
-        let own = event.action == action && event.outcome == Outcome::Allowed && event.to.is_none();
-        let (_, rest) = own.then(|| std::str::from_utf8(&event.object.0).ok())??.split_once(':')?;
-        rest.parse::<SocketAddr>().ok()
-    };
     // Port 0 is one that the kernel chooses.
     let bound: Vec<u16> =
-        events.iter().filter_map(|e| at(e, Action::Bind)).map(|a| a.port()).collect();
+        events.iter().filter_map(|e| address_of(e, Action::Bind)).map(|a| a.port()).collect();
     let listens = |port| bound.contains(&port) || bound.contains(&0);
     let mut found: Vec<Finding> = Vec::new();
     for event in events.iter().rev().filter(|_| failed) {
-        let Some(address) = at(event, Action::Connect) else { continue };
+        let Some(address) = address_of(event, Action::Connect) else { continue };
         let nobody = address.ip().is_loopback() && address.port() > DNS && !listens(address.port());
         let fixes =
             fixes(run, event).into_iter().filter(|fix| *fix != LOOPBACK).collect::<Vec<_>>();
@@ -119,8 +127,12 @@ pub fn loopback(run: &Run, events: &[Event]) -> Vec<Finding> {
 /// The hosts that the command line names; without any, what finds them out.
 fn of_command(run: &Run) -> Vec<Fix> {
     let mut found: Vec<Fix> = Vec::new();
+    let program = run.command.first().map(ToString::to_string).unwrap_or_default();
+    let ssh = matches!(program.rsplit('/').next(), Some("ssh" | "sftp" | "ssh-copy-id"));
     for word in &run.command {
-        let rule = named(&word.to_string()).and_then(|text| rule_of(&text));
+        let word = word.to_string();
+        let host = named(&word).or_else(|| ssh.then(|| of_user(&word)).flatten());
+        let rule = host.and_then(|text| rule_of(&text));
         if let Some(rule) = rule.filter(|rule| !found.contains(rule) && found.len() < MAX_HOSTS) {
             found.push(rule);
         }
@@ -140,6 +152,12 @@ fn named(word: &str) -> Option<String> {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     Some(if has_port { host.to_owned() } else { format!("{host}:{port}") })
+}
+
+/// The host of `user@host`, a word of ssh(1).
+fn of_user(word: &str) -> Option<String> {
+    let (_, host) = word.split_once('@').filter(|(user, _)| !user.starts_with('-'))?;
+    Some(format!("{host}:22"))
 }
 
 fn rule_of(text: &str) -> Option<Fix> {
@@ -164,5 +182,7 @@ mod tests {
         ] {
             assert_eq!(named(word).as_deref(), host, "{word}");
         }
+        assert_eq!(of_user("git@github.com").as_deref(), Some("github.com:22"));
+        assert_eq!(of_user("-oProxyCommand=a@b"), None);
     }
 }

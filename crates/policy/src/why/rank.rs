@@ -66,7 +66,9 @@ fn is_search(event: &Event, after: &[Event]) -> bool {
 
 /// Names that programs look for and do without.
 fn is_noise(event: &Event, env: &Environment) -> bool {
-    const PARTS: [&str; 17] = [
+    const PARTS: [&str; 19] = [
+        "/sys/fs/cgroup",
+        "/sys/kernel/mm/",
         "/locale",
         "/.terminfo",
         "/terminfo",
