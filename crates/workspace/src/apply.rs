@@ -49,7 +49,7 @@ pub(crate) fn tidy(work: &Work<'_>, journal: &Journal, done: &[bool], first: boo
         let own = new.mode != old.mode || new.xattrs.is_some();
         let any = own || changed.contains(&(op.root, op.path.0.as_slice()));
         let wanted = if any { new } else { old };
-        directory(&work.place(op)?.sides.lower, &op.path.0, wanted, Some(old.mode))?;
+        directory(&work.place(op)?.sides.lower, &op.path.0, wanted, Some(old))?;
     }
     Ok(())
 }
@@ -185,38 +185,57 @@ impl Step<'_> {
     }
 }
 
-/// Gives a directory its data. One that is not there any more is no error. One whose mode is neither
-/// the known nor the wanted one, as they are or opened for its owner, was changed by somebody else,
-/// and is left.
+fn named(xattrs: &[(Bytes, Bytes)]) -> Vec<Named> {
+    xattrs.iter().map(|(name, value)| (name.0.clone(), value.0.clone())).collect()
+}
+
+fn sorted(mut xattrs: Vec<Named>) -> Vec<Named> {
+    xattrs.sort();
+    xattrs
+}
+
+/// Gives a directory its data; whether it has it. One that is not there any more is no error. One
+/// whose data are neither the known nor the wanted ones (the mode as it is or opened for its owner)
+/// was changed by somebody else, and is left.
 pub(crate) fn directory(
     root: &Dir,
     path: &[u8],
     wanted: &DirData,
-    known: Option<u32>,
-) -> Result<()> {
-    let Some(dir) = root.find(path).step("open", path)? else { return Ok(()) };
-    let set = || -> std::result::Result<(), Errno> {
+    known: Option<&DirData>,
+) -> Result<bool> {
+    let Some(dir) = root.find(path).step("open", path)? else { return Ok(false) };
+    let set = || -> std::result::Result<bool, Errno> {
         let meta = dir.meta()?;
-        let mine = |mode: u32| meta.mode == mode || meta.mode == mode | 0o300;
-        if !known.is_none_or(|known| mine(known) || mine(wanted.mode)) {
-            return Ok(());
+        let xattrs = match (known, &wanted.xattrs) {
+            (Some(_), Some(_)) => Some(sorted(crate::xattr::kept(&dir, b"")?)),
+            _ => None,
+        };
+        let mine = |data: &DirData| {
+            let mode = meta.mode == data.mode || meta.mode == data.mode | 0o300;
+            let named = data.xattrs.as_deref().map(|xattrs| sorted(named(xattrs)));
+            let same = xattrs.as_ref().zip(named).is_none_or(|(is, data)| *is == data);
+            mode && same && (meta.uid, meta.gid) == (data.uid, data.gid)
+        };
+        if !known.is_none_or(|known| mine(known) || mine(wanted)) {
+            return Ok(false);
         }
         if (meta.uid, meta.gid) != (wanted.uid, wanted.gid) {
             dir.chown(b".", wanted.uid, wanted.gid)?;
         }
         if let Some(xattrs) = &wanted.xattrs {
-            let named: Vec<Named> =
-                xattrs.iter().map(|(name, value)| (name.0.clone(), value.0.clone())).collect();
-            crate::xattr::assign(&dir, b"", &named)?;
+            crate::xattr::assign(&dir, b"", &named(xattrs))?;
         }
         if meta.mode != wanted.mode || wanted.xattrs.is_some() {
             dir.chmod(b"", wanted.mode)?;
         }
-        if meta.mtime != wanted.mtime { dir.touch(b"", wanted.mtime) } else { Ok(()) }
+        if meta.mtime != wanted.mtime {
+            dir.touch(b"", wanted.mtime)?;
+        }
+        Ok(true)
     };
     match set() {
         // A directory of somebody else's in which the user may make names.
-        Err(Errno::PERM) => Ok(()),
+        Err(Errno::PERM) => Ok(true),
         other => other.step("set mode and time of", path),
     }
 }
@@ -252,8 +271,17 @@ fn remove_aside(work: &Work<'_>, journal: &Journal, op: &Op, done: bool) -> Resu
     }
     let aside = join(split(&op.path.0).0, &journal.temporary(op.n));
     let Some(at) = place.lower(&aside)? else { return Ok(()) };
-    let new = at.id()?.is_some_and(|id| journal.is_new(op, &id));
-    if new || !journal.head.saved { at.remove() } else { Ok(()) }
+    let id = at.id()?;
+    if !journal.head.saved || id.is_some_and(|id| journal.is_new(op, &id)) {
+        return at.remove();
+    }
+    // The host was quicker, and it is the version before that.
+    match &op.act {
+        Do::Put { old: Some(old), .. } | Do::Delete { old } if is(id, old) => {
+            Step { place, journal, op, first: false }.save(&at)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Step<'_> {

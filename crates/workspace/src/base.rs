@@ -63,6 +63,23 @@ pub(crate) struct Entry {
     pub text: Option<u64>,
 }
 
+impl Found {
+    /// Whether a file is the recorded one but for its inode and when that was last changed: it was
+    /// moved or copied.
+    pub fn is_like(self, now: Option<&Entry>) -> bool {
+        match (self, now) {
+            (Self::Entry(was), Some(now)) => {
+                let seen = |entry: &Entry| (entry.kind, entry.mode, entry.uid, entry.gid);
+                let content = |entry: &Entry| (entry.size, entry.mtime);
+                seen(&was) == seen(now)
+                    && (was.kind == FileKind::Directory || content(&was) == content(now))
+            }
+            (Self::Absent, None) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Entry {
     pub fn of(meta: &Meta) -> Self {
         let id: Id = meta.id();

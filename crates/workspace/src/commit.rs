@@ -103,7 +103,8 @@ impl Held {
         let sides = sides.collect::<Result<Vec<_>>>()?;
         let caches = sides.iter().map(|_| Cache::default()).collect();
         let plan = Plan::default();
-        let planner = Planner { workspace: self, sides: &sides, set, options, plan, caches };
+        let bases = std::collections::HashMap::new();
+        let planner = Planner { workspace: self, sides: &sides, set, options, plan, caches, bases };
         let mut plan = planner.run(selection)?;
         let left = std::mem::take(&mut plan.left);
         let saved = plan.old_bytes <= options.most_saved;

@@ -70,7 +70,7 @@ impl Held {
             };
             crate::plan::above(&sides, change.root, &change.path.0, &mut directories)?;
             let (root, path) = (change.root, Bytes(change.path.0.clone()));
-            ops.push(Op { n, root, path, act, modes: (None, None) });
+            ops.push(Op::new(n, root, path, act));
         }
         let steps = ops.len() + directories.values().filter(|own| **own).count();
         for ((root, path), own) in directories {
@@ -79,7 +79,7 @@ impl Held {
                 // What it is in the end: as the host's.
                 *upper = Some(old.clone());
             }
-            ops.push(Op { n: ops.len(), root, path: Bytes(path), act, modes: (None, None) });
+            ops.push(Op::new(ops.len(), root, Bytes(path), act));
         }
         if !dry_run && steps > 0 {
             drop(sides);
@@ -202,7 +202,7 @@ fn empty(place: &Place) -> Result<()> {
         crate::xattr::remove(upper, b"", &attribute).step("clear", b"upper")?;
     }
     let data = DirData::of(&place.sides.lower, true).step("look at", b"")?;
-    crate::apply::directory(upper, b"", &data, None)
+    crate::apply::directory(upper, b"", &data, None).map(drop)
 }
 
 impl Held {

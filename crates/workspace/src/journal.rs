@@ -4,6 +4,7 @@
 //! each looks at what is there and does what is missing, so that after an interruption all are done
 //! again in order.
 
+use crate::base::Entry;
 use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::meta::Id;
@@ -100,6 +101,18 @@ pub(crate) struct Op {
     /// for a moment that lets its owner write.
     #[serde(default)]
     pub modes: (Option<u32>, Option<u32>),
+    /// Whether the host had changed what the step is about since it was recorded, and what was
+    /// recorded of its path: that it did is a conflict again when the step is taken back.
+    #[serde(default)]
+    pub conflict: bool,
+    #[serde(default)]
+    pub base: Option<Entry>,
+}
+
+impl Op {
+    pub fn new(n: usize, root: usize, path: Bytes, act: Do) -> Self {
+        Self { n, root, path, act, modes: (None, None), conflict: false, base: None }
+    }
 }
 
 /// A line after the plan.

@@ -2,6 +2,7 @@
 
 mod units;
 
+use crate::base::{Base, Found};
 use crate::change::{ChangeKind, Changeset, Conflict};
 use crate::commit::{CommitOptions, Left, Why};
 use crate::dir::{Dir, split};
@@ -78,6 +79,8 @@ pub(crate) struct Planner<'a> {
     pub options: &'a CommitOptions,
     pub plan: Plan,
     pub caches: Vec<Cache>,
+    /// What was recorded, by root, read when it is needed first.
+    pub bases: HashMap<usize, Option<Base>>,
 }
 
 impl Planner<'_> {
@@ -123,8 +126,14 @@ impl Planner<'_> {
                 self.plan.staged.insert(self.plan.ops.len(), content);
             }
             let mode = |meta: Option<Meta>| meta.filter(Meta::is_dir).map(|meta| meta.safe_mode());
-            let modes = (change.old.filter(Meta::is_dir).map(|old| old.mode), mode(change.new));
-            self.push(change.root, path.clone(), act, modes);
+            let mut op = Op::new(self.plan.ops.len(), change.root, change.path.clone(), act);
+            op.modes = (change.old.filter(Meta::is_dir).map(|old| old.mode), mode(change.new));
+            let mut inside =
+                set.changes.get(unit.index..self.end(unit.index)).unwrap_or_default().iter();
+            if inside.any(|change| change.conflict.is_some()) {
+                self.conflict(&mut op)?;
+            }
+            self.plan.ops.push(op);
         }
         // Deletions come after everything else.
         self.plan.ops.sort_by_key(|op| matches!(op.act, Do::Delete { .. }));
@@ -137,13 +146,27 @@ impl Planner<'_> {
         }
         for ((root, path), own) in directories {
             let act = directory(self.sides, root, &path, own)?;
-            self.push(root, path, act, (None, None));
+            let mut op = Op::new(self.plan.ops.len(), root, Bytes(path), act);
+            let change = set.find(root, &op.path.0).and_then(|index| set.changes.get(index));
+            if own && change.is_some_and(|change| change.conflict.is_some()) {
+                self.conflict(&mut op)?;
+            }
+            self.plan.ops.push(op);
         }
         Ok(())
     }
 
-    fn push(&mut self, root: usize, path: Vec<u8>, act: Do, modes: (Option<u32>, Option<u32>)) {
-        self.plan.ops.push(Op { n: self.plan.ops.len(), root, path: Bytes(path), act, modes });
+    /// Notes what was recorded of a step's path before.
+    fn conflict(&mut self, op: &mut Op) -> Result<()> {
+        op.conflict = true;
+        if !self.bases.contains_key(&op.root) {
+            self.bases.insert(op.root, self.workspace.base(op.root)?);
+        }
+        let base = self.bases.get(&op.root).and_then(Option::as_ref);
+        if let Some(Found::Entry(was)) = base.map(|base| base.find(&op.path.0)) {
+            op.base = Some(was);
+        }
+        Ok(())
     }
 }
 

@@ -1,16 +1,17 @@
 //! Takes the last commit back: the host gets its old versions, the workspace the changes.
 
 use crate::apply::{Step, directory, modes, prune};
-use crate::base::Entry;
+use crate::base::{Base, Entry};
 use crate::commit::{Left, Why};
 use crate::copy::{Copier, Filter};
 use crate::dir::{Dir, join, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
-use crate::journal::{DirData, Do, From, Journal, LAST, Note, OPEN, Task};
+use crate::journal::{DirData, Do, From, Journal, LAST, Note, OPEN, Op, Task};
 use crate::meta::{FileKind, Id};
 use crate::store::{Held, Workspace};
 use crate::work::{At, Work, is};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// A commit that can be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,6 +93,8 @@ impl Held {
             return Ok(undone);
         }
         crate::prepare::open_directories(&work, journal, true)?;
+        let mut restored = HashSet::new();
+        let left = |op: &Op| Left { root: op.root, path: op.path.clone(), why: Why::Late };
         for op in journal.ops.iter().rev() {
             let step = Step { place: work.place(op)?, journal, op, first: false };
             let done = match &op.act {
@@ -101,13 +104,19 @@ impl Held {
             };
             if done {
                 undone.steps += 1;
+                restored.insert(op.n);
             } else {
-                let (root, path) = (op.root, op.path.clone());
-                undone.left.push(Left { root, path, why: Why::Late });
+                undone.left.push(left(op));
             }
         }
-        self.directories_back(&work, journal)?;
-        self.note_restored(&work, journal)?;
+        for op in self.directories_back(&work, journal)? {
+            if op.1 {
+                restored.insert(op.0.n);
+            } else {
+                undone.left.push(left(op.0));
+            }
+        }
+        self.note_restored(&work, journal, &restored)?;
         work.sync()?;
         if undone.left.is_empty() {
             self.forget(&work, journal)?;
@@ -118,57 +127,89 @@ impl Held {
         Ok(undone)
     }
 
-    fn directories_back(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
+    /// Gives directories their data back. Of those whose own data the commit had changed, whether
+    /// they have it: others were changed on the host since.
+    fn directories_back<'j>(
+        &self,
+        work: &Work<'_>,
+        journal: &'j Journal,
+    ) -> Result<Vec<(&'j Op, bool)>> {
         let modes = modes(journal);
+        let mut own = Vec::new();
         for op in journal.ops.iter().rev() {
             let Do::Directory { old, new, upper } = &op.act else { continue };
             let place = work.place(op)?;
-            directory(&place.sides.lower, &op.path.0, old, Some(new.mode))?;
+            let done = directory(&place.sides.lower, &op.path.0, old, Some(new))?;
+            if new.xattrs.is_some() {
+                own.push((op, done));
+            }
             let Some(upper) = upper else { continue };
             if new.xattrs.is_some() {
                 upper_parents(&place.sides.upper, &place.sides.lower, &op.path.0)?;
             }
             prune(place, (op.root, &op.path.0), upper, &modes)?;
         }
-        Ok(())
+        Ok(own)
     }
 
-    /// What lies below has new inodes or times of last change.
-    fn note_restored(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
+    /// What lies below has new inodes or times of last change. What is not restored is not known to
+    /// the workspace as it is now, and what was in conflict before is so again.
+    fn note_restored(
+        &self,
+        work: &Work<'_>,
+        journal: &Journal,
+        restored: &HashSet<usize>,
+    ) -> Result<()> {
         for (number, place) in work.places.iter().enumerate() {
-            let mut patches = Vec::new();
-            for op in journal.ops.iter().filter(|op| op.root == number) {
-                let lower = &place.sides.lower;
-                note_tree(lower, op.path.0.clone(), !place.moves, &mut patches)?;
+            let base = self.base(number)?;
+            let mut noted =
+                Restored { lower: &place.sides.lower, known: None, patches: Vec::new() };
+            let own = |op: &&Op| op.root == number && restored.contains(&op.n);
+            for op in journal.ops.iter().filter(own) {
+                noted.known = base.as_ref().filter(|_| op.conflict);
+                if op.conflict {
+                    noted.patches.push((op.path.0.clone(), op.base));
+                    noted.below(&op.path.0)?;
+                } else {
+                    noted.tree(op.path.0.clone(), !place.moves)?;
+                }
                 if let Do::Put { from: From::Part { paths, .. }, .. } = &op.act {
                     for below in paths {
-                        note_tree(lower, join(&op.path.0, &below.0), false, &mut patches)?;
+                        noted.tree(join(&op.path.0, &below.0), false)?;
                     }
                 }
             }
-            crate::snapshot::patch(self, number, &patches)?;
+            crate::snapshot::patch(self, number, &noted.patches)?;
         }
         Ok(())
     }
 }
 
-fn note_tree(
-    lower: &Dir,
-    path: Vec<u8>,
-    deep: bool,
-    all: &mut Vec<(Vec<u8>, Option<Entry>)>,
-) -> Result<()> {
-    let entry = crate::snapshot::entry(lower, &path)?;
-    all.push((path.clone(), entry));
-    let dir = entry.filter(|entry| entry.kind == FileKind::Directory);
-    if !deep || path.is_empty() || dir.is_none() {
-        return Ok(());
+/// Notes what is on the host again.
+struct Restored<'a> {
+    lower: &'a Dir,
+    /// Where the host had changed something: only what is as it was recorded is noted.
+    known: Option<&'a Base>,
+    patches: Vec<(Vec<u8>, Option<Entry>)>,
+}
+
+impl Restored<'_> {
+    fn tree(&mut self, path: Vec<u8>, deep: bool) -> Result<()> {
+        let entry = crate::snapshot::entry(self.lower, &path)?;
+        if self.known.is_none_or(|known| known.find(&path).is_like(entry.as_ref())) {
+            self.patches.push((path.clone(), entry));
+        }
+        let is_dir = entry.is_some_and(|entry| entry.kind == FileKind::Directory);
+        if deep && !path.is_empty() && is_dir { self.below(&path) } else { Ok(()) }
     }
-    let Some(dir) = lower.find(&path).step("open", &path)? else { return Ok(()) };
-    for name in dir.list().step("list", &path)? {
-        note_tree(lower, join(&path, &name), true, all)?;
+
+    fn below(&mut self, path: &[u8]) -> Result<()> {
+        let Ok(Some(dir)) = self.lower.find(path) else { return Ok(()) };
+        for name in dir.list().step("list", path)? {
+            self.tree(join(path, &name), true)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Makes the directories of a path in the upper that are not there, with the host's data. The last
@@ -196,7 +237,7 @@ pub(crate) fn upper_parents(upper: &Dir, lower: &Dir, path: &[u8]) -> Result<()>
         made.push((path, data));
     }
     made.pop();
-    made.iter().rev().try_for_each(|(path, data)| directory(upper, path, data, None))
+    made.iter().rev().try_for_each(|(path, data)| directory(upper, path, data, None).map(drop))
 }
 
 /// Whether a file is an old version or a copy of it.
@@ -212,6 +253,9 @@ impl Step<'_> {
         let aside = at.beside(self.journal.temporary(self.op.n));
         let saved = self.place.saved(&self.op.n.to_string());
         let now = at.id()?;
+        for held in [&aside, &saved] {
+            self.gone(held).remove()?;
+        }
         if !self.is_new(now) {
             for held in [&aside, &saved] {
                 if self.is_new(held.id()?) {
@@ -287,21 +331,26 @@ impl Step<'_> {
             From::Move => {
                 let Some(place) = self.place.upper(path)? else { return Ok(false) };
                 // After an interruption it can be there already.
-                let there = self.is_new(place.id()?);
-                let done = there || new.rename(&place)?;
-                place.settle(self.op.modes.1)?;
-                return Ok(done);
+                if self.is_new(place.id()?) || new.rename(&place)? {
+                    place.settle(self.op.modes.1)?;
+                    return Ok(true);
+                }
+                // A later run has made another version: this one goes when the undo is over.
+                if new.name == self.op_name() {
+                    new.rename(&self.place.saved(&format!("late-{}", self.op.n)))?;
+                }
+                return Ok(true);
             }
             From::Copy | From::Staged { keep: false } => self.take_out(path)?,
             From::Staged { keep: true } => {}
             From::Part { paths, trees } => {
                 let (dir, name) = (&new.dir, &new.name);
                 let model = dir.find(name).step("open", path)?;
+                self.open_part(paths)?;
                 if let Some(model) = &model {
                     let below = paths.iter().map(|path| &path.0[..]);
                     self.part_parents(model, std::iter::once(&b""[..]).chain(below))?;
                 }
-                self.open_part(paths)?;
                 for (index, tree) in trees.iter().enumerate() {
                     let kept = self.place.saved(&format!("up-{}-{index}", self.op.n));
                     if let Some(place) = At::find(upper, &join(path, &tree.0))? {
@@ -314,8 +363,23 @@ impl Step<'_> {
                 self.place.forget();
             }
         }
-        new.remove()?;
+        // Under another name first: half of it says nothing about the modes of what was in it.
+        let gone = self.gone(new);
+        gone.remove()?;
+        new.rename(&gone)?;
+        gone.remove()?;
         Ok(true)
+    }
+
+    /// The name under which what was given back is removed.
+    fn gone(&self, new: &At) -> At {
+        let name = [&self.journal.temporary(self.op.n)[..], b".gone"].concat();
+        let here = new.name == self.op_name() || new.name == self.journal.temporary(self.op.n);
+        if here { new.beside(name) } else { self.place.saved(&format!("{}.gone", self.op.n)) }
+    }
+
+    fn op_name(&self) -> &[u8] {
+        split(&self.op.path.0).1
     }
 
     /// Makes the directories of a part that are not in the upper any more.

@@ -10,10 +10,10 @@ use swathe_workspace::{
     NewRoot, ScanOptions, Selection, SnapshotOptions, State, Store, Take, Why,
 };
 
-struct Place {
-    dir: PathBuf,
-    root: PathBuf,
-    upper: PathBuf,
+pub struct Place {
+    pub dir: PathBuf,
+    pub root: PathBuf,
+    pub upper: PathBuf,
     store: Store,
 }
 
@@ -34,18 +34,18 @@ impl Place {
         (Self { dir, root, upper, store }, held)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.root.join(name)).unwrap()
     }
 
-    fn program(&self, name: &str, text: &str) {
+    pub fn program(&self, name: &str, text: &str) {
         if let Some(dir) = Path::new(name).parent() {
             fs::create_dir_all(self.upper.join(dir)).unwrap();
         }
         fs::write(self.upper.join(name), text).unwrap();
     }
 
-    fn host(&self, name: &str, text: &str) {
+    pub fn host(&self, name: &str, text: &str) {
         fs::write(self.root.join(name), text).unwrap();
     }
 }
@@ -60,7 +60,7 @@ fn create(
     store.create(&New { id, named, run: "test", roots: vec![root], limits: Limits::default() })
 }
 
-fn lines(changed: &[(usize, &str)]) -> String {
+pub fn lines(changed: &[(usize, &str)]) -> String {
     let line = |n: usize| {
         let known = changed.iter().find(|(at, _)| *at == n);
         known.map_or_else(|| format!("line {n}\n"), |(_, text)| format!("{text}\n"))
@@ -68,16 +68,16 @@ fn lines(changed: &[(usize, &str)]) -> String {
     (0..40).map(line).collect()
 }
 
-fn scan(held: &Held) -> Changeset {
+pub fn scan(held: &Held) -> Changeset {
     held.scan(&ScanOptions::default()).unwrap()
 }
 
-fn at(set: &Changeset, path: &str) -> usize {
+pub fn at(set: &Changeset, path: &str) -> usize {
     set.find(0, path.as_bytes()).unwrap_or_else(|| panic!("{path} is no change: {set:?}"))
 }
 
 /// A case, with the workspace that it holds.
-type Test = fn(&Place, Held);
+pub type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
     let all: [(&str, u64, Test); 16] = [
@@ -98,7 +98,7 @@ pub fn run(dir: &Path) {
         ("too many files", 0, too_many),
         ("access lists", 0, access_lists),
     ];
-    for (name, texts, test) in all {
+    for (name, texts, test) in all.into_iter().chain(crate::undone::ALL) {
         let (place, held) = Place::new(dir, texts);
         say(name);
         test(&place, held);
@@ -106,7 +106,7 @@ pub fn run(dir: &Path) {
     }
 }
 
-fn commit(held: &Held, set: &Changeset, chosen: &Selection) -> swathe_workspace::Committed {
+pub fn commit(held: &Held, set: &Changeset, chosen: &Selection) -> swathe_workspace::Committed {
     held.commit(set, chosen, &CommitOptions::default()).unwrap()
 }
 

@@ -12,8 +12,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use swathe_fault::sys::{self, CallStop, Pid, Resume, Waited};
 use swathe_workspace::{
-    ChangeKind, Changeset, CommitOptions, GcOptions, Held, Limits, New, NewRoot, ScanOptions,
-    Selection, SnapshotOptions, Store, Take,
+    Change, ChangeKind, Changeset, CommitOptions, GcOptions, Held, Limits, New, NewRoot,
+    ScanOptions, Selection, SnapshotOptions, Store, Take,
 };
 
 /// What is interrupted.
@@ -61,7 +61,7 @@ enum Fault {
 }
 
 type Tree = BTreeMap<String, String>;
-type Named = Vec<(Vec<u8>, ChangeKind)>;
+type Named = Vec<(Vec<u8>, ChangeKind, Option<u32>)>;
 
 /// Every `step`th call of every case, below two directories on different file systems.
 pub fn run(dir: &Path, other: &Path, step: usize) {
@@ -343,6 +343,9 @@ fn upper(upper: &Path, root: &Path) {
     for name in ["new/b", "changed", "sparse", "new/deeper/c"] {
         ops::touch(&upper.join(name), 1_000_000_000).unwrap();
     }
+    // A part of it stays where nothing can be made.
+    chmod(&upper.join("new/deeper"), 0o555);
+    chmod(&upper.join("new"), 0o555);
 }
 
 fn select(case: &Case, set: &Changeset) -> Selection {
@@ -384,7 +387,8 @@ fn act(case: &Case, held: &Held) -> Result<(), swathe_workspace::Error> {
 
 fn named(held: &Held) -> Named {
     let set = held.scan(&ScanOptions::default()).unwrap();
-    let mut all: Vec<_> = set.changes.iter().map(|c| (c.path.0.clone(), c.kind)).collect();
+    let change = |c: &Change| (c.path.0.clone(), c.kind, c.new.map(|new| new.mode & 0o777));
+    let mut all: Named = set.changes.iter().map(change).collect();
     assert!(set.changes.iter().all(|c| c.conflict.is_none()), "a conflict: {set:?}");
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all

@@ -56,7 +56,7 @@ impl Planner<'_> {
     }
 
     /// The index after the last change below one.
-    fn end(&self, index: usize) -> usize {
+    pub(super) fn end(&self, index: usize) -> usize {
         let Some(top) = self.set.changes.get(index) else { return index };
         let inside = |change: &Change| {
             change.root == top.root && crate::change::is_at_or_below(&change.path.0, &top.path.0)
