@@ -23,7 +23,8 @@ pub(crate) fn marks(change: &Change, root: &[u8], sensitive: &Sensitive) -> Vec<
     if is_sensitive(&parts, root, path, sensitive) {
         marks.push(Mark::Protected);
     }
-    if is_git_hook(&parts) {
+    let whole: Vec<&[u8]> = root.split(|b| *b == b'/').chain(parts.iter().copied()).collect();
+    if is_git_hook(&whole) {
         marks.push(Mark::GitHook);
     }
     if parts.iter().any(|part| part.starts_with(b".")) {
@@ -94,12 +95,28 @@ fn is_git_hook(parts: &[&[u8]]) -> bool {
         });
     };
     let rest = parts.get(at + 1..).unwrap_or_default();
-    let runs = |part: &&[u8]| {
-        [b"hooks".as_slice(), b"config", b"config.worktree", b"commondir", b"gitdir"]
-            .iter()
-            .any(|name| part.eq_ignore_ascii_case(name))
-    };
-    rest.is_empty() || rest.iter().any(runs)
+    rest.is_empty() || rest.iter().any(|part| runs(part))
+}
+
+/// Whether a name in a repository is one of those that name programs, or say where those lie.
+pub(crate) fn runs(name: &[u8]) -> bool {
+    [b"hooks".as_slice(), b"config", b"config.worktree", b"commondir", b"gitdir"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// The names by which git knows a repository that is in no `.git`.
+pub(crate) const REPOSITORY: [&[u8]; 4] = [b"HEAD", b"objects", b"refs", b"commondir"];
+
+/// Whether a directory with certain names can be a repository to git. `commondir` says that another
+/// directory has the objects, the branches and the configuration: that one needs no `HEAD`.
+pub(crate) fn is_repository(has: impl Fn(&[u8]) -> bool) -> bool {
+    has(b"objects") && has(b"refs") || has(b"HEAD") && has(b"commondir")
+}
+
+/// Whether a name can matter in a repository.
+pub(crate) fn is_of_git(name: &[u8]) -> bool {
+    runs(name) || REPOSITORY.iter().any(|part| name.eq_ignore_ascii_case(part))
 }
 
 fn is_odd(path: &[u8]) -> bool {
@@ -152,6 +169,20 @@ mod tests {
             ("a", ".", false),
         ] {
             assert_eq!(leaves(path.as_bytes(), target.as_bytes(), root), out, "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn repositories() {
+        for (names, repository) in [
+            ("HEAD objects refs", true),
+            ("objects refs", true),
+            ("HEAD commondir", true),
+            ("HEAD objects", false),
+            ("config hooks", false),
+        ] {
+            let has = |name: &[u8]| names.split(' ').any(|known| known.as_bytes() == name);
+            assert_eq!(is_repository(has), repository, "{names}");
         }
     }
 

@@ -43,6 +43,7 @@ impl Walk<'_> {
         if old.kind == FileKind::Symlink {
             own.old_target = dir.link(name).ok().map(Bytes);
         }
+        here.mark(&mut own);
         let index = self.push(own)?;
         if old.is_dir() { self.gone_below(dir, name, path, index, here.depth) } else { Ok(()) }
     }

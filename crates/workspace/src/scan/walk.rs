@@ -42,6 +42,19 @@ pub(super) struct Here<'a> {
     /// Files with a certain attribute stand for deleted ones.
     whiteouts: bool,
     pub(super) depth: usize,
+    git: Git,
+}
+
+/// Whether a directory is a repository without a `.git` around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Git {
+    No,
+    /// It is one on the host.
+    Is,
+    /// It is one with what the program made.
+    Becomes,
+    /// It is in the hooks of one.
+    Hooks,
 }
 
 /// Adds the changes of one root.
@@ -79,8 +92,9 @@ pub(super) fn root(
         walk.push(change)?;
     }
     let (opaque, whiteouts) = (overlay.opaque, overlay.whiteouts);
-    let here = Here { upper, lower: Some(lower), path: b"", opaque, whiteouts, depth: 0 };
-    walk.directory(&here)?;
+    let git = Git::No;
+    let mut here = Here { upper, lower: Some(lower), path: b"", opaque, whiteouts, depth: 0, git };
+    walk.directory(&mut here)?;
     walk.join_links();
     Ok(())
 }
@@ -129,8 +143,10 @@ impl Walk<'_> {
         }
     }
 
-    fn directory(&mut self, here: &Here<'_>) -> Result<()> {
+    fn directory(&mut self, here: &mut Here<'_>) -> Result<()> {
         let names = here.upper.list().step("list", here.path)?;
+        here.look_for_git(&names).step("look at", here.path)?;
+        let here = &*here;
         let mut added = Vec::new();
         for name in &names {
             let path = join(here.path, name);
@@ -259,10 +275,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn file(&mut self, here: &Here<'_>, own: Change, low: Option<Side<'_>>) -> Result<()> {
+    fn file(&mut self, here: &Here<'_>, mut own: Change, low: Option<Side<'_>>) -> Result<()> {
         let (nlink, ino) = own.new.map_or((1, 0), |new| (new.nlink, new.ino));
         let kept = own.kind != ChangeKind::Modified || own.parts.any() || !own.marks.is_empty();
         let path = own.path.0.clone();
+        here.mark(&mut own);
         let gone = low.filter(|low| low.meta.is_dir() && own.kind == ChangeKind::Replaced);
         let index = if kept { Some(self.push(own)?) } else { None };
         if nlink > 1 {
@@ -294,6 +311,7 @@ impl Walk<'_> {
             own.marks.push(Mark::Unreadable);
         }
         if own.kind != ChangeKind::Modified || own.parts.any() || !own.marks.is_empty() {
+            here.mark(&mut own);
             self.push(own)?;
         }
         let Some(upper) = opened else { return Ok(()) };
@@ -310,9 +328,64 @@ impl Walk<'_> {
         };
         let depth = here.depth + 1;
         let opaque = opaque || here.opaque;
-        let next =
-            Here { upper: &upper, lower: lower.as_ref(), path: &path, opaque, whiteouts, depth };
-        self.directory(&next)
+        let git = if here.is_hooks(name) { Git::Hooks } else { Git::No };
+        let (upper, lower, path) = (&upper, lower.as_ref(), path.as_slice());
+        self.directory(&mut Here { upper, lower, path, opaque, whiteouts, depth, git })
+    }
+}
+
+impl Here<'_> {
+    /// Looks whether what both sides have here makes it a repository. `names`: those of the upper.
+    fn look_for_git(&mut self, names: &[Vec<u8>]) -> std::result::Result<(), Errno> {
+        let counts = self.opaque || names.iter().any(|name| danger::is_of_git(name));
+        // Below a `.git` the path tells.
+        let told = self.path.split(|b| *b == b'/').any(|part| part.eq_ignore_ascii_case(b".git"));
+        if self.git == Git::Hooks || !counts || told {
+            return Ok(());
+        }
+        let mut low = HashSet::new();
+        for name in danger::REPOSITORY {
+            let there = match self.lower {
+                Some(lower) => lower.stat(name)?.is_some(),
+                None => false,
+            };
+            if there {
+                low.insert(name);
+            }
+        }
+        let has = |wanted: &[u8]| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+        if danger::is_repository(|name| low.contains(name)) {
+            self.git = Git::Is;
+        } else if danger::is_repository(|name| low.contains(name) || has(name)) {
+            self.git = Git::Becomes;
+        }
+        Ok(())
+    }
+
+    fn is_hooks(&self, name: &[u8]) -> bool {
+        match self.git {
+            Git::No => false,
+            Git::Is | Git::Becomes => name.eq_ignore_ascii_case(b"hooks"),
+            Git::Hooks => true,
+        }
+    }
+
+    /// Marks a change of what is here where it belongs to such a repository.
+    pub(super) fn mark(&self, own: &mut Change) {
+        let name = crate::dir::split(&own.path.0).1;
+        let marked = match self.git {
+            Git::No => false,
+            Git::Is => danger::runs(name),
+            Git::Becomes => {
+                danger::runs(name)
+                    || own.kind != ChangeKind::Deleted
+                        && danger::REPOSITORY.iter().any(|part| name.eq_ignore_ascii_case(part))
+            }
+            Git::Hooks => true,
+        };
+        if marked {
+            own.marks.push(Mark::GitHook);
+        }
     }
 }
 

@@ -27,13 +27,14 @@ struct Place {
 /// What the list has to say of a path.
 enum Says {
     Mark(&'static [u8], Mark),
+    Unmarked(&'static [u8]),
     Kind(&'static [u8], ChangeKind),
     Conflict(&'static [u8], Conflict),
     Odd(&'static [u8]),
     Nothing,
 }
 
-use Says::{Conflict as Clash, Kind, Mark as Marked, Nothing, Odd};
+use Says::{Conflict as Clash, Kind, Mark as Marked, Nothing, Odd, Unmarked};
 
 struct Case {
     name: &'static str,
@@ -115,6 +116,7 @@ fn set_up(dir: &Path) -> (Place, Store, Held) {
 fn words(says: &Says) -> String {
     match says {
         Marked(path, mark) => format!("{} {mark:?}", path.escape_ascii()),
+        Unmarked(path) => format!("{} without a mark", path.escape_ascii()),
         Kind(path, kind) => format!("{} {kind:?}", path.escape_ascii()),
         Clash(path, conflict) => format!("{} {conflict:?}", path.escape_ascii()),
         Odd(path) => format!("{} odd", path.escape_ascii()),
@@ -126,6 +128,7 @@ fn is_said(set: &Changeset, says: &Says) -> bool {
     let at = |path: &[u8]| set.find(0, path).and_then(|index| set.changes.get(index));
     match says {
         Marked(path, mark) => at(path).is_some_and(|change| change.marks.contains(mark)),
+        Unmarked(path) => at(path).is_some_and(|change| change.marks.is_empty()),
         Kind(path, kind) => at(path).is_some_and(|change| change.kind == *kind),
         Clash(path, conflict) => at(path).is_some_and(|c| c.conflict == Some(*conflict)),
         Odd(path) => set.oddities.iter().any(|odd| odd.path.0 == *path),

@@ -1,15 +1,22 @@
 //! Names, and trees that are too deep.
 
-use super::Says::{Kind, Mark as Marked};
+use super::Says::{Kind, Mark as Marked, Unmarked};
 use super::{Case, Place, case, chmod, deep, directory, file};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use swathe_workspace::{ChangeKind, Mark};
 
 pub(super) fn names() -> Vec<Case> {
     fn named(p: &Place, name: &[u8]) {
         file(p.upper.join(OsStr::from_bytes(name)));
+    }
+    fn repository(dir: &Path) {
+        fs::create_dir_all(dir.join("objects")).unwrap();
+        fs::create_dir_all(dir.join("refs")).unwrap();
+        fs::write(dir.join("refs/x"), "").unwrap();
+        fs::write(dir.join("HEAD"), "ref: refs/heads/main\n").unwrap();
     }
     vec![
         case("a line feed in a name", |p| named(p, b"a\nb"), vec![Marked(b"a\nb", Mark::OddName)])
@@ -79,6 +86,69 @@ pub(super) fn names() -> Vec<Case> {
                 named(p, b"dir/.git/modules/m/config");
             },
             vec![Marked(b"dir/.git/modules/m/config", Mark::GitHook)],
+        ),
+        case(
+            "a repository without .git",
+            |p| {
+                fs::create_dir_all(p.upper.join("new/hooks/deep")).unwrap();
+                for name in [b"new/config".as_slice(), b"new/hooks/deep/x", b"new/description"] {
+                    named(p, name);
+                }
+                repository(&p.upper.join("new"));
+            },
+            vec![
+                Marked(b"new/config", Mark::GitHook),
+                Marked(b"new/hooks", Mark::GitHook),
+                Marked(b"new/hooks/deep/x", Mark::GitHook),
+                Marked(b"new/HEAD", Mark::GitHook),
+                Unmarked(b"new/description"),
+                Unmarked(b"new/refs/x"),
+            ],
+        )
+        .there(b"new/config"),
+        case(
+            "a repository of the host without .git",
+            |p| {
+                repository(&p.root.join("dir/sub"));
+                fs::create_dir_all(p.upper.join("dir/sub/hooks")).unwrap();
+                for name in [b"dir/sub/Config".as_slice(), b"dir/sub/hooks/x", b"dir/sub/HEAD"] {
+                    named(p, name);
+                }
+            },
+            vec![
+                Marked(b"dir/sub/Config", Mark::GitHook),
+                Marked(b"dir/sub/hooks/x", Mark::GitHook),
+                Unmarked(b"dir/sub/HEAD"),
+            ],
+        ),
+        case(
+            "a repository that the program completes",
+            |p| {
+                fs::create_dir(p.root.join("objects")).unwrap();
+                fs::write(p.root.join("config"), "of the host\n").unwrap();
+                fs::create_dir(p.upper.join("refs")).unwrap();
+                named(p, b"config");
+            },
+            vec![Marked(b"config", Mark::GitHook), Marked(b"refs", Mark::GitHook)],
+        ),
+        case(
+            "a worktree of a repository without .git",
+            |p| {
+                fs::create_dir(p.upper.join("new")).unwrap();
+                named(p, b"new/HEAD");
+                named(p, b"new/commondir");
+            },
+            vec![Marked(b"new/commondir", Mark::GitHook)],
+        ),
+        case(
+            "the names of a repository's files elsewhere",
+            |p| {
+                fs::create_dir_all(p.upper.join("new/hooks")).unwrap();
+                for name in [b"new/config".as_slice(), b"new/hooks/x", b"new/HEAD"] {
+                    named(p, name);
+                }
+            },
+            vec![Unmarked(b"new/config"), Unmarked(b"new/hooks/x"), Unmarked(b"new/HEAD")],
         ),
         case("a protected path", |p| named(p, b".envrc"), vec![Marked(b".envrc", Mark::Protected)]),
         case(
