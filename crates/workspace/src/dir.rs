@@ -129,9 +129,11 @@ impl Dir {
 
     /// Sets permission bits of what is no symlink.
     pub fn chmod(&self, name: &[u8], mode: u32) -> Io<()> {
-        // By descriptor: a name could have become a symlink.
-        let fd = self.file(name, OFlags::PATH, 0)?;
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        // By descriptor: a name could have become a symlink. Itself it can be one that its owner
+        // may not enter.
+        let own = name.is_empty();
+        let fd = if own { None } else { Some(self.file(name, OFlags::PATH, 0)?) };
+        let path = format!("/proc/self/fd/{}", fd.as_ref().unwrap_or(&self.0).as_raw_fd());
         rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())
     }
 

@@ -1,6 +1,7 @@
 //! Takes changes out of a workspace without keeping them.
 
-use crate::change::{ChangeKind, Changeset};
+use crate::change::{ChangeKind, Changeset, Mark};
+use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{DirData, Do, Journal, Op, Task};
 use crate::select::{Selection, Take};
@@ -39,7 +40,7 @@ impl Held {
         let sides = sides.collect::<Result<Vec<_>>>()?;
         let (mut ops, mut staged) = (Vec::new(), BTreeMap::new());
         let mut directories = BTreeMap::new();
-        let mut covered = 0;
+        let (mut covered, mut tops) = (0, 0);
         for (&index, take) in &taken {
             let Some(change) = set.changes.get(index).filter(|c| c.part_of.is_none()) else {
                 continue;
@@ -53,13 +54,27 @@ impl Held {
                 continue;
             }
             let n = ops.len();
+            // What could not be looked into goes as a whole: nothing else of it was shown.
+            let blind = |mark: &Mark| matches!(mark, Mark::Unreadable | Mark::TooDeep);
+            let mut unseen = change.marks.iter().any(blind);
+            if let (true, Some(sides)) =
+                (unseen && change.path.0.is_empty(), sides.get(change.root))
+            {
+                // Only the top stays, with what is in it.
+                unseen = false;
+                if dry_run {
+                    tops += 1;
+                    continue;
+                }
+                open_up(&sides.upper)?;
+            }
             let act = match take {
                 Take::Hunks(chosen) => {
                     let text = crate::diff::Texts::read(&sides, change)?;
                     staged.insert(n, text.without(chosen)?);
                     Do::Rewrite
                 }
-                Take::Whole | Take::Content(_) if change.is_dir() && !new_dir => {
+                Take::Whole | Take::Content(_) if change.is_dir() && !new_dir && !unseen => {
                     directories.insert((change.root, change.path.0.clone()), true);
                     continue;
                 }
@@ -72,7 +87,7 @@ impl Held {
             let (root, path) = (change.root, Bytes(change.path.0.clone()));
             ops.push(Op::new(n, root, path, act));
         }
-        let steps = ops.len() + directories.values().filter(|own| **own).count();
+        let steps = tops + ops.len() + directories.values().filter(|own| **own).count();
         for ((root, path), own) in directories {
             let mut act = crate::plan::directory(&sides, root, &path, own)?;
             if let (true, Do::Directory { old, upper, .. }) = (own, &mut act) {
@@ -177,11 +192,19 @@ fn drop_one(work: &Work<'_>, journal: &Journal, op: &Op) -> Result<()> {
     Ok(())
 }
 
+/// Lets its owner do everything in an upper directory.
+fn open_up(upper: &Dir) -> Result<()> {
+    let mode = upper.meta().step("look at", b"upper")?.mode;
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    upper.chmod(b"", mode | 0o700).step("set the mode of", b"upper")
+}
+
 /// Empties an upper directory.
 fn empty(place: &Place) -> Result<()> {
     let upper = &place.sides.upper;
-    let own = upper.meta().step("look at", b"upper")?.mode;
-    upper.chmod(b"", own | 0o700).step("set the mode of", b"upper")?;
+    open_up(upper)?;
     let mut number = 0_u64;
     for name in upper.list().step("list", b"upper")? {
         loop {

@@ -18,7 +18,8 @@ pub(crate) fn whiteout(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
 
 /// Whether a directory hides what the host has in it.
 pub(crate) fn is(upper: &Dir) -> Result<bool, Errno> {
-    Ok(Xattrs::read(upper, b"")?.overlay(upper, b"")?.opaque)
+    let overlay = Xattrs::read(upper, b"")?.overlay(upper, b"")?;
+    if overlay.unknown { Err(Errno::ACCESS) } else { Ok(overlay.opaque) }
 }
 
 /// Replaces a directory's opacity by a whiteout for each name of the host's that the upper does not
@@ -36,13 +37,26 @@ pub(crate) fn spread(
             None if keeps(&name) => {}
             None => whiteout(upper, &name)?,
             Some(meta) if both(&meta) && lower.stat(&name)?.is_some_and(|m| m.is_dir()) => {
-                xattr::set(upper, &name, OPAQUE, b"y")?;
+                set(upper, &name, meta.mode)?;
             }
             Some(_) => {}
         }
     }
     clear(upper, b"")?;
     upper.touch(b"", mtime)
+}
+
+/// Makes a directory opaque, also one that its owner may not write to.
+fn set(dir: &Dir, name: &[u8], mode: u32) -> Result<(), Errno> {
+    match xattr::set(dir, name, OPAQUE, b"y") {
+        Err(Errno::ACCESS) if mode & 0o200 == 0 => {
+            dir.chmod(name, mode | 0o200)?;
+            let done = xattr::set(dir, name, OPAQUE, b"y");
+            dir.chmod(name, mode)?;
+            done
+        }
+        other => other,
+    }
 }
 
 /// Takes a directory's opacity away.

@@ -143,6 +143,8 @@ pub(crate) struct Overlay {
     pub whiteout: bool,
     /// Attributes that the kernel never writes for a program here.
     pub crafted: bool,
+    /// One of them cannot be read: none of this is certain.
+    pub unknown: bool,
 }
 
 impl Xattrs {
@@ -155,10 +157,14 @@ impl Xattrs {
         let mut found = Overlay::default();
         for attribute in &self.stripped {
             match attribute.strip_prefix(OVERLAY) {
-                Some(b"opaque") => match Of::Name(dir, name).value(attribute)?.as_slice() {
-                    b"y" => found.opaque = true,
-                    b"x" => found.whiteouts = true,
-                    _ => found.crafted = true,
+                Some(b"opaque") => match Of::Name(dir, name).value(attribute) {
+                    Ok(value) => match value.as_slice() {
+                        b"y" => found.opaque = true,
+                        b"x" => found.whiteouts = true,
+                        _ => found.crafted = true,
+                    },
+                    Err(Errno::ACCESS) => found.unknown = true,
+                    Err(errno) => return Err(errno),
                 },
                 Some(b"whiteout") => found.whiteout = true,
                 Some(b"origin" | b"impure" | b"nlink" | b"uuid" | b"upper" | b"index") => {}
@@ -167,6 +173,17 @@ impl Xattrs {
             }
         }
         Ok(found)
+    }
+
+    /// Whether its user can read the values of those that a commit carries.
+    pub fn are_readable(&self, dir: &Dir, name: &[u8]) -> Result<bool, Errno> {
+        // What holds for one holds for all: it takes the right to read the file.
+        let own = self.kept.iter().find(|attribute| attribute.starts_with(b"user."));
+        match own.map(|attribute| Of::Name(dir, name).value(attribute)) {
+            Some(Err(Errno::ACCESS)) => Ok(false),
+            Some(Err(errno)) => Err(errno),
+            Some(Ok(_)) | None => Ok(true),
+        }
     }
 
     /// Names and values of those that a commit carries. The file must be the one that was read.

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use swathe_workspace::{
-    ChangeKind, Changeset, CommitOptions, Conflict, ErrorKind, GcOptions, Held, Limits, New,
+    ChangeKind, Changeset, CommitOptions, Conflict, ErrorKind, GcOptions, Held, Limits, Mark, New,
     NewRoot, ScanOptions, Selection, SnapshotOptions, State, Store, Take, Why,
 };
 
@@ -80,7 +80,7 @@ pub fn at(set: &Changeset, path: &str) -> usize {
 pub type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, Test); 16] = [
+    let all: [(&str, u64, Test); 17] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
@@ -97,6 +97,7 @@ pub fn run(dir: &Path) {
         ("between runs", 0, between_runs),
         ("too many files", 0, too_many),
         ("access lists", 0, access_lists),
+        ("unreadable", 0, unreadable),
     ];
     for (name, texts, test) in all.into_iter().chain(crate::undone::ALL) {
         let (place, held) = Place::new(dir, texts);
@@ -418,4 +419,86 @@ fn access_lists(place: &Place, held: Held) {
     let found =
         rustix::fs::lgetxattr(place.root.join("dir/new"), "system.posix_acl_access", &mut value);
     assert_eq!(found, Err(rustix::io::Errno::NODATA), "the copy has an access list");
+}
+
+/// What its user cannot look into is marked and refused; the rest can be committed, and all of it
+/// discarded.
+fn unreadable(p: &Place, held: Held) {
+    let user = !rustix::process::geteuid().is_root();
+    let chmod = |path: PathBuf, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let attribute = |name: &str, attribute: &str| {
+        let flags = XattrFlags::empty();
+        rustix::fs::lsetxattr(p.upper.join(name), attribute, b"y", flags).unwrap();
+    };
+    for name in ["closed", "gone", "entered"] {
+        fs::create_dir(p.root.join(name)).unwrap();
+        fs::write(p.root.join(name).join("f"), "of the host\n").unwrap();
+    }
+    held.snapshot(&SnapshotOptions::default()).unwrap();
+    // Directories made again, files, and directories that are new.
+    for (name, mode) in [("dir", 0), ("write", 0o300), ("new/below", 0)] {
+        fs::create_dir_all(p.upper.join(name)).unwrap();
+        attribute(name, if name == "dir" { "user.overlay.opaque" } else { "user.x" });
+        chmod(p.upper.join(name), mode);
+    }
+    for name in ["b", "added"] {
+        p.program(name, "of the program\n");
+        attribute(name, "user.x");
+        chmod(p.upper.join(name), 0);
+    }
+    // Directories of the host's that are closed: made again, deleted, and written to.
+    p.program("closed/g", "of the program\n");
+    attribute("closed", "user.overlay.opaque");
+    p.program("entered/g", "of the program\n");
+    let (mode, kind) = (rustix::fs::Mode::empty(), rustix::fs::FileType::CharacterDevice);
+    rustix::fs::mknodat(rustix::fs::CWD, p.upper.join("gone"), kind, mode, 0).unwrap();
+    ["closed", "gone", "entered"].iter().for_each(|name| chmod(p.root.join(name), 0));
+    p.program("a", "of the program\n");
+    p.program("new/file", "of the program\n");
+    let refused = ["added", "b", "closed", "dir", "entered", "gone", "new/below", "write"];
+    let check = || {
+        let set = scan(&held);
+        for path in refused.iter().filter(|_| user) {
+            let change = &set.changes[at(&set, path)];
+            assert!(change.marks.contains(&Mark::Unreadable), "{change:?}");
+        }
+        set
+    };
+    let set = check();
+    if user {
+        let mut all = Selection::new();
+        (0..set.changes.len()).for_each(|index| all.take(index, Take::Whole));
+        assert_eq!(commit(&held, &set, &all).left.len(), refused.len());
+        for path in ["a", "new/file"] {
+            assert_eq!(p.read(path), "of the program\n", "{path}");
+        }
+        held.undo().unwrap();
+        commit(&held, &check(), &all);
+        held.snapshot(&SnapshotOptions::default()).unwrap();
+        check();
+    }
+    for path in refused {
+        let set = scan(&held);
+        let mut chosen = Selection::new();
+        assert!(chosen.take_path(&set, 0, path.as_bytes()), "{path}");
+        held.discard(&set, &chosen, false).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert!(scan(&held).find(0, path.as_bytes()).is_none(), "{path} is still there");
+    }
+    // The top itself.
+    p.program("b", "of the program\n");
+    chmod(p.upper.clone(), 0);
+    let set = scan(&held);
+    assert!(!user || set.changes.len() == 1 && set.changes[0].is_refused(), "{set:?}");
+    held.snapshot(&SnapshotOptions::default()).unwrap();
+    let mut chosen = Selection::new();
+    chosen.take(at(&set, ""), Take::Whole);
+    held.discard(&set, &chosen, false).unwrap();
+    at(&scan(&held), "b");
+    chmod(p.upper.clone(), 0);
+    held.discard_all().unwrap();
+    assert!(scan(&held).changes.is_empty());
+    assert_eq!(fs::metadata(p.root.join("gone")).unwrap().mode() & 0o777, 0, "it was opened");
+    ["closed", "gone", "entered"].iter().for_each(|name| chmod(p.root.join(name), 0o755));
 }

@@ -118,7 +118,16 @@ impl Walk<'_> {
         next: &Next,
         queue: &mut VecDeque<Next>,
     ) -> io::Result<()> {
-        let mut entries = if next.hidden {
+        let here = if next.shared { upper.find(&next.path) } else { Ok(None) };
+        let seen = |dir: &Dir| dir.readable().map(drop);
+        let here = match here.and_then(|dir| dir.as_ref().map_or(Ok(()), seen).and(Ok(dir))) {
+            Ok(here) => here,
+            // Only the top: of others that cannot be looked into nothing is shared.
+            Err(Errno::ACCESS) => None,
+            Err(errno) => return Err(errno.into()),
+        };
+        let all = next.hidden || self.old.is_some() && next.path.is_empty() && here.is_none();
+        let mut entries = if all {
             Vec::new()
         } else {
             match listed(lower, &next.path) {
@@ -130,7 +139,6 @@ impl Walk<'_> {
                 Err(errno) => return Err(errno.into()),
             }
         };
-        let here = if next.shared { upper.find(&next.path)? } else { None };
         let mut hidden = Vec::new();
         if let (Some(old), Some(here)) = (self.old, &here) {
             hidden = shadowed(here)?;
@@ -140,19 +148,19 @@ impl Walk<'_> {
                     entries.push((name.clone(), entry));
                 }
             }
-        } else if let (Some(old), true) = (self.old, next.hidden) {
+        } else if let (Some(old), true) = (self.old, all) {
             entries = old.children(&next.path);
         }
         self.out.write_all(&u32::try_from(next.path.len()).unwrap_or(END - 1).to_le_bytes())?;
         self.out.write_all(&next.path)?;
         self.out.write_all(&u32::try_from(entries.len()).unwrap_or(0).to_le_bytes())?;
-        let dir = lower.find(&next.path)?;
+        let dir = if all { None } else { lower.find(&next.path)? };
         for (name, mut entry) in entries {
             self.seen.entries += 1;
             if self.seen.entries > self.most {
                 return Err(io::ErrorKind::QuotaExceeded.into());
             }
-            let kept = next.hidden || hidden.contains(&name);
+            let kept = all || hidden.contains(&name);
             if let (false, Some(dir)) = (kept, &dir) {
                 self.content(dir, &name, &mut entry)?;
             }
@@ -242,10 +250,25 @@ fn shadowed(here: &Dir) -> Result<Vec<Vec<u8>>, Errno> {
     let mut hidden = Vec::new();
     for name in here.list()? {
         let dir = here.stat(&name)?.is_some_and(|meta: Meta| meta.is_dir());
-        let opaque = dir && Xattrs::read(here, &name)?.overlay(here, &name)?.opaque;
-        if !dir || opaque {
+        let shines = dir && {
+            let overlay = Xattrs::read(here, &name)?.overlay(here, &name)?;
+            // Of one that cannot be looked into nobody knows.
+            !overlay.opaque
+                && !overlay.unknown
+                && here.find(&name)?.map_or(Ok(false), |dir| is_seen(&dir))?
+        };
+        if !shines {
             hidden.push(name);
         }
     }
     Ok(hidden)
+}
+
+/// Whether its owner can look into a directory.
+fn is_seen(dir: &Dir) -> Result<bool, Errno> {
+    match dir.readable() {
+        Ok(_) => Ok(true),
+        Err(Errno::ACCESS) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }

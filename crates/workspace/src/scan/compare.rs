@@ -21,12 +21,13 @@ pub(super) struct Side<'a> {
     pub meta: Meta,
 }
 
-/// What differs between two files of one kind. `attributes`: those of the new one.
+/// What differs between two files of one kind. `attributes`: those of the old and the new one, none
+/// where their user may not read them: they differ then.
 pub(super) fn parts(
     old: Side<'_>,
     new: Side<'_>,
     name: &[u8],
-    attributes: Xattrs,
+    attributes: Option<(Xattrs, Xattrs)>,
 ) -> Result<Parts, Errno> {
     let (was, is) = (old.meta, new.meta);
     let dir = is.is_dir();
@@ -36,11 +37,15 @@ pub(super) fn parts(
         FileKind::Device => was.rdev != is.rdev,
         FileKind::Directory | FileKind::Fifo | FileKind::Socket => false,
     };
+    let xattrs = match attributes {
+        Some((was, is)) => was.values(old.dir, name)? != is.values(new.dir, name)?,
+        None => true,
+    };
     Ok(Parts {
         content,
         mode: is.kind != FileKind::Symlink && was.mode != is.mode,
         owner: (was.uid, was.gid) != (is.uid, is.gid),
-        xattrs: crate::xattr::kept(old.dir, name)? != attributes.values(new.dir, name)?,
+        xattrs,
         mtime: !dir && was.mtime != is.mtime,
         links: false,
     })

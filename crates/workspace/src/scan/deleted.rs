@@ -3,7 +3,7 @@
 use super::compare::{Side, conflict};
 use super::walk::{Here, Walk};
 use crate::base::Found;
-use crate::change::{ChangeKind, Conflict};
+use crate::change::{ChangeKind, Conflict, Mark};
 use crate::dir::{Dir, join};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::meta::FileKind;
@@ -74,7 +74,19 @@ impl Walk<'_> {
             let text = format!("{} is too deep", Bytes(path.to_vec()));
             return Err(Error::new(ErrorKind::TooMuch, text));
         }
-        for name in dir.list().step("list", path)? {
+        let names = match dir.list() {
+            // Nobody can say what would go with it.
+            Err(Errno::ACCESS) => {
+                if let Some(change) = self.set.changes.get_mut(top) {
+                    change.marks.push(Mark::Unreadable);
+                    change.marks.sort_unstable();
+                    change.marks.dedup();
+                }
+                return Ok(());
+            }
+            other => other.step("list", path)?,
+        };
+        for name in names {
             let below = join(path, &name);
             let Some(meta) = dir.stat(&name).step("look at", &below)? else { continue };
             let low = Side { dir: &dir, meta };

@@ -9,7 +9,7 @@ use crate::dir::{Dir, join};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::meta::{FileKind, Meta};
 use crate::store::Workspace;
-use crate::xattr::Xattrs;
+use crate::xattr::{Overlay, Xattrs};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use swathe_record::bytes::Bytes;
@@ -69,11 +69,17 @@ pub(super) fn root(
     let root = workspace.about.roots.get(number).map_or(&[][..], |root| &root.path.0);
     let (upper, lower) = (&sides.upper, &sides.lower);
     let look = || -> Result<_, Errno> {
-        let xattrs = Xattrs::read(upper, b"")?;
-        let overlay = xattrs.overlay(upper, b"")?;
         let (old, new) =
             (Side { dir: lower, meta: lower.meta()? }, Side { dir: upper, meta: upper.meta()? });
-        Ok((overlay, parts(old, new, b"", xattrs)?, old, new))
+        if open(upper, b"")?.is_none() {
+            let differs = Parts { mode: old.meta.mode != new.meta.mode, ..Parts::default() };
+            return Ok((Overlay { unknown: true, ..Overlay::default() }, differs, old, new));
+        }
+        let xattrs = Xattrs::read(upper, b"")?;
+        let mut overlay = xattrs.overlay(upper, b"")?;
+        let both = pair(old, new, b"", xattrs)?;
+        overlay.unknown |= both.is_none();
+        Ok((overlay, parts(old, new, b"", both)?, old, new))
     };
     let (overlay, mut differs, old, new) = look().step("look at", root)?;
     let devices = (old.meta.dev, new.meta.dev);
@@ -82,14 +88,20 @@ pub(super) fn root(
     // The upper of somebody else's directory is its user's all the same.
     let euid = rustix::process::geteuid();
     differs.owner &= euid.is_root() || new.meta.uid != euid.as_raw();
-    if differs.any() || overlay.crafted {
+    if differs.any() || overlay.crafted || overlay.unknown {
         let mut change = walk.change(b"", ChangeKind::Modified, Some(old.meta), Some(new.meta));
         change.parts = differs;
         change.conflict = conflict(base, b"", Some(old), b"", true).step("compare", root)?;
         if overlay.crafted {
             change.marks.push(Mark::Crafted);
         }
+        if overlay.unknown {
+            change.marks.push(Mark::Unreadable);
+        }
         walk.push(change)?;
+    }
+    if overlay.unknown {
+        return Ok(());
     }
     let (opaque, whiteouts) = (overlay.opaque, overlay.whiteouts);
     let git = Git::No;
@@ -207,10 +219,14 @@ impl Walk<'_> {
         if xattrs.stripped.iter().any(|name| name == b"security.capability") {
             marks.push(Mark::Capabilities);
         }
+        let readable = xattrs.are_readable(here.upper, name).step("read attributes of", path)?;
+        if overlay.unknown || !readable {
+            marks.push(Mark::Unreadable);
+        }
         let low = here.lower.zip(old).map(|(dir, meta)| Side { dir, meta });
         let top = Side { dir: here.upper, meta: new };
         let mut own = self.compared(path, name, low, top, xattrs)?;
-        own.marks = marks;
+        own.marks.extend(marks);
         self.settle(&mut own, path, name, low, overlay.opaque)?;
         if new.is_dir() {
             self.below(here, name, own, low, (overlay.opaque, overlay.whiteouts))
@@ -236,7 +252,11 @@ impl Walk<'_> {
         let old = low.map(|low| low.meta);
         let mut own = self.change(path, kind, old, Some(top.meta));
         if let (ChangeKind::Modified, Some(low)) = (kind, low) {
-            own.parts = parts(low, top, name, attributes).step("compare", path)?;
+            let both = pair(low, top, name, attributes).step("read attributes of", path)?;
+            if both.is_none() {
+                own.marks.push(Mark::Unreadable);
+            }
+            own.parts = parts(low, top, name, both).step("compare", path)?;
             // Whether another of its names is a change shows at the end.
             own.parts.links = !own.parts.any() && !top.meta.is_dir() && top.meta.nlink > 1;
         }
@@ -304,10 +324,18 @@ impl Walk<'_> {
     ) -> Result<()> {
         let path = own.path.0.clone();
         let deep = here.depth >= self.options.deepest.min(400);
-        let opened = if deep { None } else { open(here.upper, name).step("open", &path)? };
+        // Whether it hides what is below it is not known where its attributes are not.
+        let unknown = own.marks.contains(&Mark::Unreadable);
+        let opened =
+            if deep || unknown { None } else { open(here.upper, name).step("open", &path)? };
+        let opaque = opaque || here.opaque;
+        let lower = match low.filter(|low| low.meta.is_dir()) {
+            None => Ok(None),
+            Some(low) => low.dir.at(name).and_then(|dir| seen(&dir, opaque).and(Ok(Some(dir)))),
+        };
         if deep {
             own.marks.push(Mark::TooDeep);
-        } else if opened.is_none() {
+        } else if opened.is_none() || matches!(lower, Err(Errno::ACCESS)) {
             own.marks.push(Mark::Unreadable);
         }
         if own.kind != ChangeKind::Modified || own.parts.any() || !own.marks.is_empty() {
@@ -315,19 +343,16 @@ impl Walk<'_> {
             self.push(own)?;
         }
         let Some(upper) = opened else { return Ok(()) };
-        let lower = match low.filter(|low| low.meta.is_dir()) {
-            None => None,
-            Some(low) => match low.dir.at(name) {
-                Ok(dir) => Some(dir),
-                Err(Errno::XDEV) => {
-                    self.odd(&path, "a file system is mounted there on the host");
-                    return Ok(());
-                }
-                Err(errno) => return Err(Error::system("open", &path, errno)),
-            },
+        let lower = match lower {
+            Ok(lower) => lower,
+            Err(Errno::ACCESS) => return Ok(()),
+            Err(Errno::XDEV) => {
+                self.odd(&path, "a file system is mounted there on the host");
+                return Ok(());
+            }
+            Err(errno) => return Err(Error::system("open", &path, errno)),
         };
         let depth = here.depth + 1;
-        let opaque = opaque || here.opaque;
         let git = if here.is_hooks(name) { Git::Hooks } else { Git::No };
         let (upper, lower, path) = (&upper, lower.as_ref(), path.as_slice());
         self.directory(&mut Here { upper, lower, path, opaque, whiteouts, depth, git })
@@ -387,6 +412,23 @@ impl Here<'_> {
             own.marks.push(Mark::GitHook);
         }
     }
+}
+
+/// Whether what a directory of the host has can be told: of one that is hidden all names.
+fn seen(lower: &Dir, hidden: bool) -> std::result::Result<(), Errno> {
+    if hidden { lower.readable().map(drop) } else { lower.at(b"").map(drop) }
+}
+
+/// The attributes of both sides; none where those of one cannot be read.
+fn pair(
+    low: Side<'_>,
+    top: Side<'_>,
+    name: &[u8],
+    new: Xattrs,
+) -> std::result::Result<Option<(Xattrs, Xattrs)>, Errno> {
+    let old = Xattrs::read(low.dir, name)?;
+    let readable = old.are_readable(low.dir, name)? && new.are_readable(top.dir, name)?;
+    Ok(readable.then_some((old, new)))
 }
 
 /// Opens a directory of the upper; none when its owner may not.
