@@ -111,6 +111,16 @@ fn gone_and_foreign(place: &Place) {
     place.host("rm -r d; mv e d");
     place.swathe("commit w").exits(0);
     assert_eq!(place.host("cat d/f"), "2");
+    // It can be removed whatever became of its directory, and a discard leaves it as it is.
+    place.inside(&format!("--cow={d} --workspace v"), &format!("echo 3 >{d}/f")).exits(0);
+    place.host("rm -r d");
+    for make in ["true", "mkdir d"] {
+        place.host(make);
+        let failed = place.swathe("discard v").exits(1);
+        assert!(failed.errors().contains("workspace rm v removes"), "{make}: {failed}");
+    }
+    place.swathe("workspace rm v").exits(0);
+    place.host(&format!("test ! -e {STORE}/v"));
     // A store that others can write to.
     place.inside("--cow", "echo 1 >x").exits(0);
     place.host(&format!("chmod 777 {STORE}"));

@@ -116,9 +116,10 @@ impl Held {
             counted(&journal, &vec![true; journal.ops.len()])
         } else {
             drop(sides);
+            let work = Work::open(self, &journal)?;
             stage(&self.dir, &journal, &staged)?;
             journal.begin(&self.dir)?;
-            self.carry_out(journal, true)?
+            self.carry_out(&work, journal, true)?
         };
         done.changes = changes.saturating_sub(done.left.len());
         done.left.splice(0..0, left);
@@ -128,11 +129,10 @@ impl Held {
     }
 
     /// Makes what is to be made, then changes the host.
-    pub(crate) fn carry_out(&self, mut journal: Journal, fresh: bool) -> Result<Committed> {
-        let work = Work::open(self, &journal)?;
+    fn carry_out(&self, work: &Work, mut journal: Journal, fresh: bool) -> Result<Committed> {
         let first = !journal.ready;
         if first {
-            match crate::prepare::all(&work, &journal, fresh) {
+            match crate::prepare::all(work, &journal, fresh) {
                 Ok(made) => {
                     let mut notes: Vec<Note> =
                         made.iter().map(|(n, id)| Note::Made { n: *n, id: *id }).collect();
@@ -145,24 +145,24 @@ impl Held {
                 Err(error) => {
                     // The host is as before: so shall be the workspace. If even that fails, the
                     // journal stays, and the commit is resumed or undone later.
-                    if crate::prepare::remove(&work, &journal).is_ok() {
-                        self.forget(&work, &journal)?;
+                    if crate::prepare::remove(work, &journal).is_ok() {
+                        self.forget(work, &journal)?;
                     }
                     return Err(error);
                 }
             }
         }
         let done =
-            crate::apply::all(&work, &journal, first).map_err(|error| self.interrupted(error))?;
+            crate::apply::all(work, &journal, first).map_err(|error| self.interrupted(error))?;
         if !journal.head.saved && !journal.dropping {
             journal
                 .note(&self.dir, OPEN, &[Note::Dropping])
                 .map_err(|error| self.interrupted(error))?;
         }
-        crate::apply::tidy(&work, &journal, &done, first)
-            .and_then(|()| crate::apply::settle(&work, &journal, &done, first))
+        crate::apply::tidy(work, &journal, &done, first)
+            .and_then(|()| crate::apply::settle(work, &journal, &done, first))
             .map_err(|error| self.interrupted(error))?;
-        self.finish(&work, &journal).map_err(|error| self.interrupted(error))?;
+        self.finish(work, &journal).map_err(|error| self.interrupted(error))?;
         Ok(counted(&journal, &done))
     }
 
@@ -210,9 +210,13 @@ impl Held {
                 self.take_back(&journal)?;
                 Ok(Some(Committed::default()))
             }
-            Task::Commit => self.carry_out(journal, false).map(Some),
+            Task::Commit => {
+                let work = Work::open(self, &journal)?;
+                self.carry_out(&work, journal, false).map(Some)
+            }
             Task::Discard | Task::DiscardAll => {
-                self.drop_all(&journal)?;
+                let work = Work::open(self, &journal)?;
+                self.drop_all(&work, &journal)?;
                 Ok(Some(Committed::default()))
             }
         }

@@ -3,7 +3,7 @@
 use crate::change::{ChangeKind, Changeset, Mark};
 use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
-use crate::journal::{DirData, Do, Journal, Op, Task};
+use crate::journal::{DirData, Do, Journal, OPEN, Op, Task};
 use crate::select::{Selection, Take};
 use crate::store::Held;
 use crate::work::{Place, Work};
@@ -99,9 +99,10 @@ impl Held {
         if !dry_run && steps > 0 {
             drop(sides);
             let journal = Journal::new(Task::Discard, false, ops)?;
+            let work = Work::open(self, &journal)?;
             crate::commit::stage(&self.dir, &journal, &staged)?;
             journal.begin(&self.dir)?;
-            self.drop_all(&journal)?;
+            self.drop_all(&work, &journal)?;
         }
         Ok(Discarded { steps })
     }
@@ -115,26 +116,26 @@ impl Held {
             return Err(self.half_done());
         }
         let journal = Journal::new(Task::DiscardAll, false, Vec::new())?;
+        let work = Work::open(self, &journal)?;
         journal.begin(&self.dir)?;
-        self.drop_all(&journal)
+        self.drop_all(&work, &journal)
     }
 
-    pub(crate) fn drop_all(&self, journal: &Journal) -> Result<()> {
-        let work = Work::open(self, journal)?;
+    pub(crate) fn drop_all(&self, work: &Work<'_>, journal: &Journal) -> Result<()> {
         let run = || -> Result<()> {
             match journal.head.task {
                 Task::DiscardAll => work.places.iter().try_for_each(empty)?,
                 _ => {
-                    crate::prepare::open_directories(&work, journal, false)?;
-                    crate::prepare::spread(&work, journal)?;
+                    crate::prepare::open_directories(work, journal, false)?;
+                    crate::prepare::spread(work, journal)?;
                     for op in &journal.ops {
-                        drop_one(&work, journal, op)?;
+                        drop_one(work, journal, op)?;
                     }
-                    crate::apply::prune_all(&work, journal)?;
+                    crate::apply::prune_all(work, journal)?;
                 }
             }
             work.sync()?;
-            self.forget(&work, journal)
+            self.forget(work, journal)
         };
         run().map_err(|error| {
             let id = &self.about.id;
@@ -229,14 +230,50 @@ fn empty(place: &Place) -> Result<()> {
 }
 
 impl Held {
+    /// Says in words what else is given up when the workspace is removed: what an interrupted change
+    /// has not done. None: nothing was interrupted.
+    ///
+    /// # Errors
+    /// It cannot be removed: a commit is half done, and can be ended or taken back.
+    pub fn gives_up(&self) -> Result<Option<String>> {
+        if !crate::journal::is_open(&self.dir) {
+            return Ok(None);
+        }
+        let mut gone = Vec::new();
+        for (number, root) in self.about.roots.iter().enumerate() {
+            match self.sides(number) {
+                Err(error) if error.kind == ErrorKind::Gone => gone.push(root.path.to_string()),
+                _ => {}
+            }
+        }
+        let all_gone = gone.len() == self.about.roots.len();
+        match Journal::read(&self.dir, OPEN) {
+            // It changes nothing but the workspace.
+            Ok(Some(journal)) if journal.head.task != Task::Commit => {
+                Ok(Some("the rest of a discard that was interrupted".to_owned()))
+            }
+            _ if all_gone => Ok(Some(format!(
+                "a commit that was interrupted: {} is not there any more, so that it can neither be \
+                 ended nor taken back; the old versions that it had saved go, too",
+                gone.join(", ")
+            ))),
+            Ok(Some(_)) if !gone.is_empty() => Err(self.half_done().fix(format!(
+                "put {} back where it was, then swathe commit --resume {} ends it; the old versions \
+                 that it saved of files in the other directories are needed until then",
+                gone.join(", "),
+                self.about.id
+            ))),
+            Ok(_) => Err(self.half_done()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the workspace with all that is in it.
     ///
     /// # Errors
-    /// A commit of it is half done, or the system refuses a step.
+    /// As [`Self::gives_up`], or the system refuses a step.
     pub fn remove(self, store: &crate::Store) -> Result<()> {
-        if crate::journal::is_open(&self.dir) {
-            return Err(self.half_done());
-        }
+        self.gives_up()?;
         for root in &self.about.roots {
             crate::area::remove(root)?;
         }

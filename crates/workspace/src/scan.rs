@@ -16,6 +16,7 @@ use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::store::{Held, State, Workspace};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::BufReader;
 use swathe_record::bytes::Bytes;
@@ -93,7 +94,11 @@ impl Workspace {
         let lost = || Error::new(ErrorKind::Damaged, "the workspace has no such root".to_owned());
         let root = self.about.roots.get(number).ok_or_else(lost)?;
         let path = root.path.as_path();
-        let lower = Dir::open(path).step("open", &root.path.0).map_err(|error| {
+        let lower = Dir::open(path).map_err(|errno| {
+            let mut error = Error::system("open", &root.path.0, errno);
+            if matches!(errno, Errno::NOENT | Errno::NOTDIR) {
+                error.kind = ErrorKind::Gone;
+            }
             error.fix("put the directory back where it was; the workspace is kept until then")
         })?;
         let meta = lower.meta().step("look at", &root.path.0)?;
@@ -119,7 +124,7 @@ impl Workspace {
         let name = format!("base-{number}");
         let fd = match self.dir.file(name.as_bytes(), OFlags::RDONLY, 0) {
             Ok(fd) => fd,
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Error::system("open", name.as_bytes(), errno)),
         };
         let patches = crate::snapshot::patches(self, number)?;

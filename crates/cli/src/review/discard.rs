@@ -20,15 +20,17 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let target = arguments.which.target(Newest::WithChanges)?;
     let name = &target.name;
     let held = target.hold()?;
-    target.resume(&held)?;
+    target.resume(&held).map_err(|failure| match held.gives_up() {
+        Ok(Some(_)) => failure.hint(remove_it(name)),
+        _ => failure,
+    })?;
     if !target.is_narrowed() && !arguments.dry_run {
         let count = held.usage().map(|usage| usage.inodes).unwrap_or_default();
         let kept = held.saved().is_ok_and(|saved| saved.is_some());
         // With the copies for an undo the workspace stays.
         if held.about().named || kept {
             held.discard_all().map_err(|error| match error.kind {
-                ErrorKind::Gone => cow::failed(&error)
-                    .hint(format!("swathe workspace rm {name} removes the workspace all the same")),
+                ErrorKind::Gone => cow::failed(&error).hint(remove_it(name)),
                 _ => cow::failed_on(name, &error),
             })?;
         } else {
@@ -59,4 +61,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         cow::remove(&target.store, held)?;
     }
     Ok(0)
+}
+
+fn remove_it(name: &str) -> String {
+    format!("swathe workspace rm {name} removes the workspace all the same")
 }

@@ -240,6 +240,7 @@ fn rm(rm: &Rm) -> Result<u8, Failure> {
         let usage = workspace.usage().unwrap_or_default();
         let held = workspace.hold().map_err(|error| cow::failed_on(name, &error))?;
         let saved = usage.saved > 0;
+        let given_up = held.gives_up().map_err(|error| cow::failed_on(name, &error))?;
         if !rm.dry_run {
             cow::remove(&store, held)?;
         }
@@ -249,6 +250,10 @@ fn rm(rm: &Rm) -> Result<u8, Failure> {
             "{verb} workspace {name} with {} changed files{undo}",
             usage.inodes
         ));
+        if let Some(given_up) = given_up {
+            let verb = if rm.dry_run { "would be" } else { "was" };
+            crate::out::say(&format!("with it {verb} given up {}", shown(&given_up)));
+        }
     }
     Ok(0)
 }

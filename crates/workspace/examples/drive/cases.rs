@@ -80,7 +80,7 @@ pub fn at(set: &Changeset, path: &str) -> usize {
 pub type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, Test); 17] = [
+    let all: [(&str, u64, Test); 18] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
@@ -98,6 +98,7 @@ pub fn run(dir: &Path) {
         ("too many files", 0, too_many),
         ("access lists", 0, access_lists),
         ("unreadable", 0, unreadable),
+        ("interrupted", 0, interrupted),
     ];
     for (name, texts, test) in all.into_iter().chain(crate::undone::ALL) {
         let (place, held) = Place::new(dir, texts);
@@ -501,4 +502,40 @@ fn unreadable(p: &Place, held: Held) {
     assert!(scan(&held).changes.is_empty());
     assert_eq!(fs::metadata(p.root.join("gone")).unwrap().mode() & 0o777, 0, "it was opened");
     ["closed", "gone", "entered"].iter().for_each(|name| chmod(p.root.join(name), 0o755));
+}
+
+/// Nothing is begun that cannot go on, and what can never be ended can be removed.
+fn interrupted(p: &Place, held: Held) {
+    let own = held.path().to_owned();
+    let open = |task: &str| {
+        let head = format!(
+            "{{\"version\":1,\"task\":\"{task}\",\"id\":\"0123456789abcdef\",\"time\":1,\"saved\":true}}"
+        );
+        fs::write(own.join("journal"), format!("{head}\n{{\"planned\":0}}\n")).unwrap();
+    };
+    p.program("a", "x\n");
+    let moved = p.dir.join("moved");
+    let away = || fs::rename(&p.root, &moved).unwrap();
+    away();
+    assert_eq!(held.discard_all().unwrap_err().kind, ErrorKind::Gone);
+    fs::create_dir(&p.root).unwrap();
+    assert_eq!(held.discard_all().unwrap_err().kind, ErrorKind::Gone);
+    assert_eq!(held.gives_up().unwrap(), None, "a discard was begun");
+    // A commit is ended or taken back as long as that can be done.
+    open("commit");
+    assert!(held.resume().is_err());
+    assert!(held.gives_up().unwrap().is_some_and(|text| text.contains("neither be ended")));
+    fs::remove_dir(&p.root).unwrap();
+    assert!(held.gives_up().unwrap().is_some());
+    fs::rename(&moved, &p.root).unwrap();
+    assert_eq!(held.gives_up().unwrap_err().kind, ErrorKind::HalfDone);
+    // A discard changes nothing but the workspace.
+    open("discard-all");
+    assert!(held.gives_up().unwrap().is_some());
+    open("commit");
+    assert_eq!(held.remove(&p.store).unwrap_err().kind, ErrorKind::HalfDone);
+    let held = p.store.find("w").unwrap().hold().unwrap();
+    away();
+    held.remove(&p.store).unwrap();
+    assert!(!own.exists());
 }
