@@ -283,6 +283,6 @@ impl Held {
             let text = format!("{} is not a workspace of this store", self.about.id);
             return Err(Error::new(ErrorKind::Unusable, text));
         }
-        crate::remove::tree(dir, name).step("remove", name)
+        crate::remove::away(dir, name)
     }
 }

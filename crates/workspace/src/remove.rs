@@ -1,10 +1,42 @@
 //! Removing trees whatever is in them.
 
 use crate::dir::Dir;
+use crate::error::{Result as Done, Step as _};
 use rustix::io::Errno;
 
 /// Directories that are open at once.
 const DEEPEST: usize = 64;
+
+/// How names begin under which directories of a store are made and removed: no list shows them.
+pub(crate) const HIDDEN: &[u8] = b".part-";
+
+/// Such a name that nobody else uses.
+pub(crate) fn hidden() -> Done<Vec<u8>> {
+    Ok([HIDDEN, crate::journal::random()?.as_bytes()].concat())
+}
+
+/// Removes a directory of a store: it is gone from lists at once, whole as it is.
+pub(crate) fn away(store: &Dir, name: &[u8]) -> Done<()> {
+    let hidden = hidden()?;
+    match rustix::fs::renameat(store, name, store, hidden.as_slice()) {
+        Err(Errno::NOENT) => return Ok(()),
+        // An overlay renames no directory that lies below it.
+        Err(Errno::XDEV) => return remains(store, name),
+        other => other.step("remove", name)?,
+    }
+    remains(store, &hidden)
+}
+
+/// Removes what is left of a directory of a store. Others may be removing it, too.
+pub(crate) fn remains(store: &Dir, name: &[u8]) -> Done<()> {
+    for _ in 0..16 {
+        match tree(store, name) {
+            Err(Errno::NOENT) => {}
+            other => return other.step("remove", name),
+        }
+    }
+    Ok(())
+}
 
 /// Removes a name of a directory with all that is below it. Directories that their owner cannot
 /// enter are made enterable, trees of any depth are taken apart, and mounts are not entered. What

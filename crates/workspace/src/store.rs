@@ -4,6 +4,7 @@ use crate::about::{About, Limits, Root, VERSION, born_and_mount};
 use crate::area;
 use crate::dir::{Dir, bytes};
 use crate::error::{Error, ErrorKind, Result, Step as _};
+use crate::meta::Meta;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -151,21 +152,48 @@ impl Store {
         }
         let roots = opened(&new.roots)?;
         let path = self.path.join(new.id);
-        self.dir.mkdir(new.id.as_bytes(), 0o700).map_err(|errno| match errno {
-            Errno::EXIST => unusable(format!("there is a workspace {} already", new.id))
-                .fix(format!("choose another name, or remove it: swathe workspace rm {}", new.id)),
-            errno => Error::system("make", bytes(&path), errno),
-        })?;
-        let made = self.fill(new, &roots, &path);
-        if made.is_err() {
-            let _ = crate::remove::tree(&self.dir, new.id.as_bytes());
+        let id = new.id.as_bytes();
+        let taken = || {
+            unusable(format!("there is a workspace {} already", new.id))
+                .fix(format!("choose another name, or remove it: swathe workspace rm {}", new.id))
+        };
+        if self.dir.stat(id).step("look at", bytes(&path))?.is_some() {
+            return Err(taken());
         }
-        made
+        // It has its name once it is locked and says what it is.
+        let part = crate::remove::hidden()?;
+        self.dir.mkdir(&part, 0o700).step("make", bytes(&path))?;
+        let made = self.fill(new, &roots, &path, &part);
+        // Never over another one: that is not empty.
+        let rename = || rustix::fs::renameat(&self.dir, part.as_slice(), &self.dir, id);
+        let named = made.and_then(|held| match rename() {
+            Ok(()) => Ok(held),
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => Err(taken()),
+            Err(errno) => Err(Error::system("make", bytes(&path), errno)),
+        });
+        if named.is_err() {
+            let _ = crate::remove::tree(&self.dir, &part);
+        }
+        let held = named?;
+        let roots = &held.about.roots;
+        for (number, root) in roots.iter().enumerate() {
+            if let Err(error) = area::make(root) {
+                for made in roots.get(..number).unwrap_or_default() {
+                    let _ = area::remove(made);
+                }
+                let _ = crate::remove::away(&self.dir, id);
+                return Err(error);
+            }
+        }
+        Ok(held)
     }
 
-    fn fill(&self, new: &New<'_>, roots: &[Dir], path: &Path) -> Result<Held> {
-        let dir = self.dir.at(new.id.as_bytes()).step("open", bytes(path))?;
-        let lock = take_lock(&dir, path)?;
+    /// Makes the directory of a workspace but for its areas. `part`: its name until it is whole.
+    fn fill(&self, new: &New<'_>, roots: &[Dir], path: &Path, part: &[u8]) -> Result<Held> {
+        let dir = self.dir.at(part).step("open", bytes(path))?;
+        let lock = dir.file(b"lock", OFlags::RDWR | OFlags::CREATE, 0o600);
+        let lock = lock.step("make the lock of", bytes(path))?;
+        take(&lock, path)?;
         let mut about = About {
             version: VERSION,
             id: new.id.to_owned(),
@@ -192,14 +220,6 @@ impl Store {
             });
         }
         about.write(&dir, path)?;
-        for (number, root) in about.roots.iter().enumerate() {
-            if let Err(error) = area::make(root) {
-                for made in about.roots.get(..number).unwrap_or_default() {
-                    let _ = area::remove(made);
-                }
-                return Err(error);
-            }
-        }
         Ok(Held { workspace: Workspace { dir, path: path.to_owned(), about }, lock })
     }
 
@@ -208,21 +228,20 @@ impl Store {
     /// # Errors
     /// There is none, it is another user's, or damaged.
     pub fn find(&self, id: &str) -> Result<Workspace> {
-        let gone = || {
-            Error::new(ErrorKind::Gone, format!("there is no workspace {id:?}"))
-                .fix("swathe workspace list shows what there is")
-        };
         if !is_id(id) {
-            return Err(gone());
+            return Err(gone(id));
         }
         let path = self.path.join(id);
         let dir = match self.dir.at(id.as_bytes()) {
-            Err(Errno::NOENT) => return Err(gone()),
+            Err(Errno::NOENT) => return Err(gone(id)),
             other => other.step("open", bytes(&path))?,
         };
-        check_ours(&dir, &path)?;
-        let about = About::read(&dir, &path)?;
-        Ok(Workspace { dir, path, about })
+        match check_ours(&dir, &path).and_then(|()| About::read(&dir, &path)) {
+            Ok(about) => Ok(Workspace { dir, path, about }),
+            // It was removed at this moment.
+            Err(_) if !is_at(&dir, &path) => Err(gone(id)),
+            Err(error) => Err(error),
+        }
     }
 
     /// All workspaces, by name.
@@ -236,8 +255,12 @@ impl Store {
             all.push(match self.find(&id) {
                 Ok(workspace) => {
                     let state = workspace.state();
+                    if matches!(state, State::Broken(_)) && !workspace.is_there() {
+                        continue;
+                    }
                     Listed { id, about: Some(workspace.about), state }
                 }
+                Err(error) if error.kind == ErrorKind::Gone => continue,
                 Err(error) => Listed { id, about: None, state: State::Broken(error.text) },
             });
         }
@@ -270,20 +293,45 @@ fn opened(roots: &[NewRoot]) -> Result<Vec<Dir>> {
     Ok(all)
 }
 
-fn take_lock(dir: &Dir, path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE;
-    let lock = dir.file(b"lock", flags, 0o600).step("open the lock of", bytes(path))?;
-    let mut taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+fn gone(id: &str) -> Error {
+    Error::new(ErrorKind::Gone, format!("there is no workspace {id:?}"))
+        .fix("swathe workspace list shows what there is")
+}
+
+/// Whether a directory is the one at a path.
+fn is_at(dir: &Dir, path: &Path) -> bool {
+    let key = |dir: Dir| dir.meta().map(|meta| (meta.dev, meta.ino)).ok();
+    let there = Dir::open(path).ok().and_then(key);
+    there.is_some() && there == dir.meta().map(|meta| (meta.dev, meta.ino)).ok()
+}
+
+/// Opens the lock of a workspace. Only who makes the workspace makes it: in one that is just being
+/// removed a new one would be another lock.
+pub(crate) fn open_lock(dir: &Dir) -> Result<OwnedFd, Errno> {
+    dir.file(b"lock", OFlags::RDWR, 0)
+}
+
+/// Whether somebody holds a lock. Those who ask do not get in each other's way.
+pub(crate) fn is_held(lock: &OwnedFd) -> Result<bool, Errno> {
+    match flock(lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn take(lock: &OwnedFd, path: &Path) -> Result<()> {
+    let mut taken = flock(lock, FlockOperation::NonBlockingLockExclusive);
     // Who only asks for the state holds the lock for a moment.
-    for _ in 0..5 {
+    for _ in 0..10 {
         if taken != Err(Errno::WOULDBLOCK) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
-        taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        taken = flock(lock, FlockOperation::NonBlockingLockExclusive);
     }
     match taken {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => {
             let text = format!("the workspace {} is in use", Bytes::from(path));
             Err(Error::new(ErrorKind::InUse, text)
@@ -309,20 +357,36 @@ impl Workspace {
     /// Locks it for a run or a change.
     ///
     /// # Errors
-    /// Somebody else holds it.
+    /// Somebody else holds it, or it was removed meanwhile.
     pub fn hold(self) -> Result<Held> {
-        let lock = take_lock(&self.dir, &self.path)?;
+        let lock = match open_lock(&self.dir) {
+            Err(Errno::NOENT) if !self.is_there() => return Err(gone(&self.about.id)),
+            other => other.step("open the lock of", bytes(&self.path))?,
+        };
+        take(&lock, &self.path)?;
+        let own = rustix::fs::fstat(&lock).map(|stat| Meta::of(&stat).ino);
+        let named = self.dir.stat(b"lock").step("look at the lock of", bytes(&self.path))?;
+        if !self.is_there() || own.ok() != named.map(|meta| meta.ino) {
+            return Err(gone(&self.about.id));
+        }
         Ok(Held { workspace: self, lock })
+    }
+
+    /// Whether the store has it: it can be removed at any moment by who holds it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        is_at(&self.dir, &self.path)
     }
 
     /// What it is doing now.
     #[must_use]
     pub fn state(&self) -> State {
-        match take_lock(&self.dir, &self.path) {
-            Err(error) if error.kind == ErrorKind::InUse => State::InUse,
+        let held = open_lock(&self.dir).and_then(|lock| is_held(&lock));
+        match held.step("look at the lock of", bytes(&self.path)) {
             Err(error) => State::Broken(error.text),
-            Ok(_) if crate::journal::is_open(&self.dir) => State::HalfDone,
-            Ok(_) => State::Idle,
+            Ok(true) => State::InUse,
+            Ok(false) if crate::journal::is_open(&self.dir) => State::HalfDone,
+            Ok(false) => State::Idle,
         }
     }
 }

@@ -26,7 +26,11 @@ impl Workspace {
     pub fn usage(&self) -> Result<Usage> {
         let mut all = Usage::default();
         for root in &self.about.roots {
-            let area = Dir::open(root.area.as_path()).step("open", &root.area.0)?;
+            let area = match Dir::open(root.area.as_path()) {
+                // A removal was interrupted.
+                Err(Errno::NOENT) => continue,
+                other => other.step("open", &root.area.0)?,
+            };
             let (bytes, inodes) = tree(&area, b"upper").step("count", &root.area.0)?;
             all.bytes += bytes;
             all.inodes += inodes;

@@ -6,7 +6,7 @@ use crate::out::{Failure, Printer, Style, shown};
 use crate::rundir;
 use serde_json::{Value, json};
 use swathe_policy::Environment;
-use swathe_workspace::{GcOptions, State, Workspace};
+use swathe_workspace::{ErrorKind, GcOptions, State, Workspace};
 
 /// Options of `swathe workspace`.
 #[derive(clap::Args)]
@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 struct Row {
     name: String,
     workspace: Result<Workspace, String>,
+    state: State,
     in_use: Option<String>,
 }
 
@@ -86,11 +87,11 @@ impl Row {
         match &self.workspace {
             Err(why) => ("broken", Some(why.clone())),
             Ok(_) if self.in_use.is_some() => ("in use", None),
-            Ok(workspace) => match workspace.state() {
+            Ok(_) => match &self.state {
                 State::Idle => ("", None),
                 State::InUse => ("in use", None),
                 State::HalfDone => ("half done", None),
-                State::Broken(why) => ("broken", Some(why)),
+                State::Broken(why) => ("broken", Some(why.clone())),
             },
         }
     }
@@ -128,9 +129,18 @@ fn rows(env: &Environment) -> Result<Vec<Row>, Failure> {
     let row = |name: String| {
         let user = running.iter().find(|state| state.workspace.as_deref() == Some(&name));
         let in_use = user.map(|state| state.id.clone());
-        Row { workspace: store.find(&name).map_err(|error| error.text), in_use, name }
+        let workspace = match store.find(&name) {
+            // It was removed at this moment.
+            Err(error) if error.kind == ErrorKind::Gone => return None,
+            other => other.map_err(|error| error.text),
+        };
+        let state = workspace.as_ref().map_or(State::Idle, Workspace::state);
+        if matches!((&workspace, &state), (Ok(found), State::Broken(_)) if !found.is_there()) {
+            return None;
+        }
+        Some(Row { workspace, state, in_use, name })
     };
-    let mut rows: Vec<Row> = names.into_iter().map(row).collect();
+    let mut rows: Vec<Row> = names.into_iter().filter_map(row).collect();
     rows.sort_by_key(|row| row.workspace.as_ref().map_or(0, |found| found.about().created));
     Ok(rows)
 }

@@ -80,7 +80,7 @@ pub fn at(set: &Changeset, path: &str) -> usize {
 pub type Test = fn(&Place, Held);
 
 pub fn run(dir: &Path) {
-    let all: [(&str, u64, Test); 18] = [
+    let all: [(&str, u64, Test); 20] = [
         ("conflicts", 0, conflicts),
         ("despite", 0, despite),
         ("hunks", 0, hunks),
@@ -99,6 +99,8 @@ pub fn run(dir: &Path) {
         ("access lists", 0, access_lists),
         ("unreadable", 0, unreadable),
         ("interrupted", 0, interrupted),
+        ("removal", 0, removal),
+        ("removal while others look", 0, removal_beside),
     ];
     for (name, texts, test) in all.into_iter().chain(crate::undone::ALL) {
         let (place, held) = Place::new(dir, texts);
@@ -538,4 +540,64 @@ fn interrupted(p: &Place, held: Held) {
     away();
     held.remove(&p.store).unwrap();
     assert!(!own.exists());
+}
+
+/// Who found a workspace that was removed since does not lock it, also where one of its name is there.
+fn removal(p: &Place, held: Held) {
+    let found = || p.store.find("w").unwrap();
+    let (early, late) = (found(), found());
+    held.remove(&p.store).unwrap();
+    assert_eq!(early.hold().unwrap_err().kind, ErrorKind::Gone);
+    assert!(p.store.list().unwrap().is_empty());
+    let held = create(&p.store, "w", &p.root, true).unwrap();
+    assert!(matches!(late.state(), State::Broken(_)));
+    assert_eq!(late.hold().unwrap_err().kind, ErrorKind::Gone);
+    // A look makes no lock.
+    fs::remove_file(held.path().join("lock")).unwrap();
+    assert!(matches!(held.state(), State::Broken(_)));
+    assert!(!held.path().join("lock").exists());
+    held.remove(&p.store).unwrap();
+    // What was just being made or removed goes when it is old, and nobody holds it.
+    let part = p.dir.join("store/.part-x");
+    fs::create_dir(&part).unwrap();
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o700)).unwrap();
+    let lock = fs::File::create(part.join("lock")).unwrap();
+    let collected = || p.store.gc(&GcOptions::default()).unwrap().removed;
+    assert!(collected().is_empty(), "it is young");
+    ops::age(&part);
+    lock.lock().unwrap();
+    assert!(collected().is_empty(), "it is in use");
+    drop(lock);
+    assert_eq!(collected(), [".part-x"]);
+    assert!(!part.exists() && p.store.list().unwrap().is_empty());
+}
+
+/// Others that list workspaces are in nobody's way, and see whole ones.
+fn removal_beside(p: &Place, held: Held) {
+    held.remove(&p.store).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(order) {
+                    for listed in p.store.list().unwrap() {
+                        let state = listed.state;
+                        assert!(!matches!(state, State::Broken(_)), "{state:?}");
+                    }
+                }
+            });
+        }
+        let made = || {
+            for _ in 0..100 {
+                drop(create(&p.store, "w", &p.root, true)?);
+                p.store.find("w")?.hold()?.remove(&p.store)?;
+            }
+            Ok::<_, swathe_workspace::Error>(())
+        };
+        let made = made();
+        done.store(true, order);
+        made.unwrap();
+    });
+    assert_eq!(fs::read_dir(p.dir.join("store")).unwrap().count(), 0);
 }
