@@ -241,6 +241,44 @@ fn hostile_install(place: &Place) {
     place.host("git status --porcelain >/dev/null; test ! -e /tmp/pwned");
 }
 
+/// A repository without `.git` runs what its configuration names as soon as somebody is in it.
+fn bare_repository(place: &Place) {
+    if !installed("git") {
+        return;
+    }
+    let script = "git init -q --bare data; git -C data config core.bare false; git -C data config core.worktree ..; \
+        git -C data config core.fsmonitor 'touch $HOME/pwned;:'; rm -rf data/hooks; echo 1 >plain";
+    place.inside("--cow --workspace w", script).exits(0);
+    let stat = place.swathe("diff w --stat").prints();
+    let line = stat.lines().find(|line| line.contains("data/config")).expect("listed");
+    assert!(line.starts_with("! A"), "not marked: {stat}");
+    let refused = place.swathe("commit w").exits(1);
+    assert!(refused.errors().contains("data/config"), "{refused}");
+    place.host("test ! -e data; test ! -e plain");
+    // With a part of it in the project already the rest is marked, too.
+    place.swathe("commit w data/description plain").exits(0);
+    place.swathe("commit w data/refs").exits(1);
+}
+
+/// What the program made unreadable is refused, and nothing else is held up by it.
+fn unreadable(place: &Place) {
+    place.host("mkdir d; echo 1 >d/f; echo 1 >x");
+    let script = "echo 2 >x; rm -r d; mkdir d; chmod 0 d";
+    place.inside("--cow --workspace w", script).exits(0);
+    place.swathe("diff w").exits(0);
+    if place.host("id -u") != "0" {
+        let stat = place.swathe("diff w --stat").prints();
+        let line = stat.lines().find(|line| line.starts_with("! M d "));
+        assert!(line.is_some_and(|line| line.contains("cannot be read")), "{stat}");
+        place.swathe("commit --yes w").exits(0);
+        assert_eq!(place.host("cat x d/f"), "2\n1");
+    }
+    place.swathe("discard w d").exits(0);
+    assert!(!place.swathe("diff w --stat").prints().contains(" d "));
+    assert_eq!(place.host("cat d/f"), "1");
+    place.inside("--cow --workspace w", "cat d/f").exits(0);
+}
+
 /// Names and contents with escape codes and line breaks do not reach the terminal's rules.
 fn nothing_draws(place: &Place) {
     place
@@ -417,6 +455,8 @@ both!(
     git,
     sed_over_a_tree,
     hostile_install,
+    bare_repository,
+    unreadable,
     nothing_draws,
     selected,
     for_programs,
