@@ -435,12 +435,81 @@ fn patches(place: &Place) {
     if !installed("patch") {
         return;
     }
-    place.host("mkdir d; seq 1 40 >d/text; printf 'no newline' >n; echo gone >gone");
+    place.host("mkdir d; seq 1 40 >d/text; printf 'no newline' >n; echo gone >gone; seq 1 9 >'of two words'");
     place.host("cp -r . ../copy");
-    place.inside("--cow", "sed -i -e 3d -e 's/^30$/thirty/' d/text; printf 'more\nstill none' >n; rm gone; echo new >d/new").exits(0);
+    place.inside("--cow", "sed -i -e 3d -e 's/^30$/thirty/' d/text; printf 'more\nstill none' >n; rm gone; echo new >d/new; echo 10 >>'of two words'; echo 1 >'two more'").exits(0);
     let _ = place.host("\"$SWATHE\" diff >../patch; cd ../copy; patch -p1 <../patch");
     place.swathe("commit").exits(0);
     place.host("diff -r . ../copy");
+}
+
+/// Every change to every kind of file under names of every sort, printed, is what `git apply` makes
+/// of it, but for what is no text.
+fn patches_of_git(place: &Place) {
+    let names = r#"names() { for n in plain 'two words' 'tab	in it' 'line
+break' 'quo"te' 'back\slash' é "$(printf '\377')" 'trailing ' ' leading' -dash 'a b' '#'; do printf '%s\0' "$n"; done; }"#;
+    let kinds = "text none empty exec link";
+    let ops = "keep delete edit mode clear link dir file rename remode";
+    let each = |text: &str| {
+        format!(
+            "{names}\nfor op in {ops}; do for kind in {kinds}; do mkdir -p $op/$kind; cd $op/$kind; \
+             names | while IFS= read -r -d '' n; do {text}\ndone; cd ../..; done; done"
+        )
+    };
+    // `read -d` is one of bash.
+    let bash = |text: &str| format!("cat >../script <<'END'\nset -e\n{text}\nEND\nbash ../script");
+    place.host(&bash(&each(
+        r#"case $kind in
+            text) seq 1 30 >"./$n"; echo "$op $n" >>"./$n";;
+            none) printf 'of %s' "$op $n" >"./$n";;
+            empty) : >"./$n";;
+            exec) printf '#!/bin/sh\n# %s\n' "$op $n" >"./$n"; chmod 755 "./$n";;
+            link) ln -s "to $n" "./$n";;
+        esac"#,
+    )));
+    place.host("mkdir gone same; seq 9 >gone/a; seq 8 >gone/b; printf 'a\\0b' >binary; printf 'a\\0b' >moved; printf 'a\\0c' >bits; printf 'x\\0' >bye; chmod 700 same; chmod 600 bits; cp -a . ../copy");
+    let script = each(
+        r#"case $op in
+            delete) rm "./$n";;
+            edit) if [ -L "./$n" ]; then ln -sfn "other $n" "./$n"; else echo more >>"./$n"; fi;;
+            mode) [ -L "./$n" ] || if [ -x "./$n" ]; then chmod 644 "./$n"; else chmod 755 "./$n"; fi;;
+            remode) [ -L "./$n" ] || { chmod 755 "./$n"; printf 'all new' >"./$n"; };;
+            clear) [ -L "./$n" ] || : >"./$n";;
+            link) rm "./$n"; ln -s ../anew "./$n";;
+            dir) rm "./$n"; mkdir "./$n"; echo in >"./$n/$n"; : >"./$n/empty";;
+            file) rm "./$n"; printf 'a file\nof two lines' >"./$n";;
+            rename) mv "./$n" "./$n to"; [ -L "./$n to" ] || chmod 755 "./$n to";;
+        esac
+        if [ "$op" = keep ]; then echo new >"./$n n"; : >"./$n e"; ln -s -- "$n" "./$n l"; mkdir -p "./$n d"; cp "./$n n" "./$n d/$n"; chmod 755 "./$n d/$n"; fi"#,
+    ) + "\nrm -r gone; echo now a file >gone; rm -r same; mkdir same; printf 'b\\0a' >binary; mv moved elsewhere; chmod 755 bits; rm bye; mkfifo pipe; mkdir void";
+    place.outside(&format!("cat >../inside <<'END'\nset -e\n{script}\nEND")).exits(0);
+    let text = place.dir.at("inside");
+    place.inside(&format!("--cow --allow files.dir={text}"), &format!("bash {text}")).exits(0);
+    place.host("\"$SWATHE\" diff >../patch");
+    let said = place.host("cd ../copy; git apply --check ../patch && git apply ../patch; grep -a -c '^rename from' ../patch");
+    assert_eq!(said, "40");
+    place.swathe("commit --yes").exits(0);
+    let looked = |dir: &str| {
+        place.host(&format!(
+            "cd {dir}; find . -type l -printf '%p %l\\0' | sort -z | tr '\\0' '@'; \
+             find . -type f -perm -100 -print0 | sort -z | tr '\\0' '@'; \
+             find . -type f ! -name binary ! -name bye -print0 | sort -z | xargs -0 sha256sum"
+        ))
+    };
+    let (host, copy) = (looked("."), looked("../copy"));
+    assert!(host.lines().count() > 400, "{host}");
+    assert_eq!(host, copy);
+    // What it cannot carry is said.
+    let patch = place.host("cat -v ../patch");
+    for line in [
+        "Binary files a/binary and b/binary differ",
+        "Binary files a/bye and /dev/null differ",
+        "# bits: mode 0600 is now 0755",
+        "# pipe: new named pipe 0644",
+        "# void: new directory 0755",
+    ] {
+        assert!(patch.lines().any(|is| is == line), "{line}: {patch}");
+    }
 }
 
 both!(
@@ -468,4 +537,5 @@ both!(
     by_copying,
     difftool,
     patches,
+    patches_of_git,
 );

@@ -1,6 +1,7 @@
 //! Contents beside each other: unified text, single hunks, merges.
 
 mod merge;
+mod patch;
 mod text;
 
 pub use merge::Merge;
@@ -17,7 +18,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{Read as _, Write};
 use swathe_record::bytes::Bytes;
 
 /// The longest content that is hashed, in bytes. A file that is mostly hole can be said to have any
@@ -60,9 +61,9 @@ struct Content {
 }
 
 impl Workspace {
-    /// Writes one change of a change set as a unified diff: what happened to the path, then what
-    /// differs in the content. Of what is no text, or longer than 8 MiB, size and hash are written, of what is longer
-    /// than 1 GiB only the size.
+    /// Writes one change of a change set as git's patches do: what such a patch cannot say in lines
+    /// before it, then its header, then what differs in the content. Of what is no text, or longer
+    /// than 8 MiB, size and hash are written, of what is longer than 1 GiB only the size.
     ///
     /// # Errors
     /// A side cannot be read any more, or `out` fails.
@@ -74,12 +75,24 @@ impl Workspace {
     ) -> Result<Stat> {
         let sides = self.sides(change.root)?;
         let (old, new) = contents(&sides, change)?;
-        let path = change.path.to_string();
-        let mut write = || -> io::Result<Stat> {
-            head(change, &path, &mut *out)?;
-            body(&path, (old.as_ref(), new.as_ref()), options, &mut *out)
-        };
-        write().step("write the difference of", &change.path.0)
+        patch::write(change, None, (old.as_ref(), new.as_ref()), options, out)
+            .step("write the difference of", &change.path.0)
+    }
+
+    /// As [`Self::diff`], of both halves of a rename as one: a deletion and the change that is
+    /// [`Change::renamed_from`] its path.
+    ///
+    /// # Errors
+    /// `out` fails.
+    pub fn diff_renamed(
+        &self,
+        from: &Change,
+        change: &Change,
+        options: &DiffOptions,
+        out: &mut dyn Write,
+    ) -> Result<Stat> {
+        patch::write(change, Some(from), (None, None), options, out)
+            .step("write the difference of", &change.path.0)
     }
 
     /// How many lines a change adds and removes.
@@ -193,95 +206,6 @@ fn content(root: &Dir, path: &[u8], meta: Meta) -> Result<Content> {
     }
     let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
     Ok(Content { meta, text: None, hash: Some(hash) })
-}
-
-/// What happened to the path.
-fn head(change: &Change, path: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "diff a/{path} b/{path}")?;
-    let shown = |meta: &Meta| format!("{} {:04o}", kind_name(meta.kind), meta.mode);
-    match (change.kind, &change.old, &change.new) {
-        (ChangeKind::Added, _, Some(new)) => writeln!(out, "new {}", shown(new))?,
-        (ChangeKind::Deleted, Some(old), _) => writeln!(out, "deleted {}", shown(old))?,
-        (ChangeKind::Replaced, Some(old), Some(new)) => {
-            writeln!(out, "{} replaced by {}", shown(old), shown(new))?;
-        }
-        (ChangeKind::Modified, Some(old), Some(new)) => {
-            if change.parts.mode {
-                writeln!(out, "old mode {:04o}\nnew mode {:04o}", old.mode, new.mode)?;
-            }
-            if change.parts.owner {
-                let (a, b) = ((old.uid, old.gid), (new.uid, new.gid));
-                writeln!(out, "old owner {}:{}\nnew owner {}:{}", a.0, a.1, b.0, b.1)?;
-            }
-            if change.parts.xattrs {
-                writeln!(out, "attributes differ")?;
-            }
-            if change.parts.links {
-                writeln!(out, "one file with another change, under several names")?;
-            }
-            if change.parts.is_touch() {
-                writeln!(out, "only the time of last change differs")?;
-            }
-        }
-        _ => {}
-    }
-    if let Some(from) = &change.renamed_from {
-        writeln!(out, "same content as the deleted {from}")?;
-    }
-    if let Some(to) = &change.renamed_to {
-        writeln!(out, "same content as the new {to}")?;
-    }
-    Ok(())
-}
-
-fn kind_name(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::File => "file",
-        FileKind::Directory => "directory",
-        FileKind::Symlink => "symlink",
-        FileKind::Fifo => "named pipe",
-        FileKind::Socket => "socket",
-        FileKind::Device => "device",
-    }
-}
-
-fn body(
-    path: &str,
-    (old, new): (Option<&Content>, Option<&Content>),
-    options: &DiffOptions,
-    out: &mut dyn Write,
-) -> io::Result<Stat> {
-    if old.is_none() && new.is_none() {
-        return Ok(Stat::default());
-    }
-    let text = |content: Option<&Content>| match content {
-        None => Some(Vec::new()),
-        Some(content) => content.text.clone(),
-    };
-    let (Some(a), Some(b)) = (text(old), text(new)) else {
-        let shown = |content: &Content| match (&content.text, &content.hash) {
-            (Some(text), _) => format!("{} bytes of text", text.len()),
-            (None, Some(hash)) => format!("{} bytes, sha256 {hash}", content.meta.size),
-            (None, None) => format!("{} bytes, not read", content.meta.size),
-        };
-        for (sign, content) in [("old", old), ("new", new)] {
-            if let Some(content) = content {
-                writeln!(out, "{sign} content: {}", shown(content))?;
-            }
-        }
-        return Ok(Stat { binary: true, ..Stat::default() });
-    };
-    let texts = Texts { old: a, new: b };
-    let hunks = texts.hunks(options.context);
-    if !hunks.is_empty() {
-        let old_name = if old.is_some() { format!("a/{path}") } else { "/dev/null".to_owned() };
-        let new_name = if new.is_some() { format!("b/{path}") } else { "/dev/null".to_owned() };
-        writeln!(out, "--- {old_name}\n+++ {new_name}")?;
-    }
-    for hunk in &hunks {
-        hunk.write(options.visible, out)?;
-    }
-    Ok(texts.stat())
 }
 
 /// A change whose two sides cannot be compared as text.

@@ -4,7 +4,8 @@ use super::pager::Out;
 use super::{Target, Which, json, listed, marks, path_of, stat, text, tool};
 use crate::cow;
 use crate::out::{Failure, Printer};
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::{HashMap, HashSet};
+use std::io::IsTerminal as _;
 use swathe_workspace::diff::DiffOptions;
 use swathe_workspace::{Change, Changeset, Workspace};
 
@@ -93,7 +94,7 @@ fn names(
     out.finish()
 }
 
-/// Everything, as unified diffs. To a file or pipe contents go as they are, so that the text can be
+/// Everything, as patches of git. To a file or pipe contents go as they are, so that the text can be
 /// applied; a terminal gets nothing that it would obey.
 fn patches(
     arguments: &Arguments,
@@ -106,16 +107,36 @@ fn patches(
     let options = DiffOptions { context: arguments.unified.min(1 << 20), visible: terminal };
     let mut out = Out::open(!arguments.no_pager);
     let paint = Paint::new(terminal);
-    let chosen = listed(set, chosen);
-    if out.write(first(target, workspace, set, &chosen, &paint).as_bytes())? {
+    let short = listed(set, chosen);
+    if out.write(first(target, workspace, set, &short, &paint).as_bytes())? {
         return out.finish();
     }
-    for change in chosen.iter().filter_map(|index| set.changes.get(*index)) {
-        if out.write(&one(workspace, change, &options, &paint)?)? {
+    let renames = renames(set, chosen);
+    let gone: HashSet<usize> = renames.values().copied().collect();
+    // A patch deletes every file of a directory by itself.
+    let all = if terminal { &short } else { chosen };
+    for index in all.iter().filter(|index| !gone.contains(index)) {
+        let Some(change) = set.changes.get(*index) else { continue };
+        let from = renames.get(index).and_then(|from| set.changes.get(*from));
+        if out.write(&one(workspace, change, from, &options, &paint)?)? {
             break;
         }
     }
     out.finish()
+}
+
+/// Of new files that are deleted ones under another name: the deletions, where both are chosen.
+fn renames(set: &Changeset, chosen: &[usize]) -> HashMap<usize, usize> {
+    let changes = || chosen.iter().filter_map(|index| Some((*index, set.changes.get(*index)?)));
+    let deleted: HashMap<(usize, &[u8]), usize> = changes()
+        .filter(|(_, change)| change.renamed_to.is_some())
+        .map(|(index, change)| ((change.root, change.path.0.as_slice()), index))
+        .collect();
+    let half = |change: &Change| {
+        let from = change.renamed_from.as_ref()?;
+        deleted.get(&(change.root, from.0.as_slice())).copied()
+    };
+    changes().filter_map(|(index, change)| Some((index, half(change)?))).collect()
 }
 
 /// The list of what to look at first.
@@ -149,29 +170,39 @@ fn first(
     text
 }
 
-/// One change: what to look at, and the difference.
+/// One change: what to look at, and the difference. `from`: the deletion that makes a rename of it.
 ///
 /// # Errors
 /// A side cannot be read.
 pub fn one(
     workspace: &Workspace,
     change: &Change,
+    from: Option<&Change>,
     options: &DiffOptions,
     paint: &Paint,
 ) -> Result<Vec<u8>, Failure> {
     let mut diff = Vec::new();
-    workspace.diff(change, options, &mut diff).map_err(|error| cow::failed(&error))?;
+    let written = match from {
+        Some(from) => workspace.diff_renamed(from, change, options, &mut diff),
+        None => workspace.diff(change, options, &mut diff),
+    };
+    written.map_err(|error| cow::failed(&error))?;
     let mut out = Vec::with_capacity(diff.len());
-    let mut lines = diff.split_inclusive(|byte| *byte == b'\n');
+    let roots = &workspace.about().roots;
+    if let (2.., Some(root)) = (roots.len(), roots.get(change.root)) {
+        let line = format!("# in {}\n", text::name(&root.path.0));
+        paint.line(line.as_bytes(), false, &mut out);
+    }
+    // Before the header: there, those who apply a patch skip it.
+    for change in from.into_iter().chain([change]).filter(|change| !change.marks.is_empty()) {
+        let name = text::name(&path_of(workspace, change));
+        let marks = format!("! {name}: {}", marks::line(change));
+        out.extend(format!("{}\n", paint.bad(&marks)).into_bytes());
+    }
     let mut body = false;
-    for line in lines.by_ref() {
-        body |= line.starts_with(b"@@");
+    for line in diff.split_inclusive(|byte| *byte == b'\n') {
+        body = line.starts_with(b"@@") || body && !line.starts_with(b"diff ");
         paint.line(line, body, &mut out);
-        if !body && line.starts_with(b"diff ") && !change.marks.is_empty() {
-            let marks = format!("! {}", marks::line(change));
-            // It cannot fail: it is memory.
-            let _ = writeln!(out, "{}", paint.bad(&marks));
-        }
     }
     Ok(out)
 }

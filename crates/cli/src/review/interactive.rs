@@ -257,7 +257,7 @@ impl<'w> Walk<'w> {
                     paint.line(line, true, &mut out);
                 }
             }
-            None => match diff::one(self.workspace, change, &options, &paint) {
+            None => match diff::one(self.workspace, change, None, &options, &paint) {
                 Ok(text) => out.extend(text),
                 Err(failure) => out.extend(format!("{}\n", failure.message).into_bytes()),
             },

@@ -201,7 +201,7 @@ impl Hunk {
             } else {
                 out.write_all(text)?;
             }
-            out.write_all(if ended { b"\n" } else { b"\n\\ no newline at the end\n" })?;
+            out.write_all(if ended { b"\n" } else { b"\n\\ No newline at end of file\n" })?;
         }
         Ok(())
     }
