@@ -150,13 +150,19 @@ fn conflicts(place: &Place) {
 
 /// Changes of both sides in different places of a text come together when asked for.
 fn merged(place: &Place) {
-    place.host("seq 1 30 >text");
-    place.inside("--cow", "sed -i s/^3$/three/ text").exits(0);
-    place.host("sed -i s/^28$/twenty-eight/ text");
+    place.host("seq 1 30 >text; chmod 644 text; cp -p text m");
+    place.inside("--cow", "sed -i s/^3$/three/ text; chmod 664 m").exits(0);
+    place.host("sed -i s/^28$/twenty-eight/ text; chmod 600 text m");
     place.swathe("commit").exits(1);
-    place.swathe("commit --merge").exits(0);
+    // Both changed the mode: nobody but a person says which it is.
+    let refused = place.swathe("commit --merge --yes").exits(1);
+    assert!(refused.errors().contains("m: the host changed it, too"), "{refused}");
+    assert_eq!(place.host("stat -c %a text m"), "600\n600");
+    place.swathe("discard m").exits(0);
+    place.swathe("commit --merge --yes").exits(0);
     let text = place.host("cat text");
     assert!(text.contains("three") && text.contains("twenty-eight"), "{text}");
+    assert_eq!(place.host("stat -c %a text"), "600");
 }
 
 /// A directory becomes a file, a file a directory, a link something else.

@@ -1,15 +1,17 @@
 //! Brings chosen changes to the host.
 
 use crate::change::{Changeset, Conflict};
-use crate::dir::Dir;
+use crate::dir::{Dir, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
 use crate::journal::{Do, From, Journal, LAST, Note, OPEN, Task};
 use crate::plan::{Plan, Planner};
+use crate::scan::Sides;
 use crate::select::Selection;
 use crate::store::Held;
 use crate::work::{Cache, Work};
 use rustix::fs::OFlags;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use swathe_record::bytes::Bytes;
@@ -115,6 +117,7 @@ impl Held {
         let mut done = if options.dry_run || nothing {
             counted(&journal, &vec![true; journal.ops.len()])
         } else {
+            self.take_modes(set, &sides, &journal, &staged)?;
             drop(sides);
             let work = Work::open(self, &journal)?;
             stage(&self.dir, &journal, &staged)?;
@@ -126,6 +129,30 @@ impl Held {
         done.saved = saved && !nothing;
         done.old_bytes = old_bytes;
         Ok(done)
+    }
+
+    /// Gives the program's version of what is merged the permission bits that only the host changed:
+    /// the new version gets those of the program's.
+    fn take_modes(
+        &self,
+        set: &Changeset,
+        sides: &[Sides],
+        journal: &Journal,
+        staged: &BTreeMap<usize, Vec<u8>>,
+    ) -> Result<()> {
+        for op in staged.keys().filter_map(|n| journal.ops.get(*n)) {
+            let change = set.find(op.root, &op.path.0).and_then(|index| set.changes.get(index));
+            let Some(change) = change.filter(|change| change.conflict.is_some()) else { continue };
+            let Some(mode) = crate::diff::merged_mode(self, change)? else { continue };
+            if change.new.is_some_and(|new| new.mode != mode)
+                && let Some(sides) = sides.get(op.root)
+            {
+                let (dir, name) = split(&op.path.0);
+                let dir = sides.upper.at(dir).step("open", dir)?;
+                dir.chmod(name, mode).step("set the mode of", &op.path.0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes what is to be made, then changes the host.
@@ -246,11 +273,7 @@ fn stage_name(journal: &Journal) -> Vec<u8> {
 }
 
 /// Writes content that was put together, before the journal that needs it.
-pub(crate) fn stage(
-    dir: &Dir,
-    journal: &Journal,
-    staged: &std::collections::BTreeMap<usize, Vec<u8>>,
-) -> Result<()> {
+pub(crate) fn stage(dir: &Dir, journal: &Journal, staged: &BTreeMap<usize, Vec<u8>>) -> Result<()> {
     if staged.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ mod patch;
 mod text;
 
 pub use merge::Merge;
+pub(crate) use merge::mode as merged_mode;
 pub(crate) use text::Texts;
 pub use text::{Hunk, Line, Sign};
 
@@ -140,7 +141,7 @@ impl Workspace {
         }
         let texts = Texts::read(&all, change)?;
         let base = merge::base(self, change)?;
-        Ok(merge::merge(&texts, base.as_deref()))
+        Ok(merge::merge(&texts, base.as_deref(), merge::mode(self, change)?))
     }
 }
 

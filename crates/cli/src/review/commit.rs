@@ -218,10 +218,10 @@ fn sides(change: &Change) -> String {
     format!("{why}; the run {here} it")
 }
 
-/// Both versions as one text, where they differ in different places only.
+/// Both versions as one text, where they differ in different places only and not both in the mode.
 pub fn merged(workspace: &Workspace, change: &Change) -> Option<Vec<u8>> {
     let merge = workspace.merge(change).ok()?;
-    (!merge.conflicts).then_some(merge.content)
+    (!merge.conflicts && merge.mode.is_some()).then_some(merge.content)
 }
 
 fn carry_out(

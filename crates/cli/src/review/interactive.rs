@@ -170,7 +170,9 @@ impl<'w> Walk<'w> {
             Answer::Merge => match commit::merged(self.workspace, change) {
                 Some(content) => Take::Content(content),
                 None => {
-                    self.terminal.show(b"Both changed the same place: it cannot be merged.\r\n")?;
+                    self.terminal.show(
+                        b"Both changed the same place or its mode: it cannot be merged.\r\n",
+                    )?;
                     self.answers.insert(at, false);
                     return Ok(());
                 }

@@ -206,6 +206,42 @@ fn merge(p: &Place, held: Held) {
     held.undo().unwrap();
     assert_eq!(p.read("a"), lines(&[(30, "of the host")]));
     assert_eq!(scan(&held).changes.len(), 2);
+    merge_modes(p, &held);
+}
+
+/// A mode that one side changed is that of the merge; where both did, there is none.
+fn merge_modes(p: &Place, held: &Held) {
+    let set_mode = |path: PathBuf, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let was = fs::metadata(p.root.join("dir/c")).unwrap().permissions().mode() & 0o777;
+    p.program("dir/c", &lines(&[(3, "of the program")]));
+    set_mode(p.root.join("dir/c"), 0o600);
+    p.program("dir/d", &lines(&[(3, "of the program")]));
+    p.host("dir/d", &lines(&[(30, "of the host")]));
+    set_mode(p.upper.join("dir/c"), was);
+    set_mode(p.upper.join("dir/d"), 0o640);
+    p.program("a", &lines(&[]));
+    p.host("a", &lines(&[]));
+    set_mode(p.upper.join("a"), 0o640);
+    set_mode(p.root.join("a"), 0o600);
+    let set = scan(held);
+    let merged = |name: &str| held.merge(&set.changes[at(&set, name)]).unwrap();
+    assert_eq!((merged("a").mode, merged("a").conflicts), (None, false));
+    let mut chosen = Selection::new();
+    for (name, mode) in [("dir/c", 0o600), ("dir/d", 0o640)] {
+        let merged = merged(name);
+        assert_eq!((merged.mode, merged.conflicts), (Some(mode), false), "{name}");
+        chosen.take_despite(at(&set, name), Take::Content(merged.content));
+    }
+    assert!(commit(held, &set, &chosen).left.is_empty());
+    let mode = |name: &str| fs::metadata(p.root.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("dir/c"), mode("dir/d")), (0o600, 0o640));
+    assert_eq!(p.read("dir/c"), lines(&[(3, "of the program")]));
+    held.undo().unwrap();
+    assert_eq!((mode("dir/c"), mode("dir/d")), (0o600, was));
+    assert_eq!(p.read("dir/c"), lines(&[]));
+    assert!(held.scan(&ScanOptions::default()).unwrap().find(0, b"dir/c").is_some());
 }
 
 /// Without the text from before nothing is merged by itself.

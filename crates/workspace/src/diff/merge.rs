@@ -22,6 +22,25 @@ pub struct Merge {
     /// Whether the text from before the run was there to compare with. Otherwise every difference is
     /// a conflict.
     pub three_way: bool,
+    /// Permission bits: the host's where only the host changed them, else the program's. None where
+    /// both did, and differently, or where it is not known how they were.
+    pub mode: Option<u32>,
+}
+
+/// The permission bits of the merge.
+pub(crate) fn mode(workspace: &Workspace, change: &Change) -> Result<Option<u32>> {
+    let (Some(old), Some(new)) = (change.old, change.new) else { return Ok(None) };
+    if old.mode == new.mode {
+        return Ok(Some(new.mode));
+    }
+    let Some(base) = workspace.base(change.root)? else { return Ok(None) };
+    let Found::Entry(was) = base.find(&change.path.0) else { return Ok(None) };
+    Ok(match was.mode {
+        mode if mode == old.mode => Some(new.mode),
+        // What has other names in the workspace would get it there, too.
+        mode if mode == new.mode && new.nlink == 1 => Some(old.mode),
+        _ => None,
+    })
 }
 
 /// The text from before the run, where it was kept.
@@ -82,8 +101,8 @@ impl<'a> Side<'a> {
     }
 }
 
-pub(super) fn merge(texts: &Texts, base: Option<&[u8]>) -> Merge {
-    let Some(base) = base else { return two_way(texts) };
+pub(super) fn merge(texts: &Texts, base: Option<&[u8]>, mode: Option<u32>) -> Merge {
+    let Some(base) = base else { return two_way(texts, mode) };
     let (host, program) = (Side::new(base, &texts.old), Side::new(base, &texts.new));
     let base = lines(base);
     let (mut content, mut conflicts) = (Vec::new(), false);
@@ -128,7 +147,7 @@ pub(super) fn merge(texts: &Texts, base: Option<&[u8]>) -> Merge {
         at = run.end;
     }
     content.extend(base.get(at..).unwrap_or_default().concat());
-    Merge { content, conflicts, three_way: true }
+    Merge { content, conflicts, three_way: true, mode }
 }
 
 /// Writes one side of a conflict, with a line feed at its end.
@@ -141,7 +160,7 @@ fn mark(content: &mut Vec<u8>, mark: &str, text: &[u8]) {
 }
 
 /// Marks every difference.
-fn two_way(texts: &Texts) -> Merge {
+fn two_way(texts: &Texts, mode: Option<u32>) -> Merge {
     let (old, new) = (lines(&texts.old), lines(&texts.new));
     let (mut content, mut conflicts) = (Vec::new(), false);
     for op in texts.ops() {
@@ -155,7 +174,7 @@ fn two_way(texts: &Texts) -> Merge {
         mark(&mut content, "=======\n", &new.get(op.new_range()).unwrap_or_default().concat());
         content.extend(b">>>>>>> workspace\n");
     }
-    Merge { content, conflicts, three_way: false }
+    Merge { content, conflicts, three_way: false, mode }
 }
 
 #[cfg(test)]
@@ -174,7 +193,7 @@ mod tests {
         fn one_side(base in text(), side in text()) {
             for (old, new) in [(&base, &side), (&side, &base), (&side, &side)] {
                 let texts = Texts { old: old.clone(), new: new.clone() };
-                let merged = merge(&texts, Some(&base));
+                let merged = merge(&texts, Some(&base), None);
                 prop_assert!(!merged.conflicts);
                 prop_assert_eq!(&merged.content, &side);
             }
@@ -186,7 +205,7 @@ mod tests {
             let middle: Vec<u8> = (0..50).flat_map(|n| format!("middle {n}\n").into_bytes()).collect();
             let join = |a: &[u8], b: &[u8]| [a, &middle, b].concat();
             let texts = Texts { old: join(&first, b""), new: join(b"", &last) };
-            let merged = merge(&texts, Some(&middle));
+            let merged = merge(&texts, Some(&middle), None);
             prop_assert!(!merged.conflicts);
             prop_assert_eq!(merged.content, join(&first, &last));
         }
@@ -205,7 +224,7 @@ mod tests {
         /// Any three texts are merged without a panic.
         #[test]
         fn any(base: Vec<u8>, old: Vec<u8>, new: Vec<u8>) {
-            let _ = merge(&Texts { old, new }, Some(&base));
+            let _ = merge(&Texts { old, new }, Some(&base), None);
         }
     }
 }
