@@ -148,6 +148,62 @@ fn conflicts(place: &Place) {
     assert_eq!(place.host("cat both"), "outside");
 }
 
+/// What is left for a conflict is not counted, nor said to go.
+fn conflicts_below(place: &Place) {
+    place.host("mkdir d; echo 1 >d/1; echo 1 >a; echo 1 >b");
+    place.inside("--cow", "rm -r d; echo 2 >a; echo 2 >b").exits(0);
+    place.host("echo 2 >d/2");
+    let would = place.swathe("commit --dry-run --skip-conflicts").prints();
+    assert!(would.contains("would commit 2 changes") && !would.contains("D d"), "{would}");
+    let refused = place.swathe("commit d/1").exits(1);
+    assert!(refused.errors().contains("d: the host changed something in it"), "{refused}");
+    let done = place.swathe("commit --merge --skip-conflicts").exits(0);
+    assert!(done.errors().contains("committed 2 changes"), "{done}");
+    assert!(!done.errors().contains("with it go"), "{done}");
+    assert_eq!(place.host("cat a b d/1 d/2"), "2\n2\n1\n2");
+}
+
+/// A rename of which one half is in conflict stays as a whole, unless the other is named alone.
+fn renamed_in_conflict(place: &Place) {
+    place.host("echo text >a; chmod 644 a; echo 1 >c");
+    place.inside("--cow", "mv a b; echo 2 >c").exits(0);
+    place.host("chmod 600 a");
+    let done = place.swathe("commit --skip-conflicts --yes").exits(1);
+    assert!(done.errors().contains("committed 1 change "), "{done}");
+    assert!(done.errors().contains("b: the other half of its rename was left"), "{done}");
+    assert_eq!(place.host("ls"), "a\nc");
+    place.swathe("commit b --yes").exits(0);
+    assert_eq!(place.host("ls"), "a\nb\nc");
+}
+
+/// What is never committed is an exit status of 1, whether the rest was or there is none.
+fn refused(place: &Place) {
+    place.inside("--cow", "mkdir d; chmod 0 d; echo 1 >f").exits(0);
+    if place.swathe.is_root() {
+        // It can look into everything.
+        place.swathe("commit").exits(0);
+        return;
+    }
+    let done = place.swathe("commit --yes").exits(1);
+    assert!(done.errors().contains("committed 1 change "), "{done}");
+    let done = place.swathe("commit --yes").exits(1);
+    assert!(done.errors().contains("committed nothing of workspace"), "{done}");
+    place.host("chmod -R u+rwx $HOME/.local/state/swathe");
+}
+
+/// A dry run says what cannot be taken back.
+fn beyond_undo(place: &Place) {
+    place.host("truncate -s 1100M large; echo 1 >f");
+    place.inside("--cow --workspace w", "rm large").exits(0);
+    let would = place.swathe("commit w --dry-run").exits(0);
+    assert!(would.errors().contains("it could not be undone"), "{would}");
+    assert!(!would.errors().contains("last commit"), "{would}");
+    place.inside("--cow --workspace w", "echo 2 >f").exits(0);
+    place.swathe("commit w f").exits(0);
+    let would = place.swathe("commit w --dry-run").exits(0);
+    assert!(would.errors().contains("the last commit could not be undone any more"), "{would}");
+}
+
 /// Changes of both sides in different places of a text come together when asked for.
 fn merged(place: &Place) {
     place.host("seq 1 30 >text; chmod 644 text; cp -p text m");
@@ -525,6 +581,10 @@ both!(
     named,
     sessions,
     conflicts,
+    conflicts_below,
+    renamed_in_conflict,
+    refused,
+    beyond_undo,
     merged,
     retyped,
     git,

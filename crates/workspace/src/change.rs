@@ -207,6 +207,16 @@ impl Changeset {
             move |change: &Change| change.root == root && is_at_or_below(&change.path.0, path);
         self.changes.iter().enumerate().filter(move |(_, c)| fits(c)).map(|(index, _)| index)
     }
+
+    /// The index after the last change below one.
+    pub(crate) fn end(&self, index: usize) -> usize {
+        let Some(top) = self.changes.get(index) else { return index };
+        let inside = |change: &Change| {
+            change.root == top.root && is_at_or_below(&change.path.0, &top.path.0)
+        };
+        let rest = self.changes.get(index..).unwrap_or_default();
+        index + rest.iter().take_while(|change| inside(change)).count()
+    }
 }
 
 /// Whether a relative path is `above` or below it.

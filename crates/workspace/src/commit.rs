@@ -43,6 +43,8 @@ pub enum Why {
     Refused,
     /// Its new directory was left.
     Above,
+    /// It is one half of a rename of which the other was left.
+    Half,
     /// The host changed it while the commit was going on.
     Late,
 }

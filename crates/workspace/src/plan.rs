@@ -3,7 +3,7 @@
 mod units;
 
 use crate::base::{Base, Found};
-use crate::change::{ChangeKind, Changeset, Conflict};
+use crate::change::{Change, ChangeKind, Changeset, Conflict};
 use crate::commit::{CommitOptions, Left, Why};
 use crate::dir::{Dir, split};
 use crate::error::{Error, ErrorKind, Result, Step as _};
@@ -64,12 +64,56 @@ pub(crate) fn settle(set: &Changeset, selection: &Selection) -> (BTreeMap<usize,
                 left.push(Left { root: change.root, path: change.path.clone(), why });
             }
             Some(_) => {}
+            // What goes with another stays with it.
+            None if change.part_of.is_some_and(|top| !taken.contains_key(&top)) => {}
             None => {
                 taken.insert(index, take.clone());
             }
         }
     }
+    halves(set, &chosen, &mut taken, &mut left);
     (taken, left)
+}
+
+/// Where both halves of a rename were meant and one stays, the other does: the file would be gone
+/// from the host, or be there twice.
+fn halves(
+    set: &Changeset,
+    chosen: &Selection,
+    taken: &mut BTreeMap<usize, Take>,
+    left: &mut Vec<Left>,
+) {
+    let other = |change: &Change| {
+        let path = change.renamed_from.as_ref().or(change.renamed_to.as_ref())?;
+        Some((change.root, path.0.clone()))
+    };
+    let places: HashMap<(usize, &[u8]), usize> = (set.changes.iter().enumerate())
+        .filter(|(_, change)| other(change).is_some())
+        .map(|(index, change)| ((change.root, change.path.0.as_slice()), index))
+        .collect();
+    let other = |index: usize| {
+        let (root, path) = set.changes.get(index).and_then(other)?;
+        places.get(&(root, path.as_slice())).copied()
+    };
+    let meant: HashSet<usize> =
+        chosen.iter().map(|(index, _)| index).chain(chosen.passed.iter().copied()).collect();
+    let lone = |index: &usize| {
+        other(*index).is_some_and(|half| meant.contains(&half) && !taken.contains_key(&half))
+    };
+    let mut open: Vec<usize> = taken.keys().copied().filter(lone).collect();
+    while let Some(index) = open.pop() {
+        if !taken.contains_key(&index) {
+            continue;
+        }
+        let top = set.changes.get(index).and_then(|change| change.part_of).unwrap_or(index);
+        let Some(change) = set.changes.get(top) else { continue };
+        left.push(Left { root: change.root, path: change.path.clone(), why: Why::Half });
+        for index in top..set.end(top) {
+            if taken.remove(&index).is_some() {
+                open.extend(other(index).filter(|half| taken.contains_key(half)));
+            }
+        }
+    }
 }
 
 pub(crate) struct Planner<'a> {
@@ -129,7 +173,7 @@ impl Planner<'_> {
             let mut op = Op::new(self.plan.ops.len(), change.root, change.path.clone(), act);
             op.modes = (change.old.filter(Meta::is_dir).map(|old| old.mode), mode(change.new));
             let mut inside =
-                set.changes.get(unit.index..self.end(unit.index)).unwrap_or_default().iter();
+                set.changes.get(unit.index..set.end(unit.index)).unwrap_or_default().iter();
             if inside.any(|change| change.conflict.is_some()) {
                 self.conflict(&mut op)?;
             }

@@ -21,6 +21,8 @@ pub enum Take {
 pub struct Selection {
     pub(crate) taken: BTreeMap<usize, Take>,
     pub(crate) despite: Vec<usize>,
+    /// What was meant and is not taken.
+    pub(crate) passed: Vec<usize>,
 }
 
 impl Selection {
@@ -37,6 +39,8 @@ impl Selection {
         for (index, change) in set.changes.iter().enumerate() {
             if change.is_clean() {
                 chosen.taken.insert(index, Take::Whole);
+            } else {
+                chosen.passed.push(index);
             }
         }
         chosen
@@ -62,6 +66,13 @@ impl Selection {
         self.taken.remove(&index);
     }
 
+    /// Leaves a change out that was meant, for it cannot be taken: the other half of a rename stays
+    /// with it.
+    pub fn pass_over(&mut self, index: usize) {
+        self.taken.remove(&index);
+        self.passed.push(index);
+    }
+
     /// Takes a change although the host changed the path, too. What the host has there goes to the
     /// saved copies. It holds for the host's file as the change set shows it, not for a later one.
     pub fn take_despite(&mut self, index: usize, take: Take) {
@@ -78,6 +89,13 @@ impl Selection {
     /// What is taken, by index.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Take)> {
         self.taken.iter().map(|(index, take)| (*index, take))
+    }
+
+    /// What of it a commit would take, by index: without what is refused, in conflict, or stays with
+    /// something that is.
+    #[must_use]
+    pub fn settled(&self, set: &Changeset) -> Vec<usize> {
+        crate::plan::settle(set, self).0.into_keys().collect()
     }
 
     /// Adds what the chosen changes need for a commit: new directories above new files, the deleted

@@ -5,8 +5,10 @@ use super::{Newest, Target, Which, listed, marks, path_of, stat, text};
 use crate::cow;
 use crate::out::{Failure, say};
 use crate::prompt::Terminal;
+use std::collections::{BTreeSet, HashSet};
 use swathe_workspace::{
-    Change, Changeset, CommitOptions, Committed, Held, Left, Selection, Take, Why, Workspace,
+    Change, Changeset, CommitOptions, Committed, Conflict, Held, Left, Selection, Take, Why,
+    Workspace,
 };
 
 /// The most paths that are listed in a message.
@@ -74,7 +76,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
             plan.confirm(&target, &set)?;
         }
     }
-    let added = plan.selection.complete(&set);
+    let settled = plan.selection.settled(&set);
+    let mut added = plan.selection.complete(&set);
+    added.retain(|index| settled.binary_search(index).is_ok());
     if !added.is_empty() && !arguments.dry_run {
         let names = names(&held, &set, &added);
         say(&format!("with it go the directories that it needs: {names}"));
@@ -99,22 +103,34 @@ impl<'s> Plan<'s> {
     }
 
     fn take_all(&mut self, chosen: &[usize], merge: bool) {
+        let all: HashSet<usize> = chosen.iter().copied().collect();
+        let mut tops = BTreeSet::new();
         for &index in chosen {
             let Some(change) = self.set.changes.get(index) else { continue };
+            let top = change.part_of.and_then(|top| Some((top, self.set.changes.get(top)?)));
             if change.is_refused() {
                 self.refused.push(index);
+            } else if let Some((top, _)) = top.filter(|(_, above)| !above.is_clean()) {
+                // It stays with the directory that it would go with.
+                tops.extend((!all.contains(&top)).then_some(top));
+                self.conflicts.extend(change.conflict.map(|_| index));
             } else if change.conflict.is_none() {
                 self.selection.take(index, Take::Whole);
+                continue;
             } else {
                 let merged = if merge { merged(self.workspace, change) } else { None };
-                match merged {
-                    Some(content) => {
-                        self.selection.take_despite(index, Take::Content(content));
-                        self.merged += 1;
-                    }
-                    None => self.conflicts.push(index),
+                if let Some(content) = merged {
+                    self.selection.take_despite(index, Take::Content(content));
+                    self.merged += 1;
+                    continue;
                 }
+                self.conflicts.push(index);
             }
+            self.selection.pass_over(index);
+        }
+        for top in tops {
+            let refused = self.set.changes.get(top).is_some_and(Change::is_refused);
+            if refused { &mut self.refused } else { &mut self.conflicts }.push(top);
         }
     }
 
@@ -181,7 +197,7 @@ impl<'s> Plan<'s> {
                 .is_some_and(|change| change.marks.iter().any(|mark| marks::is_asked_about(*mark)))
         };
         let mut found: Vec<usize> =
-            self.selection.iter().map(|(index, _)| index).filter(dangerous).collect();
+            self.selection.settled(set).into_iter().filter(dangerous).collect();
         if found.is_empty() {
             return Ok(());
         }
@@ -272,6 +288,7 @@ pub fn left(left: &[Left]) {
             Why::Conflict(conflict) => marks::conflict(conflict),
             Why::Refused => "it is never committed",
             Why::Above => "its directory was left",
+            Why::Half => "the other half of its rename was left",
             Why::Late => "the host changed it meanwhile",
         };
         say(&format!("left in the workspace: {}: {why}", text::name(&left.path.0)));
@@ -289,7 +306,7 @@ fn would(
     done: &Committed,
 ) -> Result<(), Failure> {
     let mut out = crate::out::Printer::stdout();
-    let mut chosen: Vec<usize> = selection.iter().map(|(index, _)| index).collect();
+    let mut chosen = selection.settled(set);
     chosen.sort_by_key(|index| (super::rank(set, *index), *index));
     for change in listed(set, &chosen).iter().filter_map(|index| set.changes.get(*index)) {
         let name = text::name(&path_of(workspace, change));

@@ -270,6 +270,37 @@ fn dependencies(p: &Place, held: Held) {
     assert_eq!(set.changes.len(), 1);
     commit(&held, &set, &Selection::all(&set));
     assert_eq!(p.read("new/other"), "x\n");
+    halves(p, &held);
+}
+
+fn whiteout(path: &Path) {
+    let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::empty());
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+}
+
+/// Of a rename no half is committed without the other, unless it is chosen alone.
+fn halves(p: &Place, held: &Held) {
+    whiteout(&p.upper.join("dir"));
+    for name in ["two/c", "two/d"] {
+        p.program(name, &lines(&[]));
+    }
+    ops::age(&p.upper.join("two"));
+    let crafted = p.upper.join("two");
+    let name = "user.overlay.redirect";
+    rustix::fs::lsetxattr(&crafted, name, b"y", XattrFlags::empty()).unwrap();
+    p.program("b", "y\n");
+    let set = scan(held);
+    assert!(set.changes[at(&set, "two/c")].renamed_from.is_some());
+    let done = commit(held, &set, &Selection::all(&set));
+    assert_eq!(done.changes, 1, "{done:?}");
+    let why: Vec<Why> = done.left.iter().map(|left| left.why).collect();
+    assert!(why.contains(&Why::Half), "{:?}", done.left);
+    assert_eq!((p.read("dir/c"), p.read("b")), (lines(&[]), "y\n".into()));
+    let set = scan(held);
+    let mut alone = Selection::new();
+    assert!(alone.take_path(&set, 0, b"dir"));
+    assert!(commit(held, &set, &alone).left.is_empty());
+    assert!(!p.root.join("dir").exists() && !p.root.join("two").exists());
 }
 
 fn locks(p: &Place, held: Held) {

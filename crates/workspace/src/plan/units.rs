@@ -45,7 +45,7 @@ impl Planner<'_> {
             let new_dir = change.is_dir() && change.kind != ChangeKind::Modified;
             let mut unit = Unit { index, from: None, staged: None, linked: Vec::new() };
             if new_dir {
-                covered = self.end(index);
+                covered = self.set.end(index);
                 self.new_directory(&mut unit, covered, taken, links)?;
             } else if change.new.is_some() && !change.is_dir() {
                 self.file_unit(&mut unit, change, take, links)?;
@@ -53,16 +53,6 @@ impl Planner<'_> {
             units.push(unit);
         }
         Ok(units)
-    }
-
-    /// The index after the last change below one.
-    pub(super) fn end(&self, index: usize) -> usize {
-        let Some(top) = self.set.changes.get(index) else { return index };
-        let inside = |change: &Change| {
-            change.root == top.root && crate::change::is_at_or_below(&change.path.0, &top.path.0)
-        };
-        let rest = self.set.changes.get(index..).unwrap_or_default();
-        index + rest.iter().take_while(|change| inside(change)).count()
     }
 
     fn moves(&self, root: usize) -> bool {
@@ -160,7 +150,7 @@ impl Planner<'_> {
         let mut trees = Vec::new();
         let mut index = top + 1;
         while index < end {
-            let below = self.end(index).min(end);
+            let below = self.set.end(index).min(end);
             let whole = (index..below).all(|index| taken.contains_key(&index));
             // A directory may hold what is no change: only files go as they are.
             let dir = self.set.changes.get(index).is_some_and(Change::is_dir);
