@@ -215,6 +215,20 @@ fn mounts_below(place: &Place) {
     assert!(ran.errors().contains("--cow-copy"), "{ran}");
 }
 
+/// What is mounted later over a path of the changes is in the way: what does not help is not advised.
+fn mounted_later(place: &Place) {
+    let text = "set -e; mkdir -p later/d; own later later/d; cd later; \
+        $AS \"$SWATHE\" run --cow -- sh -c 'rm -r d; echo 1 >f'; mount -t tmpfs none d; \
+        if $AS \"$SWATHE\" commit; then echo it went; fi; $AS \"$SWATHE\" commit --skip-conflicts; \
+        cat f; umount d";
+    let Some(run) = place.root(&format!("{OWN} {text}")) else { return };
+    let ran = run.exits(0);
+    assert_eq!(ran.text(), "1", "{ran}");
+    assert!(ran.errors().contains("unmount what is mounted there"), "{ran}");
+    assert!(!ran.errors().contains("--merge"), "{ran}");
+    assert!(!ran.errors().contains("--interactive"), "{ran}");
+}
+
 /// A run sees nothing of the store, and cannot reach workspaces of others through it.
 fn the_store_is_hidden(place: &Place) {
     place.inside("--cow --workspace w", "echo 1 >f").exits(0);
@@ -273,6 +287,7 @@ both!(
     half_committed,
     full_disks,
     mounts_below,
+    mounted_later,
     on_another_file_system,
     the_store_is_hidden,
     collected,

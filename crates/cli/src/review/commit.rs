@@ -163,6 +163,14 @@ impl<'s> Plan<'s> {
         for line in self.lines(&self.conflicts, sides) {
             failure = failure.hint(line);
         }
+        // What is mounted there is in the way of every choice.
+        let conflict = |index: &usize| self.set.changes.get(*index)?.conflict;
+        let mut conflicts = self.conflicts.iter().map(conflict);
+        if conflicts.all(|conflict| conflict == Some(Conflict::Mounted)) {
+            return Err(failure
+                .hint("unmount what is mounted there, then repeat")
+                .hint(format!("swathe commit {name} --skip-conflicts commits the rest")));
+        }
         if !arguments.merge {
             failure = failure.hint(format!("swathe commit {name} --merge merges texts"));
         }
@@ -257,6 +265,7 @@ fn carry_out(
         return Ok(0);
     }
     let count = match done.changes {
+        0 => "nothing".to_owned(),
         1 => "1 change".to_owned(),
         n => format!("{n} changes"),
     };
@@ -278,7 +287,8 @@ fn carry_out(
         let size = text::size(done.old_bytes);
         say(&format!("it cannot be undone: the old versions take {size}, more than is kept"));
     }
-    Ok(u8::from(!done.left.is_empty()))
+    let all = done.changes > 0 && done.left.is_empty() && plan.refused.is_empty();
+    Ok(u8::from(!all))
 }
 
 /// What was chosen and could not be committed.
@@ -320,6 +330,17 @@ fn would(
     ));
     out.finish()?;
     left(&done.left);
+    if done.changes > 0 {
+        if !done.saved {
+            let size = text::size(done.old_bytes);
+            say(&format!(
+                "it could not be undone: the old versions take {size}, more than is kept"
+            ));
+        }
+        if workspace.saved().is_ok_and(|saved| saved.is_some()) {
+            say("with it the last commit could not be undone any more");
+        }
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::out::Failure;
 use crate::prompt::Terminal;
 use std::collections::BTreeMap;
 use swathe_workspace::diff::{DiffOptions, Hunk};
-use swathe_workspace::{Change, ChangeKind, Changeset, FileKind, Take, Workspace};
+use swathe_workspace::{Change, ChangeKind, Changeset, Conflict, FileKind, Take, Workspace};
 
 /// The most lines of one difference that are shown without being asked for.
 const MOST_LINES: usize = 60;
@@ -202,6 +202,10 @@ impl<'w> Walk<'w> {
         }
         if change.is_refused() {
             self.terminal.show(b"It is never committed.\r\n")?;
+            return Ok(Some(Answer::No));
+        }
+        if change.conflict == Some(Conflict::Mounted) {
+            self.terminal.show(b"It can be committed only when that is unmounted.\r\n")?;
             return Ok(Some(Answer::No));
         }
         let keys =
