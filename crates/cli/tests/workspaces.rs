@@ -432,6 +432,41 @@ fn home(place: &Place) {
     place.swathe(&format!("workspace rm {name}")).exits(0);
 }
 
+/// Started in the home directory, and in a directory below it: that is changed on the copy, too.
+fn below_home(place: &Place) {
+    place.host("mkdir $HOME/proj; echo 1 >$HOME/proj/f; echo 1 >$HOME/notes");
+    for (directory, script) in [
+        ("", "pwd; echo 2 >made; echo 2 >proj/f; cat proj/f"),
+        ("proj", "pwd; echo 2 >../made; echo 2 >f; cat f"),
+    ] {
+        let home = place.home(directory);
+        let ran = place.inside("--cow=~", script).cwd(home.clone()).exits(0);
+        assert_eq!(ran.text(), format!("{home}\n2"), "{ran}");
+        assert!(!ran.errors().contains("is not shown"), "{ran}");
+        place.host("test $(cat $HOME/proj/f) = 1; test ! -e $HOME/made");
+        let name = kept(&ran);
+        let shown = place.swathe(&format!("diff --name-only {name}")).prints();
+        assert_eq!(shown, "made\nproj/f", "{ran}");
+        place.swathe(&format!("workspace rm {name}")).exits(0);
+    }
+    // What was asked for in words stays as it was asked for.
+    let home = place.home("");
+    let words = format!("--cow=~ --allow files.dir={home}/proj:ro");
+    let notes = format!("{home}/notes");
+    let ran = place
+        .inside(
+            &words,
+            "echo 2 >>$1; cat $1; if (echo 3 >$HOME/proj/f) 2>/dev/null; then echo hole; fi",
+        )
+        .arg("sh")
+        .arg(&notes)
+        .exits(0);
+    assert_eq!(ran.text(), "1\n2", "{ran}");
+    place.swathe(&format!("workspace rm {}", kept(&ran))).exits(0);
+    let refused = place.swathe("run --cow -- true").cwd(home).exits(1);
+    assert!(refused.errors().contains("--cow=~ in the place of --cow"), "{refused}");
+}
+
 /// Limits on what may be changed end the run.
 fn limits(place: &Place) {
     let loop_ = "i=0; while :; do i=$((i+1)); echo x >f$i; done";
@@ -597,6 +632,7 @@ both!(
     for_programs,
     two_directories,
     home,
+    below_home,
     limits,
     thrown_away,
     profiles,

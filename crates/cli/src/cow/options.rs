@@ -95,10 +95,11 @@ impl CowOptions {
     }
 }
 
-/// The current directory by whatever name is the current directory: it is asked for once.
+/// The current directory by whatever name is the current directory: it is asked for once. But the
+/// home directory is only ever meant by its name.
 fn at(path: PathBuf, env: &Environment) -> Intent {
     match path.canonicalize() {
-        Ok(real) if real == env.cwd => Intent::FilesCwd(Access::CopyOnWrite),
+        Ok(real) if real == env.cwd && real != env.home => Intent::FilesCwd(Access::CopyOnWrite),
         _ => Intent::FilesDir { path, access: Access::CopyOnWrite },
     }
 }

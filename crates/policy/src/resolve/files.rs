@@ -114,7 +114,25 @@ pub(super) fn all(build: &mut Build<'_>) -> Result<Vec<Shown>, Refusal> {
     shown.retain(|entry| entry.source != Source::Default || !asked.contains(&entry.path));
     shown.sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
     shown.dedup_by(|later, first| later.path == first.path);
+    on_the_copy(&mut shown);
     Ok(shown)
+}
+
+/// What is shown for want of words is no hole in a directory that is changed on a copy: there, the
+/// program may write to it.
+fn on_the_copy(shown: &mut [Shown]) {
+    for at in 1..shown.len() {
+        let (outer, rest) = shown.split_at_mut(at);
+        let Some(entry) = rest.first_mut().filter(|entry| entry.source == Source::Default) else {
+            continue;
+        };
+        let above = outer.iter().rfind(|outer| entry.path.starts_with(&outer.path));
+        if entry.access == Access::ReadOnly
+            && above.is_some_and(|above| above.access == Access::CopyOnWrite)
+        {
+            entry.access = Access::CopyOnWrite;
+        }
+    }
 }
 
 pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
@@ -215,8 +233,11 @@ fn cwd(
             let text = format!("{} cannot be made writable as a whole: {why}", path.display());
             let refusal = Refusal::new(text, &source).hint("start in a directory of the project");
             let home = access == Access::CopyOnWrite && path == build.host.home;
-            Err(if home { refusal.hint("--cow=~ names the home directory") } else { refusal })
+            let words = "--cow=~ in the place of --cow keeps changes of the home directory apart";
+            Err(if home { refusal.hint(words) } else { refusal })
         }
+        // It is shown as a whole, with what was asked for by name.
+        Some(_) if is_copied(build, &path) => Ok(None),
         Some(why) => {
             build.note(format!(
                 "{} is not shown: {why}; the run starts in an empty home",
@@ -225,6 +246,16 @@ fn cwd(
             Ok(None)
         }
     }
+}
+
+/// Whether a directory was named to be changed on a copy.
+fn is_copied(build: &Build<'_>, directory: &Path) -> bool {
+    build.policy.intents.iter().any(|declared| match &declared.intent {
+        Intent::FilesDir { path, access: Access::CopyOnWrite } => {
+            build.files.real(path).as_deref() == Some(directory)
+        }
+        _ => false,
+    })
 }
 
 /// The words of the command that name something of the user's: only what exists is shown.
