@@ -412,6 +412,8 @@ fn two_directories(place: &Place) {
         .inside(&format!("--cow --cow={other}"), &format!("echo 2 >p; echo 2 >{other}/o"))
         .exits(0);
     assert_eq!(place.host("cat p ../other/o"), "1\n1");
+    let diff = place.swathe("diff").prints();
+    assert!(diff.contains(&format!("# in {other}\ndiff --git a/o b/o\n")), "{diff}");
     place.swathe("commit").exits(0);
     assert_eq!(place.host("cat p ../other/o"), "2\n2");
 }
