@@ -611,6 +611,24 @@ break' 'quo"te' 'back\slash' é "$(printf '\377')" 'trailing ' ' leading' -dash 
     }
 }
 
+/// What a patch cannot make room for is no part of it: the rest can be applied.
+fn patches_without_room(place: &Place) {
+    place.host(
+        "mkdir -p bin hollow/deep; printf 'a\\0b' >bin/a; echo 1 >bin/t; echo 1 >hollow/t; \
+         printf 'a\\0b' >file; echo 1 >plain; echo 1 >text; mkfifo pipe; cp -r . ../copy",
+    );
+    let script = "rm -r bin hollow file text pipe; echo now >pipe; echo now >bin; echo now >hollow; mkdir file text; \
+        echo in >file/in; echo in >text/in; echo 2 >plain";
+    place.inside("--cow", script).exits(0);
+    let text = place.host(
+        "\"$SWATHE\" diff >../patch; cd ../copy; git apply ../patch; cat plain text/in; \
+         ls bin hollow file; grep -c '^# +' ../patch",
+    );
+    assert_eq!(text, "2\nin\nfile\n\nbin:\na\n\nhollow:\ndeep\n8");
+    // What is named alone has no room either.
+    place.host("\"$SWATHE\" diff text/in >../patch; grep '^# +in' ../patch; rm -r ../copy");
+}
+
 both!(
     run_diff_commit_undo,
     nothing_changed,
@@ -642,4 +660,5 @@ both!(
     difftool,
     patches,
     patches_of_git,
+    patches_without_room,
 );

@@ -7,7 +7,7 @@ use crate::out::{Failure, Printer};
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
 use swathe_workspace::diff::DiffOptions;
-use swathe_workspace::{Change, Changeset, Workspace};
+use swathe_workspace::{Change, ChangeKind, Changeset, FileKind, Meta, Workspace};
 
 /// Options of `swathe diff`.
 #[derive(clap::Args)]
@@ -111,18 +111,62 @@ fn patches(
     if out.write(first(target, workspace, set, &short, &paint).as_bytes())? {
         return out.finish();
     }
-    let renames = renames(set, chosen);
+    let stuck = if terminal { HashSet::new() } else { stuck(workspace, set, chosen) };
+    let mut renames = renames(set, chosen);
+    renames.retain(|index, _| !stuck.contains(index));
     let gone: HashSet<usize> = renames.values().copied().collect();
     // A patch deletes every file of a directory by itself.
     let all = if terminal { &short } else { chosen };
     for index in all.iter().filter(|index| !gone.contains(index)) {
         let Some(change) = set.changes.get(*index) else { continue };
         let from = renames.get(index).and_then(|from| set.changes.get(*from));
-        if out.write(&one(workspace, change, from, &options, &paint)?)? {
+        let mut text = one(workspace, change, from, &options, &paint)?;
+        if stuck.contains(index) {
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            text = lines.flat_map(|line| [b"# ", line].concat()).collect();
+        }
+        if out.write(&text)? {
             break;
         }
     }
     out.finish()
+}
+
+/// What has no place in a patch, for what is there on the host is more than a patch takes away: who
+/// applied it would be left with half of it. It is shown as a remark.
+fn stuck(workspace: &Workspace, set: &Changeset, chosen: &[usize]) -> HashSet<usize> {
+    let all: HashSet<usize> = chosen.iter().copied().collect();
+    let is_dir = |meta: Option<Meta>| meta.is_some_and(|meta| meta.kind == FileKind::Directory);
+    let mut stuck = HashSet::new();
+    for (top, change) in set.changes.iter().enumerate() {
+        if change.kind != ChangeKind::Replaced {
+            continue;
+        }
+        if is_dir(change.old) {
+            // With its last file a directory goes, but not one that was empty before.
+            let rest = set.changes.iter().enumerate().skip(top + 1);
+            let mut below = rest.take_while(|(_, c)| c.part_of == Some(top));
+            let stays = below.any(|(index, c)| {
+                let next = set.changes.get(index + 1).map(|next| next.path.0.as_slice());
+                let inside = next.and_then(|next| next.strip_prefix(c.path.0.as_slice()));
+                let full = inside.is_some_and(|rest| rest.starts_with(b"/"));
+                if is_dir(c.old) { !full } else { !is_taken_away(workspace, c) }
+            });
+            stuck.extend(stays.then_some(top));
+        } else if !all.contains(&top) || !is_taken_away(workspace, change) {
+            stuck.extend(set.below(change.root, &change.path.0));
+        }
+    }
+    stuck
+}
+
+/// Whether a patch can delete what the host has.
+fn is_taken_away(workspace: &Workspace, change: &Change) -> bool {
+    match change.old.map(|old| old.kind) {
+        None | Some(FileKind::Symlink) => true,
+        Some(FileKind::File) => workspace.stat(change).is_ok_and(|stat| !stat.binary),
+        Some(_) => false,
+    }
 }
 
 /// Of new files that are deleted ones under another name: the deletions, where both are chosen.

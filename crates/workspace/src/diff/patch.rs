@@ -36,9 +36,7 @@ pub(super) fn write(
     }
     match change.kind {
         ChangeKind::Modified => modified(change, texts.as_ref(), options, out)?,
-        // What has to make way for something new, and is more than the patch can take away, leaves
-        // no place for it.
-        _ if texts.is_none() || !makes_way(change) => {}
+        _ if texts.is_none() => {}
         _ => {
             let (old, new) = (text(old), text(new));
             if let Some((mode, old)) = change.old.and_then(|meta| mode(&meta)).zip(old) {
@@ -54,11 +52,6 @@ pub(super) fn write(
         }
     }
     Ok(texts.map_or(Stat { binary: true, ..Stat::default() }, |texts| texts.stat()))
-}
-
-/// Whether what the host has can be taken away by a patch: of a directory each file has its own.
-fn makes_way(change: &Change) -> bool {
-    change.old.is_none_or(|old| old.is_dir() || mode(&old).is_some())
 }
 
 /// A mode as git knows it; none of what it does not keep.
