@@ -6,8 +6,9 @@ use crate::cow;
 use crate::out::{Failure, say};
 use crate::prompt::Terminal;
 use std::collections::{BTreeSet, HashSet};
+use swathe_workspace::diff::Merge;
 use swathe_workspace::{
-    Change, Changeset, CommitOptions, Committed, Conflict, Held, Left, Selection, Take, Why,
+    Change, Changeset, CommitOptions, Committed, Conflict, Held, Left, Mark, Selection, Take, Why,
     Workspace,
 };
 
@@ -94,12 +95,22 @@ struct Plan<'s> {
     conflicts: Vec<usize>,
     refused: Vec<usize>,
     merged: usize,
+    /// What is merged and keeps the host's permission bits.
+    host_modes: HashSet<usize>,
 }
 
 impl<'s> Plan<'s> {
     fn new(workspace: &'s Workspace, set: &'s Changeset) -> Self {
         let selection = Selection::new();
-        Self { workspace, set, selection, conflicts: Vec::new(), refused: Vec::new(), merged: 0 }
+        Self {
+            workspace,
+            set,
+            selection,
+            conflicts: Vec::new(),
+            refused: Vec::new(),
+            merged: 0,
+            host_modes: HashSet::new(),
+        }
     }
 
     fn take_all(&mut self, chosen: &[usize], merge: bool) {
@@ -119,8 +130,10 @@ impl<'s> Plan<'s> {
                 continue;
             } else {
                 let merged = if merge { merged(self.workspace, change) } else { None };
-                if let Some(content) = merged {
-                    self.selection.take_despite(index, Take::Content(content));
+                if let Some(merge) = merged {
+                    let host = change.old.map(|old| old.mode);
+                    self.host_modes.extend((merge.mode == host).then_some(index));
+                    self.selection.take_despite(index, Take::Content(merge.content));
                     self.merged += 1;
                     continue;
                 }
@@ -200,9 +213,12 @@ impl<'s> Plan<'s> {
     /// Asks about what is marked as dangerous.
     fn confirm(&self, target: &Target, set: &Changeset) -> Result<(), Failure> {
         let dangerous = |index: &usize| {
-            let change = set.changes.get(*index);
-            change
-                .is_some_and(|change| change.marks.iter().any(|mark| marks::is_asked_about(*mark)))
+            let of_mode = [Mark::Executable, Mark::ModeWider, Mark::SetId];
+            let counts = |mark: &Mark| {
+                let stays = self.host_modes.contains(index) && of_mode.contains(mark);
+                marks::is_asked_about(*mark) && !stays
+            };
+            set.changes.get(*index).is_some_and(|change| change.marks.iter().any(counts))
         };
         let mut found: Vec<usize> =
             self.selection.settled(set).into_iter().filter(dangerous).collect();
@@ -243,9 +259,9 @@ fn sides(change: &Change) -> String {
 }
 
 /// Both versions as one text, where they differ in different places only and not both in the mode.
-pub fn merged(workspace: &Workspace, change: &Change) -> Option<Vec<u8>> {
+pub fn merged(workspace: &Workspace, change: &Change) -> Option<Merge> {
     let merge = workspace.merge(change).ok()?;
-    (!merge.conflicts && merge.mode.is_some()).then_some(merge.content)
+    (!merge.conflicts && merge.mode.is_some()).then_some(merge)
 }
 
 fn carry_out(

@@ -168,7 +168,7 @@ impl<'w> Walk<'w> {
         let index = self.items.get(at).map_or(0, |item| item.index);
         let take = match answer {
             Answer::Merge => match commit::merged(self.workspace, change) {
-                Some(content) => Take::Content(content),
+                Some(merge) => Take::Content(merge.content),
                 None => {
                     self.terminal.show(
                         b"Both changed the same place or its mode: it cannot be merged.\r\n",
