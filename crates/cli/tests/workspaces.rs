@@ -333,7 +333,7 @@ fn unreadable(place: &Place) {
         let stat = place.swathe("diff w --stat").prints();
         let line = stat.lines().find(|line| line.starts_with("! M d "));
         assert!(line.is_some_and(|line| line.contains("cannot be read")), "{stat}");
-        place.swathe("commit --yes w").exits(0);
+        place.swathe("commit --yes w").exits(1);
         assert_eq!(place.host("cat x d/f"), "2\n1");
     }
     place.swathe("discard w d").exits(0);

@@ -236,7 +236,8 @@ impl Held {
         let Some(journal) = Journal::read(&self.dir, OPEN)? else { return Ok(None) };
         match journal.head.task {
             Task::Commit if journal.undo => {
-                self.take_back(&journal)?;
+                let work = Work::open(self, &journal)?;
+                self.take_back(&work, &journal)?;
                 Ok(Some(Committed::default()))
             }
             Task::Commit => {

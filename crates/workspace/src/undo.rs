@@ -73,6 +73,8 @@ impl Held {
             return Err(Error::new(ErrorKind::Gone, text)
                 .fix(format!("swathe commit --resume {id} ends the commit")));
         }
+        // Where a root is gone nothing is begun.
+        let work = Work::open(self, &journal)?;
         if !journal.undo {
             journal.note(&self.dir, if open { OPEN } else { LAST }, &[Note::Undo])?;
             journal.undo = true;
@@ -81,18 +83,17 @@ impl Held {
             rustix::fs::renameat(&self.dir, LAST, &self.dir, OPEN).step("rename", LAST)?;
             self.dir.sync().step("write", OPEN)?;
         }
-        self.take_back(&journal)
+        self.take_back(&work, &journal)
     }
 
-    pub(crate) fn take_back(&self, journal: &Journal) -> Result<Undone> {
-        let work = Work::open(self, journal)?;
+    pub(crate) fn take_back(&self, work: &Work<'_>, journal: &Journal) -> Result<Undone> {
         let mut undone = Undone::default();
         if !journal.ready {
-            crate::prepare::remove(&work, journal)?;
-            self.forget(&work, journal)?;
+            crate::prepare::remove(work, journal)?;
+            self.forget(work, journal)?;
             return Ok(undone);
         }
-        crate::prepare::open_directories(&work, journal, true)?;
+        crate::prepare::open_directories(work, journal, true)?;
         let mut restored = HashSet::new();
         let left = |op: &Op| Left { root: op.root, path: op.path.clone(), why: Why::Late };
         for op in journal.ops.iter().rev() {
@@ -109,17 +110,17 @@ impl Held {
                 undone.left.push(left(op));
             }
         }
-        for op in self.directories_back(&work, journal)? {
+        for op in self.directories_back(work, journal)? {
             if op.1 {
                 restored.insert(op.0.n);
             } else {
                 undone.left.push(left(op.0));
             }
         }
-        self.note_restored(&work, journal, &restored)?;
+        self.note_restored(work, journal, &restored)?;
         work.sync()?;
         if undone.left.is_empty() {
-            self.forget(&work, journal)?;
+            self.forget(work, journal)?;
         } else {
             rustix::fs::renameat(&self.dir, OPEN, &self.dir, LAST).step("rename", OPEN)?;
             self.dir.sync().step("write", LAST)?;

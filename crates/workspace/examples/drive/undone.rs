@@ -5,10 +5,10 @@ use rustix::fs::XattrFlags;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use swathe_workspace::{
-    ChangeKind, CommitOptions, Conflict, Held, Selection, SnapshotOptions, Take,
+    ChangeKind, CommitOptions, Conflict, ErrorKind, Held, Selection, SnapshotOptions, Take,
 };
 
-pub const ALL: [(&str, u64, Test); 7] = [
+pub const ALL: [(&str, u64, Test); 8] = [
     ("a merge taken back", 1 << 20, merge),
     ("a choice taken back", 0, despite),
     ("a tree taken back", 0, tree),
@@ -16,6 +16,7 @@ pub const ALL: [(&str, u64, Test); 7] = [
     ("taken back twice", 0, twice),
     ("taken back after another run", 0, after_another_run),
     ("a directory changed since", 0, directory),
+    ("a root that is gone", 0, gone),
 ];
 
 fn conflict(held: &Held, path: &str) -> Option<Conflict> {
@@ -155,4 +156,16 @@ fn directory(p: &Place, held: Held) {
     let mut value = [0_u8; 8];
     let length = rustix::fs::getxattr(p.root.join("dir"), "user.host", &mut value).unwrap();
     assert_eq!(&value[..length], b"mine");
+}
+
+/// Nothing is begun that cannot go on.
+fn gone(p: &Place, held: Held) {
+    p.program("a", "of the program\n");
+    commit_all(&held);
+    fs::rename(&p.root, p.dir.join("moved")).unwrap();
+    assert_eq!(held.undo().unwrap_err().kind, ErrorKind::Gone);
+    assert!(held.resume().unwrap().is_none(), "it is half done");
+    fs::rename(p.dir.join("moved"), &p.root).unwrap();
+    assert_eq!(held.undo().unwrap().steps, 1);
+    assert_eq!(p.read("a"), lines(&[]));
 }
