@@ -10,6 +10,7 @@ use crate::journal::{DirData, Do, From, Journal, LAST, Note, OPEN, Op, Task};
 use crate::meta::{FileKind, Id};
 use crate::store::{Held, Workspace};
 use crate::work::{At, Work, is};
+use rustix::io::Errno;
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -205,7 +206,12 @@ impl Restored<'_> {
     }
 
     fn below(&mut self, path: &[u8]) -> Result<()> {
-        let Ok(Some(dir)) = self.lower.find(path) else { return Ok(()) };
+        let dir = match self.lower.find(path) {
+            // It is a file.
+            Ok(None) | Err(Errno::NOTDIR) => return Ok(()),
+            Ok(Some(dir)) => dir,
+            Err(errno) => return Err(Error::system("open", path, errno)),
+        };
         for name in dir.list().step("list", path)? {
             self.tree(join(path, &name), true)?;
         }
