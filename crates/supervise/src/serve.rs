@@ -296,12 +296,15 @@ impl Supervisor {
                 }
             }
             if calls.contains(PollFlags::IN) && self.taking_back == 0 {
-                if let Some(in_turn) = self.turns.next(answered.elapsed()) {
-                    // Without it, calls only take longer.
-                    let _ = notify::wake_in_turn(&self.listener, in_turn);
-                }
+                let after = answered.elapsed();
                 match notify::receive(&self.listener) {
-                    Ok(notification) => self.take(&notification),
+                    Ok(notification) => {
+                        if let Some(in_turn) = self.turns.next(after, notification.pid) {
+                            // Without it, calls only take longer.
+                            let _ = notify::wake_in_turn(&self.listener, in_turn);
+                        }
+                        self.take(&notification);
+                    }
                     // Its process was ended, or a signal came.
                     Err(Errno::NOENT | Errno::INTR | Errno::AGAIN) => {}
                     Err(_) => break,

@@ -14,26 +14,29 @@ const CROWD: u32 = 6;
 /// longer.
 const AT_ONCE: Duration = Duration::from_micros(2);
 
-/// Counts calls that waited already when the one before was answered.
+/// Counts calls that waited already when the one before, of another thread, was answered. The same
+/// thread can have called again while what it had done was written down.
 #[derive(Debug, Default)]
 pub struct Turns {
+    last: u32,
     seen: u32,
     waited: u32,
     crowded: bool,
 }
 
 impl Turns {
-    /// A call is there, so long after the last was answered. Whether that has changed how the two
-    /// sides are best woken: on one processor, or not.
-    pub fn next(&mut self, after: Duration) -> Option<bool> {
+    /// A call of this thread is there, so long after the last was answered. Whether that has changed
+    /// how the two sides are best woken: on one processor, or not.
+    pub fn next(&mut self, after: Duration, thread: u32) -> Option<bool> {
         self.seen += 1;
-        self.waited += u32::from(after < AT_ONCE);
+        self.waited += u32::from(after < AT_ONCE && thread != self.last);
+        self.last = thread;
         if self.seen < ROUND {
             return None;
         }
         let crowded = self.waited >= CROWD;
         let changed = crowded != self.crowded;
-        *self = Self { crowded, ..Self::default() };
+        *self = Self { crowded, last: thread, ..Self::default() };
         changed.then_some(!crowded)
     }
 }
@@ -45,12 +48,14 @@ mod tests {
     #[test]
     fn crowds() {
         let mut turns = Turns::default();
-        let mut calls = |number, after| {
-            (0..number).filter_map(|_| turns.next(Duration::from_nanos(after))).collect::<Vec<_>>()
+        let mut calls = |number, after, threads| {
+            let call = |n| turns.next(Duration::from_nanos(after), n % threads);
+            (0..number).filter_map(call).collect::<Vec<_>>()
         };
-        assert_eq!(calls(200, 9000), Vec::<bool>::new());
-        assert_eq!(calls(200, 500), [false]);
-        assert_eq!(calls(200, 500), Vec::<bool>::new());
-        assert_eq!(calls(200, 9000), [true]);
+        assert_eq!(calls(200, 9000, 2), Vec::<bool>::new());
+        assert_eq!(calls(200, 500, 1), Vec::<bool>::new());
+        assert_eq!(calls(200, 500, 2), [false]);
+        assert_eq!(calls(200, 500, 2), Vec::<bool>::new());
+        assert_eq!(calls(200, 9000, 2), [true]);
     }
 }
