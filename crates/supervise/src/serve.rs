@@ -34,6 +34,8 @@ const MAX_PARKED: usize = 1024;
 /// How often it is looked whether who asks still waits.
 const WAIT: Duration = Duration::from_millis(500);
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+/// How long other calls wait at most until what was granted for one is taken back.
+const LONGEST: Duration = Duration::from_secs(5);
 /// How often it is looked whether calls are over.
 const LOOK: Duration = Duration::from_millis(5);
 const SHORT_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -219,6 +221,7 @@ struct Supervisor {
     /// How much that was granted for a call alone is being taken back. Until it is, no other call is
     /// looked at: it would find what will not be there.
     taking_back: usize,
+    taken_since: Instant,
     held: VecDeque<Notification>,
     hands: Hands,
     turns: Turns,
@@ -242,6 +245,7 @@ impl Supervisor {
             questions: 0,
             returning: Vec::new(),
             taking_back: 0,
+            taken_since: Instant::now(),
             held: VecDeque::new(),
             hands: Hands::new(undisturbed),
             turns: Turns::default(),
@@ -253,10 +257,19 @@ impl Supervisor {
     fn run(&mut self, wake: &OwnedFd, commands: &Receiver<Command>) {
         let (mut looked, mut waited_for) = (Instant::now(), Instant::now());
         loop {
+            if self.taking_back > 0 && self.taken_since.elapsed() > LONGEST {
+                self.taking_back = 0;
+            }
+            while self.taking_back == 0
+                && let Some(held) = self.held.pop_front()
+            {
+                self.take(&held);
+            }
             let calls = if self.taking_back == 0 { PollFlags::IN } else { PollFlags::empty() };
             let mut fds = [PollFd::new(&self.listener, calls), PollFd::new(wake, PollFlags::IN)];
             let timeout = match (self.returning.is_empty(), self.parked.is_empty()) {
                 (false, _) => Some(&SHORT_PAUSE),
+                _ if self.taking_back > 0 => Some(&PAUSE),
                 (true, false) => Some(&PAUSE),
                 (true, true) if self.is_resting() => None,
                 (true, true) => Some(&REST),
@@ -288,11 +301,6 @@ impl Supervisor {
                 let _ = swathe_sys::rustix::io::read(wake, &mut count);
                 if !self.obey(commands) {
                     break;
-                }
-                while self.taking_back == 0
-                    && let Some(held) = self.held.pop_front()
-                {
-                    self.take(&held);
                 }
             }
             if calls.contains(PollFlags::IN) && self.taking_back == 0 {

@@ -77,6 +77,9 @@ pub fn question(prompt: &Prompt, width: usize) -> String {
     wrapped(&mut text, 0, &format!("process {} wants to {wish}", question.pid), width);
     wrapped(&mut text, 2, &object(question), width);
     wrapped(&mut text, 2, &format!("command: {}", command(&question.command)), width);
+    if matches!(question.action, Action::Create | Action::Remove | Action::Rename) {
+        wrapped(&mut text, 2, "a yes makes its directory writable as a whole", width);
+    }
     if let Some(danger) = &prompt.danger {
         wrapped(&mut text, 2, &format!("DANGEROUS: {}", shown(danger)), width);
     }

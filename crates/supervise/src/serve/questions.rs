@@ -8,6 +8,7 @@ use crate::process::Caller;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Instant;
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Layer, Outcome};
 use swathe_record::question::Question;
@@ -88,6 +89,7 @@ impl Supervisor {
             && returned(question)
         {
             self.taking_back += 1;
+            self.taken_since = Instant::now();
         }
     }
 }

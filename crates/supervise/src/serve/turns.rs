@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn crowds() {
         let mut turns = Turns::default();
-        let mut calls = |number, after, threads| {
+        let mut calls = |number: u32, after, threads: u32| {
             let call = |n| turns.next(Duration::from_nanos(after), n % threads);
             (0..number).filter_map(call).collect::<Vec<_>>()
         };
