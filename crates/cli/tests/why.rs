@@ -94,6 +94,11 @@ fn not_the_level(place: &Place) {
         let text = place.swathe("why").prints();
         assert!(!text.contains("layer:"), "{level} {command}: {text}");
     }
+    // On an open file, too.
+    place.host("echo long >long");
+    place.inside("-a files.cwd=no-delete", "truncate -s 2 long").go();
+    let text = place.swathe("why").prints();
+    assert!(text.contains("/long was given does not include it"), "{text}");
     for hidden in ["secret", "s*t"] {
         let options = format!("--record -a files.hide={}", place.project(hidden));
         let ran = place.inside(&options, "cat secret").go();

@@ -1,12 +1,16 @@
 //! The length and the flags of files.
 
 use super::opening::is_ordinary;
-use super::{ELSEWHERE, GO_ON, Performed, Performer, Verdict, own, taken};
+use super::{ELSEWHERE, GO_ON, Noted, Performed, Performer, Verdict, is_by_level, own, taken};
 use crate::place::{Level, Placed};
-use crate::process::Caller;
+use crate::process::{Caller, path_of};
 use crate::trap::At;
 use crate::walk::{Walk, identity};
 use std::cmp::Ordering;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use swathe_record::event::Outcome;
 use swathe_sys::rustix::fd::OwnedFd;
 use swathe_sys::rustix::fs::{
     FallocateFlags, FileType, Mode, OFlags, fallocate, fcntl_getfl, fcntl_setfl, ftruncate, open,
@@ -72,12 +76,13 @@ impl Performer {
             return Err(Errno::INVAL);
         }
         let file = taken(caller, fd, still)?;
-        let kept = matches!(self.level_of(&file)?, Some(Level::Append | Level::NoDelete));
+        let level = self.level_of(&file)?;
+        let kept = matches!(level, Some(Level::Append | Level::NoDelete));
         let done = permitted(caller, &file, length, still).and_then(|()| match kept {
             true => lengthen(&file, length),
             false => shorten(&file, length),
         });
-        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+        Ok(Some(refused(done, &file, level)))
     }
 
     pub(super) fn set_flags(
@@ -88,12 +93,12 @@ impl Performer {
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Performed>> {
         let file = taken(caller, fd, still)?;
-        let done = if self.level_of(&file)? == Some(Level::Append) {
-            Err(Errno::PERM)
-        } else {
-            fcntl_setfl(&file, OFlags::from_bits_retain(flags))
+        let level = self.level_of(&file)?;
+        let done = match level {
+            Some(Level::Append) => Err(Errno::PERM),
+            _ => fcntl_setfl(&file, OFlags::from_bits_retain(flags)),
         };
-        Ok(Some((done.map_or_else(Verdict::Refuse, |()| Verdict::Done(0)), None)))
+        Ok(Some(refused(done, &file, level)))
     }
 
     /// The level that an open file is kept by. One that was made by the process, and not to be
@@ -107,6 +112,18 @@ impl Performer {
         let own = level == Some(Level::Append) && !fcntl_getfl(file)?.contains(OFlags::APPEND);
         Ok(level.filter(|_| !own))
     }
+}
+
+/// What a call on an open file comes to. Only what the level refuses is noted: without one, such calls
+/// are not told.
+fn refused(done: Result<()>, file: &OwnedFd, level: Option<Level>) -> Performed {
+    let Err(errno) = done else { return (Verdict::Done(0), None) };
+    let outcome = Outcome::Denied(errno.raw_os_error());
+    let noted = level.filter(|level| is_by_level(*level, outcome)).map(|level| {
+        let path = PathBuf::from(OsString::from_vec(path_of(file).unwrap_or_default()));
+        Noted { path, to: None, outcome, level, place: None }
+    });
+    (Verdict::Refuse(errno), noted)
 }
 
 /// Whether the process may have a file of this length: its limit counts, not the supervisor's, and

@@ -31,7 +31,7 @@ impl Said {
 impl Supervisor {
     pub(super) fn note(&mut self, caller: &Caller, call: Call, noted: Noted) {
         let action = match call {
-            Call::Open(..) | Call::Open2(..) => Action::Write,
+            Call::Open(..) | Call::Open2(..) | Call::SetFlags(..) => Action::Write,
             Call::Unlink(..) => Action::Remove,
             Call::Rename(..) => Action::Rename,
             Call::Link(..) => Action::Create,
