@@ -24,6 +24,8 @@ use swathe_record::event::Event;
 /// Where events go. Must not block.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Questions that wait for somebody who answers.
+const MAX_EARLY: usize = 256;
 /// Decisions that are shown with the connections.
 const KEPT: usize = 200;
 /// How long a list of connections may take.
@@ -80,7 +82,11 @@ struct Shared {
 struct State {
     reach: Reach,
     inside: Inside,
+    /// Whether there will be a desk.
+    asks: bool,
     desk: Option<Desk>,
+    /// Questions that came before it.
+    early: Vec<(u64, String, Option<SocketAddr>)>,
     decisions: VecDeque<Decision>,
     list: Vec<Row>,
     waits: Option<Sender<Vec<Row>>>,
@@ -94,14 +100,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Keeper {
-    /// Listens to a helper that has begun.
+    /// Listens to a helper that has begun. `asks`: [`Keeper::ask`] will be called.
     ///
     /// # Errors
     /// No thread can be started.
     pub(super) fn start(
         helper: Helper,
         inside: Inside,
-        way: Way,
+        (way, asks): (Way, bool),
         reach: Reach,
         sandbox: Sandbox,
         sink: Sink,
@@ -109,7 +115,9 @@ impl Keeper {
         let state = State {
             reach,
             inside,
+            asks,
             desk: None,
+            early: Vec::new(),
             decisions: VecDeque::new(),
             list: Vec::new(),
             waits: None,
@@ -136,9 +144,17 @@ impl Keeper {
         Controls(Arc::clone(&self.shared))
     }
 
-    /// Has the user asked at this desk.
+    /// Has the user asked at this desk, also what the program wanted before there was one.
     pub fn ask(&self, desk: Desk) {
-        self.shared.lock().desk = Some(desk);
+        let early = {
+            let mut state = self.shared.lock();
+            state.desk = Some(desk.clone());
+            std::mem::take(&mut state.early)
+        };
+        let Shared { link, sandbox, .. } = &*self.shared;
+        for (id, target, peer) in early {
+            asking::ask(&desk, link, *sandbox, (id, &target, peer));
+        }
     }
 }
 
@@ -276,7 +292,10 @@ impl Shared {
             Report::Decided(decision) => self.decided(decision),
             Report::Question { id, target, peer } => self.question(id, &target, peer),
             Report::Withdrawn(id) => {
-                if let Some(desk) = self.lock().desk.clone() {
+                let mut state = self.lock();
+                state.early.retain(|(early, ..)| *early != id);
+                if let Some(desk) = state.desk.clone() {
+                    drop(state);
                     asking::withdraw(&desk, id);
                 }
             }
@@ -328,15 +347,23 @@ impl Shared {
     }
 
     fn question(&self, id: u64, target: &str, peer: Option<SocketAddr>) {
-        let Some(desk) = self.lock().desk.clone() else {
-            let _ = self.link.send(&Order::Answer { question: id, allow: false }, &[]);
-            return;
-        };
-        asking::ask(&desk, &self.link, self.sandbox, (id, target, peer));
+        let mut state = self.lock();
+        match state.desk.clone() {
+            Some(desk) => {
+                drop(state);
+                asking::ask(&desk, &self.link, self.sandbox, (id, target, peer));
+            }
+            None if state.asks && state.early.len() < MAX_EARLY => {
+                state.early.push((id, target.to_owned(), peer));
+            }
+            None => {
+                let _ = self.link.send(&Order::Answer { question: id, allow: false }, &[]);
+            }
+        }
     }
 
     fn tell_rules(&self, state: &State) -> Result<(), Failure> {
-        let ask = state.desk.is_some();
+        let ask = state.asks;
         let order = Order::Rules { rules: state.reach.rules.clone(), ask };
         self.link.send(&order, &[]).map_err(|e| gone(&e))
     }

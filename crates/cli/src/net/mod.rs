@@ -67,6 +67,7 @@ pub struct Prepared {
     way: Way,
     helper: Helper,
     published: Vec<(Role, OwnedFd)>,
+    asks: bool,
 }
 
 /// How a network is set up.
@@ -101,7 +102,7 @@ impl Prepared {
         };
         let program = std::env::current_exe().map_err(|e| failed(&e))?;
         let helper = Helper::start(&program, &config).map_err(|e| failed(&e))?;
-        Ok(Self { reach, way, helper, published })
+        Ok(Self { reach, way, helper, published, asks })
     }
 
     /// Sets the network of a sandbox up that is held back. `netns`: its network namespace. `sandbox`:
@@ -134,7 +135,7 @@ impl Prepared {
         // word, by which it has begun.
         link.give(self.published).map_err(|e| failed(&e))?;
         let engine = who::Sandbox(engine);
-        Keeper::start(self.helper, inside, way, self.reach, engine, sink)
+        Keeper::start(self.helper, inside, (way, self.asks), self.reach, engine, sink)
     }
 }
 
