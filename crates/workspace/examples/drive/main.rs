@@ -11,6 +11,7 @@ mod measure;
 mod model;
 mod ops;
 mod random;
+mod removed;
 mod undone;
 
 use std::ffi::OsString;
