@@ -60,7 +60,7 @@ fn beside_another(b: &Bwrap) {
             \"$BWRAP\" {usr} --userns 5 --pidns 6 {extra} --die-with-parent sh -c \
                 'echo up >&9; exec sleep 30 9>&-' 4< /dev/null 3> $T/alive 9> $T/up & second=$!
             exec 4< $T/alive; read x < $T/up; echo $x; kill -KILL $second; wait $second
-            timeout 3 cat <&4; echo $?; kill -KILL $first; wait",
+            timeout 15 cat <&4; echo $?; kill -KILL $first; wait",
             usr = usr()
         );
         let (read, write) = pipe();
