@@ -1,11 +1,14 @@
-//! Who is at the other end of a UNIX socket, and a descriptor for it. Rustix has types for it that cannot hold the pid 0 by
-//! which the kernel names a process of another pid namespace.
+//! Who is at the other end of a UNIX socket, and a descriptor for it or from it. Rustix has types for
+//! the first that cannot hold the pid 0 by which the kernel names a process of another pid namespace.
 
 use crate::{Errno, Result, check};
 use core::mem::MaybeUninit;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::io::IoSlice;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::{IoSlice, IoSliceMut};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 
 /// A process at the other end, as the calling process's namespaces see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,4 +108,20 @@ pub fn send_descriptor(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()>
             other => return other.map(drop),
         }
     }
+}
+
+/// Waits for a message, and takes the descriptor that came with it, if one did. None at the end of
+/// the connection, too.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn receive_descriptor(socket: impl AsFd) -> Result<Option<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    Ok(ancillary.drain().find_map(|part| match part {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    }))
 }

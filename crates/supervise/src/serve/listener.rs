@@ -1,11 +1,7 @@
 //! Where a supervisor begins: the listener, and no more rights than it needs.
 
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
-use swathe_sys::rustix;
 use swathe_sys::rustix::event::{PollFd, PollFlags, poll};
 use swathe_sys::rustix::fd::OwnedFd;
-use swathe_sys::rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use swathe_sys::{Errno, Result};
 
 const SIGXFSZ: i32 = 25;
@@ -31,20 +27,6 @@ pub fn receive(socket: &OwnedFd, wake: &OwnedFd) -> Result<Option<OwnedFd>> {
         if !fds[1].revents().is_empty() {
             return Ok(None);
         }
-        return receive_fd(socket);
+        return swathe_sys::socket::receive_descriptor(socket);
     }
-}
-
-/// One descriptor that came over a socket; none at its end.
-fn receive_fd(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0; 1];
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let found = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    Ok(found)
 }

@@ -5,6 +5,7 @@
 //! Exit status: 0, or 2 when something could not be run.
 #![forbid(unsafe_code)]
 
+mod floor;
 mod opens;
 mod way;
 
@@ -39,7 +40,7 @@ const JOBS: [(&str, &str, bool); 5] = [
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = match opens::asked(&words) {
+    let done = match floor::asked(&words).or_else(|| opens::asked(&words)) {
         Some(done) => done,
         None => parse(words.into_iter()).and_then(|args| bench(&args)),
     };
@@ -136,7 +137,7 @@ fn bench(args: &Args) -> io::Result<()> {
             for index in turn(round, ways.len()) {
                 let way = &ways[index];
                 let cannot = removes && matches!(way.name, "no-delete" | "append");
-                if cannot || way.name == opens::FLOOR {
+                if cannot {
                     continue;
                 }
                 times[index].push(room.time(way, &["sh", "-c", text])?);

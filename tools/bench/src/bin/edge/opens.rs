@@ -1,20 +1,17 @@
 //! What a single open costs: this program, as a job, opens one file many times.
 
 use super::Room;
+use super::floor::FLOOR;
 use super::room::say;
 use super::way::Way;
 use std::fs::OpenOptions;
 use std::io;
-use std::sync::mpsc::channel;
 use std::time::Instant;
-use swathe_sys::rustix::fd::OwnedFd;
-use swathe_sys::rustix::thread::set_no_new_privs;
-use swathe_sys::{notify, seccomp};
 
+/// This program, as it is called in the project's directory.
+pub const PROGRAM: &str = "./opens";
 /// How often.
 const TIMES: u32 = 20_000;
-/// The way in which what watches does no more than the kernel needs.
-pub const FLOOR: &str = "floor";
 /// Under a tracer each takes a hundred times as long.
 const TIMES_TRACED: u32 = 2_000;
 
@@ -29,7 +26,7 @@ pub const ROWS: [(&str, &[&str]); 4] = [
 
 /// The program's part, if its words ask for it.
 pub fn asked(words: &[String]) -> Option<io::Result<()>> {
-    let [first, file, how, times, way] = words else { return None };
+    let [first, file, how, times] = words else { return None };
     (first == "--opens").then(|| {
         let times: u32 = times.parse().map_err(|_| io::Error::other("not a number"))?;
         let mut options = OpenOptions::new();
@@ -38,10 +35,6 @@ pub fn asked(words: &[String]) -> Option<io::Result<()>> {
         } else {
             options.append(true)
         };
-        if way == FLOOR {
-            let opens = (how != "read").then(|| (options.clone(), file.clone()));
-            watch(opens)?;
-        }
         let start = Instant::now();
         for _ in 0..times {
             options.open(file)?;
@@ -51,41 +44,15 @@ pub fn asked(words: &[String]) -> Option<io::Result<()>> {
     })
 }
 
-/// Traps every open of the calling thread. Another one lets it go on; or it hands over what it opens
-/// itself, knowing beforehand what that is, and closes its own before the call returns.
-fn watch(opens: Option<(OpenOptions, String)>) -> io::Result<()> {
-    const LOAD_NUMBER: [u8; 8] = [0x20, 0, 0, 0, 0, 0, 0, 0];
-    const NOTIFY: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xc0, 0x7f];
-    const ALLOW: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
-    let [low, high, ..] = libc::SYS_openat.to_le_bytes();
-    let skip_unless_open = [0x15, 0, 0, 1, low, high, 0, 0];
-    let program = [LOAD_NUMBER, skip_unless_open, NOTIFY, ALLOW].concat();
-    let program = seccomp::parse(&program).ok_or_else(|| io::Error::other("no program"))?;
-    let (sender, receiver) = channel::<OwnedFd>();
-    std::thread::spawn(move || {
-        let Ok(listener) = receiver.recv() else { return };
-        while let Ok(call) = notify::receive(&listener) {
-            // What is not answered shows: the program hangs.
-            let _ = match opens.as_ref().map(|(options, path)| options.open(path)) {
-                None => notify::proceed(&listener, call.id),
-                Some(Ok(file)) => notify::inject_last(&listener, call.id, file.into(), true),
-                Some(Err(_)) => notify::refuse(&listener, call.id, swathe_sys::Errno::IO),
-            };
-        }
-    });
-    set_no_new_privs(true)?;
-    let listener = seccomp::load_listener(&program)?;
-    notify::wake_in_turn(&listener, true)?;
-    sender.send(listener).map_err(io::Error::other)
-}
-
 /// Microseconds of one open and close.
 pub fn measure(room: &Room<'_>, way: &Way, words: &[&str]) -> io::Result<f64> {
     let (pin, how) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
     let times = if way.name == "strace" { TIMES_TRACED } else { TIMES };
-    let command = format!("exec ./opens --opens log {how} {times} '{}'", way.name);
+    let command = format!("exec ./opens --opens log {how} {times}");
     let shell = ["sh", "-c", &command];
     let pinned: Vec<&str> = pin.split_whitespace().collect();
+    let performing = Way::performing("log");
+    let way = if way.name == FLOOR && *how == "append" { &performing } else { way };
     let (_, said) = way.pinned(&pinned).run(&room.user, &room.path.join("project"), &shell)?;
     said.trim().parse().map_err(|_| io::Error::other(format!("not a number: {said}")))
 }

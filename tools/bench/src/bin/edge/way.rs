@@ -1,5 +1,7 @@
 //! The ways to run a job.
 
+use super::floor::{FLOOR, WORD};
+use super::opens::PROGRAM;
 use super::room::{User, timed};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::fd::OwnedFd;
@@ -27,7 +29,7 @@ pub fn ways(swathe: &str) -> Vec<Way> {
     let asked = run("ask", &["-w", "--ask-fd", "7"]);
     vec![
         Way::bare(),
-        Way { name: super::opens::FLOOR, ..Way::bare() },
+        Way::performing(""),
         run("run -w", &["-w"]),
         run("no-delete", &["--allow", "files.cwd=no-delete"]),
         run("trash", &["--allow", "files.cwd=trash"]),
@@ -46,6 +48,13 @@ impl Way {
     /// Without anything around it.
     pub fn bare() -> Self {
         Self { name: "bare", before: Vec::new(), asks: false }
+    }
+
+    /// With the least beside it that the kernel needs to watch, and to perform what opens a file to
+    /// append, if one is named.
+    pub fn performing(file: &str) -> Self {
+        let words = [PROGRAM, WORD, file];
+        Self { name: FLOOR, before: words.map(str::to_owned).to_vec(), asks: false }
     }
 
     /// The same with words before all others.
