@@ -213,6 +213,20 @@ fn directories_of_programs() {
     assert_eq!(lines(&learned(&world, &events)), expected);
 }
 
+/// What is made in a directory that every program shares, and that an empty home lacks, is left to a
+/// person, unless the program makes the directory itself.
+#[test]
+fn directories_that_an_empty_home_lacks() {
+    let world = world(&["/home/user/.cache/tool/a"]);
+    let made = event(Action::Create, "/home/user/.cache/file");
+    let read = event(Action::Read, "/home/user/.cache");
+    let left = [(Class::Withheld, "files.dir=/home/user/.cache:rw".to_owned())];
+    assert_eq!(comments(&learned(&world, &[read, made.clone()])), left);
+    let directory = event(Action::Create, "/home/user/.cache");
+    assert_eq!(comments(&learned(&world, &[directory, made])), []);
+    assert_eq!(comments(&learned(&world, &[event(Action::Create, "/home/user/.file")])), []);
+}
+
 /// Access to the working directory: the least that there is a word for, where that is asked for.
 #[test]
 fn levels() {

@@ -221,8 +221,9 @@ impl<'t> Found<'t, '_> {
                 match permitted {
                     Ok(()) if there => self.want(parent, level, path.to_owned(), touch),
                     // The empty home takes it, and forgets it.
-                    _ if home => {}
+                    _ if home && self.is_in_empty_home(&parent) => {}
                     Err(refused) if there => {
+                        let path = if home { parent.as_path() } else { path };
                         self.leave(path, level, refused, touch, Class::Withheld)
                     }
                     _ => {}
@@ -233,6 +234,15 @@ impl<'t> Found<'t, '_> {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether a directory that is in the home now is there in an empty one as well: a program that
+    /// makes it does so again.
+    fn is_in_empty_home(&self, directory: &Path) -> bool {
+        let makes = |touch: &Touch| touch.did(&[Action::Create]);
+        directory == self.place.env.home
+            || self.place.files.kind(directory).is_none()
+            || self.touched.used.get(directory).is_some_and(makes)
     }
 
     /// A file or directory was used as it is.
@@ -322,7 +332,9 @@ impl<'t> Found<'t, '_> {
     }
 
     fn leave_as(&mut self, path: &Path, new: Left, touch: &Touch) {
+        let access = new.access;
         let left = self.left.entry(path.to_owned()).or_insert(new);
+        left.access = left.access.max(access);
         extend(&mut left.evidence, &Bytes::from(path), touch);
     }
 
