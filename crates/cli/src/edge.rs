@@ -3,7 +3,7 @@
 use crate::history::{self, History};
 use crate::live::Live;
 use crate::net::Sink;
-use crate::out::{Failure, note};
+use crate::out::{Failure, note, things};
 use crate::wanted::{Options, Wanted};
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -393,7 +393,8 @@ impl Watched {
         self.history.write()?;
         let denials = self.denials.load(Ordering::Relaxed);
         if status != 0 && denials > 0 {
-            note(&format!("it was denied {denials} things: swathe why says what and why"));
+            let what = things(usize::try_from(denials).unwrap_or(usize::MAX));
+            note(&format!("it was denied {what}: swathe why says what and why"));
         }
         Ok(self.history)
     }

@@ -5,7 +5,7 @@ mod output;
 use crate::cow::Keep;
 use crate::explain::quoted;
 use crate::host::HostFiles;
-use crate::out::{Failure, note, shown};
+use crate::out::{Failure, note, shown, things};
 use crate::store::Profiles;
 use crate::wanted::{self, Ask, Options, refused};
 use output::Output;
@@ -153,12 +153,12 @@ fn finish(
     let (withheld, tolerated) = (of(Class::Withheld), of(Class::Tolerated));
     output.write(arguments, host, &learned)?;
     if withheld > 0 {
-        note(&format!(
-            "{withheld} things that it used are left to you, as comments of the profile"
-        ));
+        let what = things(withheld);
+        note(&format!("left to you, as comments of the profile: {what} that it used"));
     }
     if tolerated > 0 && output.merged().is_none() {
-        note(&format!("{tolerated} things that it was denied and did without are comments, too"));
+        let what = things(tolerated);
+        note(&format!("comments, too: {what} that it was denied and did without"));
     }
     Ok(0)
 }

@@ -176,6 +176,12 @@ impl Printer {
     }
 }
 
+/// How many, in words.
+#[must_use]
+pub fn things(count: usize) -> String {
+    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+}
+
 /// Text of others (paths, reasons of manifests) as one line that cannot draw on a terminal: control
 /// characters and those that change the direction of text are shown escaped.
 pub fn shown(text: &str) -> String {

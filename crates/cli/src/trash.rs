@@ -1,6 +1,6 @@
 //! `swathe trash`: what programs removed or replaced in directories of the access level `trash`.
 
-use crate::out::{Failure, Printer, Style, shown};
+use crate::out::{Failure, Printer, Style, shown, things};
 use crate::profile::print_json;
 use crate::store;
 use serde_json::{Value, json};
@@ -233,7 +233,7 @@ fn restore(store: &Store, arguments: &Restore) -> Result<u8, Failure> {
         match (chosen.len().saturating_sub(errors.len()), chosen.len()) {
             (1, 1) => drop(out.line(&format!("restored {at}"))),
             (0, _) => {}
-            (done, _) => drop(out.line(&format!("restored {at}: {done} things"))),
+            (done, _) => drop(out.line(&format!("restored {at}: {}", things(done)))),
         }
         bad.extend(errors);
     }
@@ -283,10 +283,7 @@ fn empty(store: &Store, arguments: &Empty) -> Result<u8, Failure> {
         chosen.retain(|one| named.contains(one));
     }
     let size = chosen.iter().fold(0_u64, |all, one| all.saturating_add(one.entry.size));
-    let what = match chosen.len() {
-        1 => format!("1 thing, {}", human(size)),
-        count => format!("{count} things, {}", human(size)),
-    };
+    let what = format!("{}, {}", things(chosen.len()), human(size));
     if !chosen.is_empty() && !arguments.yes && !confirmed(&what)? {
         return Ok(1);
     }
