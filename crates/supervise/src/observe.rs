@@ -63,19 +63,19 @@ pub struct Observer {
     tree: Tree,
     /// Where connections lead.
     network: Network,
-    /// Whether a call is looked at each time, not only when it is new.
-    always: bool,
+    /// Whether somebody is asked: a call is looked at each time, not only when it is new.
+    asks: bool,
     said: HashSet<u64>,
     processes: Processes,
 }
 
 impl Observer {
-    /// For a sandbox with this root: without privileges no process gets another. Who looks at each
-    /// call, `always`, looks at things as they are then; a record may be a moment behind.
+    /// For a sandbox with this root: without privileges no process gets another. What somebody is
+    /// to be asked about is looked at as it is then; a record may be a moment behind.
     #[must_use]
-    pub fn new(root: OwnedFd, network: Network, always: bool) -> Self {
-        let (tree, processes) = (Tree::new(root, !always), Processes::new(!always));
-        Self { tree, network, always, said: HashSet::new(), processes }
+    pub fn new(root: OwnedFd, network: Network, asks: bool) -> Self {
+        let (tree, processes) = (Tree::new(root, asks), Processes::new());
+        Self { tree, network, asks, said: HashSet::new(), processes }
     }
 
     /// The program that a process runs, as the sandbox names it.
@@ -135,7 +135,8 @@ impl Observer {
         if self.said.len() >= MAX_REMEMBERED {
             self.said.clear();
         }
-        if !self.said.insert(hasher.finish()) && !self.always {
+        let new = self.said.insert(hasher.finish());
+        if !new && !self.asks {
             return None;
         }
         if let Some((bytes, protocol)) = address {
@@ -155,7 +156,7 @@ impl Observer {
             let (outcome, layer) = (worse.outcome, worse.layer);
             seen = Seen { to: Some(to.object), outcome, layer, ..seen };
         }
-        Some(seen)
+        (new || seen.outcome != Outcome::Allowed).then_some(seen)
     }
 
     /// A path, as the sandbox shows it.

@@ -326,6 +326,8 @@ impl Supervisor {
 
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
         while let Ok(command) = commands.try_recv() {
+            // What is mounted is another thing now.
+            self.observer.iter_mut().for_each(Observer::rest);
             match command {
                 Command::Stop => return false,
                 Command::Answered(question, once) => self.go_on(question, once),
@@ -395,9 +397,9 @@ impl Supervisor {
         }
         if self.config.wanted.observe {
             let Ok(root) = caller.root() else { return refuse };
-            let always = self.config.ask.is_some();
+            let asks = self.config.ask.is_some();
             self.observer =
-                Some(Observer::new(root, std::mem::take(&mut self.config.network), always));
+                Some(Observer::new(root, std::mem::take(&mut self.config.network), asks));
         }
         self.ready = true;
         Verdict::Done(swathe_sys::seccomp::PROBE_ANSWER)

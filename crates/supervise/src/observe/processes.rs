@@ -17,8 +17,6 @@ const MAX_PROCESSES: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Processes {
     known: HashMap<u32, Process>,
-    /// Whether working directories are remembered.
-    places: bool,
     /// Counts changes of working directories, of whichever process: threads share theirs.
     moves: u64,
     /// Threads whose last call was to change it, and that may not have done so yet.
@@ -39,8 +37,8 @@ pub struct Process {
 
 impl Processes {
     /// None yet.
-    pub fn new(places: bool) -> Self {
-        Self { known: HashMap::new(), places, moves: 0, moving: HashSet::new() }
+    pub fn new() -> Self {
+        Self { known: HashMap::new(), moves: 0, moving: HashSet::new() }
     }
 
     /// A process whose call waits now.
@@ -56,7 +54,7 @@ impl Processes {
         if now.duration_since(process.since) > KNOWN {
             *process = Process::new(pid, now);
         }
-        if process.moves != self.moves || !self.places {
+        if process.moves != self.moves {
             (process.moves, process.cwd) = (self.moves, None);
         }
         process

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use swathe_record::event::Action;
 use swathe_sys::Errno;
 use swathe_sys::rustix::fd::OwnedFd;
@@ -23,13 +23,16 @@ use swathe_sys::rustix::fs::{
 const MAX_LINKS: usize = 40;
 /// How many directories are kept open.
 const MAX_DIRECTORIES: usize = 64;
+/// For how long where somebody is asked: what was there and is taken away by the host is missed for
+/// as long.
+const BRIEFLY: Duration = Duration::from_millis(5);
 
 /// The files of a sandbox, from its root.
 #[derive(Debug)]
 pub struct Tree {
     root: OwnedFd,
-    /// Whether directories are kept.
-    keeps: bool,
+    /// Whether somebody is asked about what is not there: that is looked up each time.
+    asks: bool,
     known: HashMap<Vec<u8>, Directory>,
 }
 
@@ -70,9 +73,9 @@ impl Place {
 }
 
 impl Tree {
-    /// Below this root. What was looked up is remembered for a moment if it `keeps`.
-    pub fn new(root: OwnedFd, keeps: bool) -> Self {
-        Self { root, keeps, known: HashMap::new() }
+    /// Below this root. What is not there is looked up each time by who `asks`.
+    pub fn new(root: OwnedFd, asks: bool) -> Self {
+        Self { root, asks, known: HashMap::new() }
     }
 
     /// Whether directories are kept open.
@@ -94,17 +97,19 @@ impl Tree {
     /// Where a path leads. The object is opened in the sandbox's root; that is to be told, not to
     /// be decided on.
     pub fn look(&mut self, whole: &[u8], follow: bool, action: Action, now: Instant) -> Place {
-        let short = self.keeps.then(|| {
-            let (parent, name) = split(whole)?;
+        let asks = self.asks;
+        let short = split(whole).and_then(|(parent, name)| {
             self.directory(parent, now)?.look(whole, name, follow, action)
         });
-        short.flatten().unwrap_or_else(|| self.walk(whole, follow, action))
+        let short = short.filter(|place| !asks || place.outcome.is_ok());
+        short.unwrap_or_else(|| self.walk(whole, follow, action))
     }
 
     /// A directory, from the paths that were looked at just before if it is there. None: it is
     /// nothing of the kind, or cannot be looked at.
     fn directory(&mut self, path: &[u8], now: Instant) -> Option<&Directory> {
-        let fresh = |known: &Directory| now.duration_since(known.since) <= KNOWN;
+        let longest = if self.asks { BRIEFLY } else { KNOWN };
+        let fresh = |known: &Directory| now.duration_since(known.since) <= longest;
         if !self.known.get(path).is_some_and(fresh) {
             if self.known.len() >= MAX_DIRECTORIES {
                 self.known.clear();
