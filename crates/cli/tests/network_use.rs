@@ -160,6 +160,9 @@ fn ask(
         let Ok(line) = line else { break };
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let question = said["question"].clone();
+        if !said["withdrawn"].is_null() {
+            place.dir.file("project/withdrawn", "");
+        }
         heard.push(said);
         let about_hosts = question["object"].as_str().is_some_and(|o| o.starts_with("tcp:"));
         let text = match (question.is_null(), about_hosts) {
@@ -240,10 +243,19 @@ fn answers_that_stay(place: &Place) {
 /// Whoever went away is not asked about any more.
 fn withdrawn(place: &Place) {
     let port = server();
-    let text = format!("timeout 1 {}; sleep 3; echo end", by_proxy(port));
-    let (ran, heard) = ask(place, "--net ask", &text, |_| None);
+    let text = format!(
+        "{} & until test -e asked; do sleep 0.02; done; kill $!; \
+         n=0; until test -e withdrawn || test $n = 500; do sleep 0.02; n=$((n + 1)); done; echo end",
+        by_proxy(port)
+    );
+    let (ran, heard) = ask(place, "--net ask", &text, |_| {
+        place.dir.file("project/asked", "");
+        None
+    });
     assert!(ran.text().ends_with("end"), "{ran}");
-    assert!(heard.iter().any(|said| !said["withdrawn"].is_null()), "{heard:?}");
+    let withdrawn = heard.iter().any(|said| !said["withdrawn"].is_null());
+    assert!(withdrawn, "{heard:?}");
+    place.host("rm asked withdrawn");
 }
 
 /// What a run reached becomes a line for each host; the run goes well with it, and not without.
