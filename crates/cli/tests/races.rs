@@ -28,11 +28,10 @@ fn rounds() -> u32 {
     std::env::var("SWATHE_RACES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
 }
 
-/// So many rounds, in runs that end in the time that one has.
-fn parts(mut rounds: u32) -> impl Iterator<Item = u32> {
-    const MOST: u32 = 200_000;
+/// So many rounds, in runs of at most so many, which end in the time that one has.
+fn parts(mut rounds: u32, most: u32) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
-        let part = rounds.min(MOST);
+        let part = rounds.min(most);
         rounds -= part;
         (part > 0).then_some(part)
     })
@@ -100,18 +99,21 @@ fn trash(place: &Place) {
     place.host("mkdir in");
     let options = format!("--allow files.dir={}:trash", place.project("in"));
     for kind in ["memory-unlink", "memory-move", "memory-replace"] {
-        place.host("rm -rf in/*; $SWATHE trash empty --all --yes");
-        let text = format!("NUMBERED=1 ./race {kind} $PWD/in/victim $PWD/in/own {}", rounds());
-        let ran = place.inside(&options, &text).go();
-        assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
-        let text = ran.text();
-        let made: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
-        assert!(made.len() == 2 && made[0] > 10 && made[1] > 10, "{kind}: {ran}");
-        let kept = place.host(
-            "(cat in/* || :; find $HOME/.local/share/swathe/trash/files -type f -exec cat {} +) | \
-             grep number | sort -u | wc -l",
-        );
-        assert_eq!(kept.trim(), made[1].to_string(), "{kind}: {ran}");
+        // Each is kept, and has to be found and removed again.
+        for part in parts(rounds(), 20_000) {
+            place.host("rm -rf in/*; $SWATHE trash empty --all --yes");
+            let text = format!("NUMBERED=1 ./race {kind} $PWD/in/victim $PWD/in/own {part}");
+            let ran = place.inside(&options, &text).go();
+            assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");
+            let text = ran.text();
+            let made: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+            assert!(made.len() == 2 && made[0] > 10 && made[1] > 10, "{kind}: {ran}");
+            let kept = place.host(
+                "(cat in/* || :; find $HOME/.local/share/swathe/trash/files -type f \
+                 -exec cat {} +) | grep number | sort -u | wc -l",
+            );
+            assert_eq!(kept.trim(), made[1].to_string(), "{kind}: {ran}");
+        }
     }
 }
 
@@ -125,7 +127,7 @@ fn hide(place: &Place) {
         let options = format!("-w --record --allow {}", hidden.replace("//", "/"));
         place.host("rm -rf in; mkdir in; echo old >in/victim");
         for kind in ["memory-look", "link-look"] {
-            for rounds in parts(rounds()) {
+            for rounds in parts(rounds(), 200_000) {
                 let text = format!("echo own >~/own; ./race {kind} $PWD/in/victim ~/own {rounds}");
                 let ran = place.inside(&options, &text).go();
                 assert_eq!(ran.ended.shell(), 0, "{kind}: {ran}");

@@ -203,7 +203,7 @@ impl Quarantine {
     pub fn read(&self, id: Id) -> Option<Entry> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(&self.info, Self::info_name(id), flags, Mode::empty()).ok()?;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(1024);
         File::from(file).take(MAX_INFO).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()
     }
