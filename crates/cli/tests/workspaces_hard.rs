@@ -50,6 +50,32 @@ fn interactively(place: &Place) {
     assert!(refused.errors().contains("needs a terminal"), "{refused}");
 }
 
+/// The last answer to a question counts, and what nobody is asked about is no way back.
+fn another_answer(place: &Place) {
+    place.host("echo 1 >a; echo 1 >b; echo 1 >c");
+    place.inside("--cow", "echo 2 >a; echo 2 >b; echo 2 >c; mkdir n; chmod 0 n").exits(0);
+    place.host("echo host >a; echo host >b");
+    let mut screen = Screen::start(place, "\"$SWATHE\" commit --interactive; echo ended $?");
+    let root = place.host("id -u") == "0";
+    if !root {
+        // Its user cannot look into it.
+        screen.expect("never committed").expect("commit this").send("b\n");
+    }
+    screen.expect("b/a").expect("commit this").send("o\n");
+    screen.expect("b/b").expect("commit this").send("o\n");
+    screen.expect("b/c").expect("commit this").send("b\n");
+    screen.expect("b/b").expect("commit this").send("b\n");
+    screen.expect("b/a").expect("commit this").send("n\n");
+    screen.expect("b/b").expect("commit this").send("m\n");
+    screen.expect("cannot be merged").expect("b/c").expect("commit this").send("y\n");
+    if root {
+        screen.expect("new directory").expect("commit this").send("n\n");
+    }
+    screen.expect("committed 1 change").expect("ended 0");
+    screen.end();
+    assert_eq!(place.host("cat a b c"), "host\nhost\n2");
+}
+
 /// A terminal is asked about what is dangerous, and a plain line break is no yes.
 fn asked_about_the_dangerous(place: &Place) {
     place.inside("--cow", "printf '#!/bin/sh\\n' >tool; chmod +x tool; echo 1 >plain").exits(0);
@@ -280,6 +306,7 @@ fn collected(place: &Place) {
 
 both!(
     interactively,
+    another_answer,
     asked_about_the_dangerous,
     in_use,
     gone_and_foreign,

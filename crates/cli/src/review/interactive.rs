@@ -121,12 +121,12 @@ impl<'w> Walk<'w> {
         while at < self.items.len() {
             let Some(answer) = self.question(at)? else { return Ok(false) };
             match answer {
-                Answer::Yes => drop(self.answers.insert(at, true)),
-                Answer::No => drop(self.answers.insert(at, false)),
+                Answer::Yes => self.note(at, true),
+                Answer::No => self.note(at, false),
                 Answer::AllOfFile | Answer::NoneOfFile => {
                     let yes = matches!(answer, Answer::AllOfFile);
                     let end = self.end_of_file(at);
-                    self.answers.extend((at..end).map(|at| (at, yes)));
+                    (at..end).for_each(|at| self.note(at, yes));
                     at = end;
                     continue;
                 }
@@ -135,13 +135,13 @@ impl<'w> Walk<'w> {
                         let yes = self
                             .change(at)
                             .is_some_and(|c| c.is_clean() && !marks::is_dangerous(c));
-                        self.answers.insert(at, yes);
+                        self.note(at, yes);
                     }
                     break;
                 }
                 Answer::Merge | Answer::Over => self.decide(at, &answer)?,
                 Answer::Back => {
-                    at = at.saturating_sub(1);
+                    at = self.before(at);
                     continue;
                 }
                 Answer::Commit => break,
@@ -150,6 +150,20 @@ impl<'w> Walk<'w> {
             at += 1;
         }
         Ok(true)
+    }
+
+    /// Notes an answer. What was said before of the same question does not hold any more.
+    fn note(&mut self, at: usize, yes: bool) {
+        if let Some(item) = self.items.get(at) {
+            self.special.remove(&item.index);
+        }
+        self.answers.insert(at, yes);
+    }
+
+    /// The question before one: what nobody is asked about is passed over.
+    fn before(&self, at: usize) -> usize {
+        let is_asked = |at: &usize| self.change(*at).is_some_and(|change| no_use(change).is_none());
+        (0..at).rev().find(is_asked).unwrap_or(at)
     }
 
     fn change(&self, at: usize) -> Option<&'w Change> {
@@ -173,14 +187,14 @@ impl<'w> Walk<'w> {
                     self.terminal.show(
                         b"Both changed the same place or its mode: it cannot be merged.\r\n",
                     )?;
-                    self.answers.insert(at, false);
+                    self.note(at, false);
                     return Ok(());
                 }
             },
             _ => Take::Whole,
         };
+        self.note(at, true);
         self.special.insert(index, take);
-        self.answers.insert(at, true);
         Ok(())
     }
 
@@ -200,12 +214,8 @@ impl<'w> Walk<'w> {
             self.terminal
                 .show(format!("({} more lines: v shows all)\r\n", lines - MOST_LINES).as_bytes())?;
         }
-        if change.is_refused() {
-            self.terminal.show(b"It is never committed.\r\n")?;
-            return Ok(Some(Answer::No));
-        }
-        if change.conflict == Some(Conflict::Mounted) {
-            self.terminal.show(b"It can be committed only when that is unmounted.\r\n")?;
+        if let Some(why) = no_use(change) {
+            self.terminal.show(format!("{why}\r\n").as_bytes())?;
             return Ok(Some(Answer::No));
         }
         let keys =
@@ -320,6 +330,15 @@ impl<'w> Walk<'w> {
         }
         choice
     }
+}
+
+/// Why nobody is asked about a change: no answer would commit it.
+fn no_use(change: &Change) -> Option<&'static str> {
+    if change.is_refused() {
+        return Some("It is never committed.");
+    }
+    let mounted = change.conflict == Some(Conflict::Mounted);
+    mounted.then_some("It can be committed only when that is unmounted.")
 }
 
 /// Line ends of a terminal whose mode another program may have changed.
