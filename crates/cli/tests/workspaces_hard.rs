@@ -211,6 +211,17 @@ fn half_committed(place: &Place) {
     }
 }
 
+/// No run writes to what a commit that was interrupted would bring to the host unseen.
+fn no_run_in_half_a_commit(place: &Place) {
+    place.inside("--cow --workspace w", "echo seen >f").exits(0);
+    place.host(&format!(": >{STORE}/w/journal"));
+    let refused = place.inside("--workspace w", "echo unseen >f; echo it ran").exits(1);
+    assert!(refused.errors().contains("swathe commit --resume w"), "{refused}");
+    assert_eq!(refused.text(), "");
+    place.host(&format!("rm {STORE}/w/journal"));
+    assert_eq!(place.inside("--workspace w", "cat f").prints(), "seen");
+}
+
 /// A full disk: a run fails as on any full disk, and a commit that does not fit changes nothing.
 fn full_disks(place: &Place) {
     let text = "set -e; mkdir -p small; mount -t tmpfs -o size=2m,mode=777 none small; mkdir small/p; cd small/p; \
@@ -312,6 +323,7 @@ both!(
     gone_and_foreign,
     of_another_user,
     half_committed,
+    no_run_in_half_a_commit,
     full_disks,
     mounts_below,
     mounted_later,

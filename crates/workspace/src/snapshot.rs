@@ -26,8 +26,12 @@ impl Held {
     /// was used before, what the upper hides from the program keeps what was recorded then.
     ///
     /// # Errors
-    /// A root is gone, or the system refuses a step.
+    /// The workspace is half committed: what a run wrote now would go to the host unseen when that
+    /// commit goes on. A root is gone, or the system refuses a step.
     pub fn snapshot(&self, options: &SnapshotOptions) -> Result<Snapshot> {
+        if crate::journal::is_open(&self.dir) {
+            return Err(self.half_done());
+        }
         let mut all = Snapshot { whole: true, ..Snapshot::default() };
         for number in 0..self.about.roots.len() {
             let sides = self.sides(number)?;

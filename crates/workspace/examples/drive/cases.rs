@@ -98,7 +98,8 @@ pub fn run(dir: &Path) {
         ("too many files", 0, too_many),
         ("access lists", 0, access_lists),
     ];
-    for (name, texts, test) in all.into_iter().chain(crate::removed::ALL).chain(crate::undone::ALL)
+    for (name, texts, test) in
+        all.into_iter().chain(crate::removed::ALL).chain(crate::undone::ALL).chain(crate::busy::ALL)
     {
         let (place, held) = Place::new(dir, texts);
         say(name);

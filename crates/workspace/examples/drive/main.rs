@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // a test program: a panic is its verdict
 
+mod busy;
 mod cases;
 mod dump;
 mod faults;
