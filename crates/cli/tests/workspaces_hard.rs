@@ -310,6 +310,12 @@ fn collected(place: &Place) {
     place.swathe("commit --undo").exits(0);
     place.host("test ! -e f");
     place.swathe("discard").exits(0);
+    // What the run has changed is the directory itself.
+    place.host("chmod 755 .");
+    place.inside("--cow", "chmod 711 .").exits(0);
+    assert_eq!(place.swathe("workspace gc").prints(), "nothing to remove");
+    assert_eq!(place.swathe("diff --name-only").prints(), ".");
+    place.swathe("discard").exits(0);
     place.swathe("workspace gc").exits(0);
     assert_eq!(place.swathe("workspace list --json").prints(), "[]");
     assert_eq!(place.host(&format!("ls -A {STORE} | wc -l")), "0");

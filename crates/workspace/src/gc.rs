@@ -109,7 +109,7 @@ impl Store {
         let expired = old(held.about.created, options.unnamed_older);
         let saved = held.saved()?;
         let kept = saved.filter(|saved| !old(saved.time, options.saved_older));
-        if !held.about.named && (expired || kept.is_none() && held.usage()?.inodes == 0) {
+        if !held.about.named && (expired || kept.is_none() && !held.may_hold_changes()) {
             if !options.dry_run {
                 held.remove(self)?;
             }

@@ -9,6 +9,7 @@ mod names;
 mod renames;
 mod walk;
 
+use crate::about::Root;
 use crate::base::Base;
 use crate::change::Changeset;
 use crate::danger::Sensitive;
@@ -83,6 +84,47 @@ impl Workspace {
         Ok(set)
     }
 
+    /// Whether there is something in the workspace that can be a change, found without a look
+    /// through all of it. `false` only where it certainly holds nothing: where a directory cannot be
+    /// looked at, for its disk is not there, nobody knows.
+    #[must_use]
+    pub fn may_hold_changes(&self) -> bool {
+        (0..self.about.roots.len()).any(|number| !self.is_certainly_empty(number))
+    }
+
+    fn is_certainly_empty(&self, number: usize) -> bool {
+        let Some(root) = self.about.roots.get(number) else { return false };
+        let area = match Dir::open(root.area.as_path()) {
+            Ok(area) => area,
+            // A removal was interrupted, or that the whole disk is gone.
+            Err(Errno::NOENT) => return self.lower(number).is_ok(),
+            Err(_) => return false,
+        };
+        // A copy that a run worked on and nobody has collected lies beside the upper.
+        let known = |name: &Vec<u8>| matches!(name.as_slice(), b"upper" | b"work" | b"undo");
+        if !area.list().is_ok_and(|names| names.iter().all(known)) {
+            return false;
+        }
+        let names = match area.at(b"upper").and_then(|upper| upper.list()) {
+            Err(Errno::NOENT) => return true,
+            names => names,
+        };
+        if !names.is_ok_and(|names| names.is_empty()) {
+            return false;
+        }
+        match self.sides(number) {
+            Ok(sides) => {
+                // Its own mode or attributes.
+                let mut set = Changeset::default();
+                let options = ScanOptions::default();
+                walk::root(self, number, &sides, None, &options, &mut set).is_ok()
+                    && set.changes.is_empty()
+            }
+            // What there was to change is gone, and there is no change.
+            Err(error) => error.kind == ErrorKind::Gone,
+        }
+    }
+
     pub(crate) fn half_done(&self) -> Error {
         let text = format!("a change of the workspace {} was interrupted", self.about.id);
         Error::new(ErrorKind::HalfDone, text)
@@ -91,6 +133,16 @@ impl Workspace {
 
     /// Opens both sides of a root, after a look whether the host's is still the same directory.
     pub(crate) fn sides(&self, number: usize) -> Result<Sides> {
+        let (root, lower) = self.lower(number)?;
+        let area = root.area.as_path();
+        let upper = Dir::open(area).step("open", &root.area.0)?;
+        crate::store::check_ours(&upper, area)?;
+        let upper = upper.at(b"upper").step("open the upper directory in", &root.area.0)?;
+        Ok(Sides { upper, lower })
+    }
+
+    /// The host's side of a root.
+    fn lower(&self, number: usize) -> Result<(&Root, Dir)> {
         let lost = || Error::new(ErrorKind::Damaged, "the workspace has no such root".to_owned());
         let root = self.about.roots.get(number).ok_or_else(lost)?;
         let path = root.path.as_path();
@@ -112,11 +164,7 @@ impl Workspace {
             return Err(Error::new(ErrorKind::Gone, text)
                 .fix("put the old directory back where it was; the workspace is kept until then"));
         }
-        let area = root.area.as_path();
-        let upper = Dir::open(area).step("open", &root.area.0)?;
-        crate::store::check_ours(&upper, area)?;
-        let upper = upper.at(b"upper").step("open the upper directory in", &root.area.0)?;
-        Ok(Sides { upper, lower })
+        Ok((root, lower))
     }
 
     /// What lay below a root when the run began; none before the first snapshot.

@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     held.discard(&set, &selection, false).map_err(|error| cow::failed_on(name, &error))?;
     say(&format!("discarded {} changes of workspace {name}", chosen.len()));
-    let empty = held.usage().is_ok_and(|usage| usage.inodes == 0);
+    let empty = !held.may_hold_changes();
     let kept = held.saved().is_ok_and(|saved| saved.is_some());
     if empty && !kept && !held.about().named {
         cow::remove(&target.store, held)?;

@@ -122,7 +122,7 @@ impl Newest {
             return true;
         }
         match self {
-            Self::WithChanges => workspace.usage().is_ok_and(|usage| usage.inodes > 0),
+            Self::WithChanges => workspace.may_hold_changes(),
             Self::WithSaved => workspace.saved().is_ok_and(|saved| saved.is_some()),
         }
     }

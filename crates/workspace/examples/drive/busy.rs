@@ -1,11 +1,15 @@
 //! Workspaces that are counted, looked at and collected while others are at work, or where half of
 //! them is not there.
 
-use crate::cases::{Place, Test, at, commit};
+use crate::cases::{Place, Test, at, commit, create, scan};
 use std::fs;
-use swathe_workspace::{ErrorKind, Held, SnapshotOptions};
+use std::os::unix::fs::PermissionsExt as _;
+use swathe_workspace::{ErrorKind, GcOptions, Held, Selection, SnapshotOptions};
 
-pub const ALL: [(&str, u64, Test); 1] = [("a run in a half committed one", 0, half_committed)];
+pub const ALL: [(&str, u64, Test); 2] = [
+    ("a run in a half committed one", 0, half_committed),
+    ("collection of what cannot be seen", 0, collection_unseen),
+];
 
 /// A commit that was interrupted goes on with what was looked at: no run writes to it before.
 fn half_committed(p: &Place, held: Held) {
@@ -15,4 +19,62 @@ fn half_committed(p: &Place, held: Held) {
     assert_eq!(error.kind, ErrorKind::HalfDone, "{error}");
     fs::remove_file(held.path().join("journal")).unwrap();
     held.snapshot(&SnapshotOptions::default()).unwrap();
+}
+
+/// A collection takes nothing of which it does not know that nobody needs it.
+fn collection_unseen(p: &Place, held: Held) {
+    drop(held);
+    let gc = || p.store.gc(&GcOptions::default()).unwrap();
+    // Nothing but the directory itself is changed.
+    let run = create(&p.store, "mode", &p.root, false).unwrap();
+    let upper = run.about().roots[0].upper();
+    let mode = fs::metadata(&upper).unwrap().permissions().mode();
+    fs::set_permissions(&upper, fs::Permissions::from_mode(mode ^ 0o050)).unwrap();
+    assert_eq!(scan(&run).changes.len(), 1);
+    assert!(run.may_hold_changes());
+    drop(run);
+    assert_eq!(gc().removed, [""; 0]);
+    let run = p.store.find("mode").unwrap().hold().unwrap();
+    let set = scan(&run);
+    commit(&run, &set, &Selection::all(&set));
+    run.undo().unwrap();
+    run.discard_all().unwrap();
+    assert!(!run.may_hold_changes());
+    drop(run);
+    assert_eq!(gc().removed, ["mode"]);
+    // A copy that a run worked on lies beside the upper.
+    let run = create(&p.store, "copy", &p.root, false).unwrap();
+    let copy = run.about().roots[0].upper().with_file_name("copy");
+    fs::create_dir(&copy).unwrap();
+    drop(run);
+    assert_eq!(gc().removed, [""; 0]);
+    fs::remove_dir(&copy).unwrap();
+    assert_eq!(gc().removed, ["copy"]);
+    // A disk that is not there has the directory and its changes.
+    let (disk, away) = (p.dir.join("disk"), p.dir.join("away"));
+    fs::create_dir_all(disk.join("root")).unwrap();
+    fs::create_dir(disk.join("areas")).unwrap();
+    fs::set_permissions(disk.join("areas"), fs::Permissions::from_mode(0o700)).unwrap();
+    let root =
+        swathe_workspace::NewRoot { path: disk.join("root"), candidates: vec![disk.join("areas")] };
+    let new = swathe_workspace::New {
+        id: "disk",
+        named: false,
+        run: "test",
+        roots: vec![root],
+        limits: swathe_workspace::Limits::default(),
+    };
+    let run = p.store.create(&new).unwrap();
+    fs::write(run.about().roots[0].upper().join("f"), "x").unwrap();
+    drop(run);
+    fs::rename(&disk, &away).unwrap();
+    assert_eq!(gc().removed, [""; 0]);
+    fs::rename(&away, &disk).unwrap();
+    let run = p.store.find("disk").unwrap().hold().unwrap();
+    at(&scan(&run), "f");
+    // But a removal that was interrupted is ended.
+    let area = run.about().roots[0].area.as_path().to_owned();
+    drop(run);
+    fs::remove_dir_all(area).unwrap();
+    assert_eq!(gc().removed, ["disk"]);
 }
