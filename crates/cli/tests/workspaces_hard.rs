@@ -222,6 +222,20 @@ fn no_run_in_half_a_commit(place: &Place) {
     assert_eq!(place.inside("--workspace w", "cat f").prints(), "seen");
 }
 
+/// What a run did in a copy is not lost where there is no room to bring it into its workspace.
+fn copies_on_full_disks(place: &Place) {
+    let text = "set -e; mkdir small; mount -t tmpfs -o nr_inodes=60,mode=777 none small; mkdir -p small/p/a/b; \
+        cd small/p; echo 1 >a/b/f; own . a a/b a/b/f; export XDG_STATE_HOME=$(dirname $PWD)/state; \
+        if $AS \"$SWATHE\" run --cow --cow-copy -- sh -c 'echo precious >a/b/new; while echo x >x$i; do i=x$i; done 2>/dev/null; true'; \
+        then echo all was kept; fi; $AS \"$SWATHE\" workspace gc; grep -rl precious ../state; cd ../..; umount small";
+    let Some(run) = place.root(&format!("{OWN} {text}")) else { return };
+    let ran = run.exits(0);
+    assert!(ran.text().starts_with("nothing to remove\n"), "{ran}");
+    assert!(ran.text().ends_with("/copy/a/b/new"), "{ran}");
+    assert!(ran.errors().contains("is still in"), "{ran}");
+    assert!(ran.errors().contains("swathe workspace rm sh-"), "{ran}");
+}
+
 /// A full disk: a run fails as on any full disk, and a commit that does not fit changes nothing.
 fn full_disks(place: &Place) {
     let text = "set -e; mkdir -p small; mount -t tmpfs -o size=2m,mode=777 none small; mkdir small/p; cd small/p; \
@@ -331,6 +345,7 @@ both!(
     half_committed,
     no_run_in_half_a_commit,
     full_disks,
+    copies_on_full_disks,
     mounts_below,
     mounted_later,
     on_another_file_system,

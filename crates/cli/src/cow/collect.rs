@@ -1,8 +1,8 @@
 //! What a run has changed in a copy of a directory, brought to the upper in the form that an overlay
 //! would have left.
 
-use super::copy::{Copied, DEEPEST, Entry, OPAQUE, attributes, failed, list, remove, stamp};
-use crate::out::Failure;
+use super::copy::{Copied, DEEPEST, Entry, OPAQUE, attributes, list, remove, stamp};
+use crate::out::{Failure, shown};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -25,6 +25,10 @@ pub fn collect(copied: &Copied, host: &Path, upper: &Path, tree: &Path) -> Resul
     let mut collector = Collector { copied, children, host, upper, tree };
     collector.directory(Path::new(""), 0)?;
     remove(tree)
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot {what} {}: {error}", shown(&path.to_string_lossy())))
 }
 
 struct Collector<'p> {

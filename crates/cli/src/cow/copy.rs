@@ -49,7 +49,7 @@ pub(super) fn stamp(meta: &fs::Metadata) -> Stamp {
     (meta.ino(), meta.ctime(), meta.ctime_nsec())
 }
 
-pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
     let path = shown(&path.to_string_lossy());
     let failure = Failure::new(format!("cannot {what} {path}: {error}"));
     match error.raw_os_error().map(Errno::from_raw_os_error) {

@@ -15,7 +15,7 @@ use crate::rundir;
 use bounds::Watch;
 use rustix::fd::AsFd as _;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use swathe_policy::Environment;
 use swathe_policy::resolve::{Copied, CopyRoot, Place};
 use swathe_workspace::{
@@ -295,11 +295,16 @@ impl Workspace {
     /// # Errors
     /// It cannot be looked through.
     pub fn finish(mut self) -> Result<(), Failure> {
-        for by in std::mem::take(&mut self.by_copy) {
-            collect::collect(&by.copied, &by.host, &by.upper, &by.tree)?;
-        }
+        let by_copy = std::mem::take(&mut self.by_copy);
         let Some(held) = self.held.take() else { return Ok(()) };
         let name = held.about().id.clone();
+        // Where one fails, the others are collected all the same, and the workspace stays: it holds
+        // the copy, and in it what the run did.
+        let collected = by_copy.iter().map(|by| {
+            let done = collect::collect(&by.copied, &by.host, &by.upper, &by.tree);
+            done.map_err(|failure| left_in_copy(failure, &by.tree, &name))
+        });
+        collected.fold(Ok(()), Result::and)?;
         let found = held.scan(&ScanOptions::default()).map_err(|error| failed(&error))?;
         if found.changes.is_empty() && self.made {
             return self.remove(held);
@@ -328,6 +333,14 @@ impl Drop for Workspace {
             drop(self.remove(held));
         }
     }
+}
+
+/// Says where the rest is of what a run did in a copy.
+fn left_in_copy(failure: Failure, tree: &Path, name: &str) -> Failure {
+    let tree = shown(&tree.to_string_lossy());
+    failure
+        .hint(format!("what is not in workspace {name} of what the run did is still in {tree}"))
+        .hint(format!("take from there what is needed, then: swathe workspace rm {name}"))
 }
 
 fn say_kept(name: &str, count: usize) {
