@@ -519,6 +519,28 @@ fn by_copying(place: &Place) {
     assert_eq!(place.inside(name, "cat f n; ls").prints(), "2\nnew\nf\nl\nn");
     place.swathe("commit").exits(0);
     assert_eq!(place.host("cat f n; ls"), "2\nnew\nf\nl\nn");
+    // Holes stay holes: this one would take 300 MiB.
+    place.host("truncate -s 300M sparse; echo end >>sparse; chmod 755 .; mkdir kept");
+    let look = "test $(du -k sparse | cut -f 1) -lt 1000; tail -c 4 sparse; wc -c <sparse";
+    let ran = place.inside("--cow --cow-copy", &format!("{look}; chmod 711 . kept")).exits(0);
+    assert_eq!(ran.text(), "end\n314572804", "{ran}");
+    // Nothing that only a directory has is lost, the outermost one among them.
+    assert_eq!(paths(place, ""), [".", "kept"]);
+    place.swathe("discard").exits(0);
+    if installed("python3") {
+        let set = |value: &str| {
+            format!("python3 -c 'import os; os.setxattr(\"kept\", \"user.{value}\", b\"1\")'")
+        };
+        place.host(&set("host"));
+        place.inside("--cow --cow-copy", &set("program")).exits(0);
+        let said = place.swathe("diff --stat").prints();
+        assert!(said.contains("kept") && said.contains("attributes differ"), "{said}");
+        place.swathe("discard").exits(0);
+        // What the host has stays where something else of the directory was changed.
+        place.inside("--cow --cow-copy", "chmod 700 kept").exits(0);
+        let said = place.swathe("diff --stat").prints();
+        assert!(!said.contains("attributes"), "{said}");
+    }
 }
 
 /// A tool of the user's shows both sides.

@@ -1,11 +1,11 @@
 //! What a run has changed in a copy of a directory, brought to the upper in the form that an overlay
 //! would have left.
 
-use super::copy::{Copied, DEEPEST, Entry, OPAQUE, attributes, list, remove, stamp};
+use super::copy::{Copied, DEEPEST, Entry, OPAQUE, attributes, list, remove, stamp, xattrs};
 use crate::out::{Failure, shown};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -65,22 +65,35 @@ impl Collector<'_> {
                 self.deleted(gone, entry)?;
             }
         }
-        let known = self.copied.entries.get(path);
-        let touched = known
-            .is_some_and(|known| known.stamp.0 != meta.ino() || mode != self.mode_before(path));
-        if touched {
+        let other = self.copied.entries.get(path).is_some_and(|was| was.stamp.0 != meta.ino());
+        if other || self.differs(path, mode) {
             self.parents(path)?;
             let to = self.upper.join(path);
             make_directory(&to)?;
+            for name in xattrs(&to).into_keys() {
+                let _ = rustix::fs::lremovexattr(&to, &name);
+            }
+            attributes(&here, &to).map_err(|e| failed("copy", &here, &e))?;
             let _ = fs::set_permissions(&to, fs::Permissions::from_mode(mode));
         }
         Ok(())
     }
 
-    fn mode_before(&self, path: &Path) -> u32 {
-        let above = fs::symlink_metadata(self.upper.join(path));
-        let meta = above.or_else(|_| fs::symlink_metadata(self.host.join(path)));
-        meta.map_or(0, |meta| meta.mode() & 0o7777)
+    /// Whether a directory of the copy has another mode or other attributes than the one that it
+    /// was made of.
+    fn differs(&self, path: &Path, mode: u32) -> bool {
+        let (above, below) = (self.upper.join(path), self.host.join(path));
+        let model = if fs::symlink_metadata(&above).is_ok() { above } else { below };
+        let before = fs::symlink_metadata(&model).map_or(0, |meta| meta.mode() & 0o7777);
+        // Of others the system keeps its own on each side.
+        let own = |name: &CString| {
+            let name = name.as_bytes();
+            name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_")
+        };
+        let of = |path: &Path| -> Vec<_> {
+            xattrs(path).into_iter().filter(|(name, _)| own(name)).collect()
+        };
+        mode != before || of(&self.tree.join(path)) != of(&model)
     }
 
     fn entry(&mut self, path: &Path, depth: usize) -> Result<(), Failure> {

@@ -7,13 +7,13 @@
 
 use crate::out::{Failure, shown};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, ioctl_ficlone,
+    AtFlags, CWD, FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, XattrFlags, ioctl_ficlone,
 };
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -217,8 +217,9 @@ impl Copier<'_> {
         };
         let target = File::create_new(to).map_err(|e| failed("make", to, &e))?;
         if ioctl_ficlone(&target, &source).is_err() {
-            let (mut source, mut target) = (&source, &target);
-            io::copy(&mut source, &mut target).map_err(error)?;
+            let has_holes = meta.blocks().saturating_mul(512) < meta.size();
+            let size = Some(meta.size()).filter(|_| has_holes);
+            content(&source, &target, size).map_err(error)?;
         }
         drop(target);
         attributes(from, to).map_err(error)
@@ -241,6 +242,29 @@ impl Copier<'_> {
     }
 }
 
+/// Copies what a file has. `size`: of one with holes, which stay holes: the disk of a virtual machine
+/// can be said to be larger than the one that it lies on.
+fn content(mut source: &File, mut target: &File, size: Option<u64>) -> io::Result<()> {
+    let Some(size) = size else { return io::copy(&mut source, &mut target).map(drop) };
+    let mut at = 0;
+    while at < size {
+        let begin = match rustix::fs::seek(source, SeekFrom::Data(at)) {
+            Ok(begin) => begin,
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            // The file system tells of no holes.
+            Err(Errno::INVAL) => at,
+            Err(errno) => return Err(errno.into()),
+        };
+        let end = rustix::fs::seek(source, SeekFrom::Hole(begin)).unwrap_or(size).min(size);
+        rustix::fs::seek(source, SeekFrom::Start(begin))?;
+        rustix::fs::seek(target, SeekFrom::Start(begin))?;
+        io::copy(&mut source.by_ref().take(end.saturating_sub(begin)), &mut target)?;
+        at = end.max(begin + 1);
+    }
+    target.set_len(size)
+}
+
 pub(super) fn list(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
@@ -249,21 +273,30 @@ fn device(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.dev())
 }
 
-/// Mode, attributes and times of something that is no link.
-pub(super) fn attributes(from: &Path, to: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(from)?;
+/// Names and values of the attributes of something, but for the overlay's own.
+pub(super) fn xattrs(of: &Path) -> BTreeMap<CString, Vec<u8>> {
+    let mut found = BTreeMap::new();
     let mut names = vec![0_u8; MOST_XATTRS];
-    let length = rustix::fs::llistxattr(from, &mut names[..]).unwrap_or(0);
+    let length = rustix::fs::llistxattr(of, &mut names[..]).unwrap_or(0);
     for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
         let Ok(name) = CString::new(name) else { continue };
         if name.is_empty() || name.as_bytes().starts_with(b"user.overlay.") {
             continue;
         }
         let mut value = vec![0_u8; MOST_XATTRS];
-        let Ok(length) = rustix::fs::lgetxattr(from, &name, &mut value[..]) else { continue };
-        let value = value.get(..length).unwrap_or_default();
+        let Ok(length) = rustix::fs::lgetxattr(of, &name, &mut value[..]) else { continue };
+        value.truncate(length);
+        found.insert(name, value);
+    }
+    found
+}
+
+/// Mode, attributes and times of something that is no link.
+pub(super) fn attributes(from: &Path, to: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(from)?;
+    for (name, value) in xattrs(from) {
         // What the user may not set is not part of a change either.
-        let _ = rustix::fs::lsetxattr(to, &name, value, XattrFlags::empty());
+        let _ = rustix::fs::lsetxattr(to, &name, &value, XattrFlags::empty());
     }
     fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
     times(&meta, to)
