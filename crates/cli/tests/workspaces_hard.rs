@@ -76,6 +76,21 @@ fn another_answer(place: &Place) {
     assert_eq!(place.host("cat a b c"), "host\nhost\n2");
 }
 
+/// Some parts of a file do not bring along what is marked of the whole.
+fn parts_and_modes(place: &Place) {
+    place.host("seq 1 40 >text; chmod 644 text");
+    let edit = "sed -i -e s/^3$/three/ -e s/^38$/last/ text; chmod 755 text";
+    place.inside("--cow", edit).exits(0);
+    let mut screen = Screen::start(place, "\"$SWATHE\" commit -i; echo ended $?");
+    screen.expect("can be executed").expect("goes with all parts").expect("commit this");
+    screen.send("n\n");
+    screen.expect("+last").expect("commit this").send("y\n");
+    screen.expect("ended 0");
+    screen.end();
+    assert_eq!(place.host("stat -c %a text; grep [a-z] text"), "644\nlast");
+    assert!(place.swathe("diff --stat").prints().contains("can be executed"));
+}
+
 /// A terminal is asked about what is dangerous, and a plain line break is no yes.
 fn asked_about_the_dangerous(place: &Place) {
     place.inside("--cow", "printf '#!/bin/sh\\n' >tool; chmod +x tool; echo 1 >plain").exits(0);
@@ -338,6 +353,7 @@ fn collected(place: &Place) {
 both!(
     interactively,
     another_answer,
+    parts_and_modes,
     asked_about_the_dangerous,
     in_use,
     gone_and_foreign,

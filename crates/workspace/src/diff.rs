@@ -116,8 +116,7 @@ impl Workspace {
         })
     }
 
-    /// The hunks of a modified text file, in order. Their indices are those of
-    /// [`crate::Take::Hunks`].
+    /// The hunks of a modified text file, in order, for [`crate::Take::Hunks`].
     ///
     /// # Errors
     /// It is no modified text file, or cannot be read any more.

@@ -85,10 +85,13 @@ fn new_version(
             let wanted: HashSet<Vec<u8>> = paths.iter().map(|path| path.0.clone()).collect();
             copier.tree(from_upper, &target.dir, &path, &Filter::Only(&wanted))
         }
-        From::Staged { .. } | From::Move => {
-            staged(work, journal, op, &source, &target)?;
+        From::Staged { keep } => {
+            // What is left of a file keeps the program's mode and attributes.
+            let host = place.lower(&op.path.0)?.filter(|_| *keep);
+            staged(work, journal, op, host.as_ref().unwrap_or(&source), &target)?;
             return target.id();
         }
+        From::Move => return Ok(None),
     };
     copied.map(Some).step("copy", &op.path.0)
 }
@@ -139,10 +142,10 @@ pub(crate) fn open_directories(work: &Work<'_>, journal: &Journal, host: bool) -
     Ok(())
 }
 
-/// Content that was put together, with the mode and attributes of the program's version.
-fn staged(work: &Work<'_>, journal: &Journal, op: &Op, source: &At, target: &At) -> Result<()> {
+/// Content that was put together, with the mode and attributes of another file.
+fn staged(work: &Work<'_>, journal: &Journal, op: &Op, like: &At, target: &At) -> Result<()> {
     let content = crate::commit::staged(&work.workspace.dir, journal, op.n)?;
-    write_staged(content, source, target).step("write", &op.path.0)
+    write_staged(content, like, target).step("write", &op.path.0)
 }
 
 pub(crate) fn write_staged(mut content: File, like: &At, target: &At) -> std::io::Result<()> {

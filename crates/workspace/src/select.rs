@@ -1,6 +1,7 @@
 //! Which changes a commit or a discard takes.
 
 use crate::change::{ChangeKind, Changeset};
+use crate::diff::Hunk;
 use std::collections::BTreeMap;
 
 /// What is taken of one change.
@@ -8,9 +9,9 @@ use std::collections::BTreeMap;
 pub enum Take {
     /// All of it.
     Whole,
-    /// Of a modified text file: these hunks of [`crate::diff::hunks`], by index. The rest stays in the
-    /// workspace.
-    Hunks(Vec<usize>),
+    /// Of a modified text file: these of its hunks, as [`crate::Workspace::hunks`] told them. The
+    /// rest stays in the workspace, and with it mode and attributes.
+    Hunks(Vec<Hunk>),
     /// This content instead of the program's: a merge that a person has looked at. The program's own
     /// version leaves the workspace with it.
     Content(Vec<u8>),

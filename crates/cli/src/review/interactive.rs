@@ -264,6 +264,11 @@ impl<'w> Walk<'w> {
                 if number == 0 && !change.marks.is_empty() {
                     out.extend(paint.bad(&format!("! {}\n", marks::line(change))).into_bytes());
                 }
+                let also = change.parts.mode || change.parts.owner || change.parts.xattrs;
+                if let (0, true, Some(what)) = (number, also, stat::what(change)) {
+                    let note = format!("# {what}: this goes with all parts of the file only\n");
+                    paint.line(note.as_bytes(), false, &mut out);
+                }
                 let name = text::name(&path_of(self.workspace, change));
                 paint.line(format!("{name}\n").as_bytes(), false, &mut out);
                 let mut plain = Vec::new();
@@ -314,10 +319,11 @@ impl<'w> Walk<'w> {
             let yes: Vec<usize> =
                 (at..end).filter(|at| self.answers.get(at) == Some(&true)).collect();
             if !yes.is_empty() && !choice.taken.contains_key(&item.index) {
-                let hunks = yes.iter().filter_map(|at| self.items.get(*at)?.hunk).collect();
+                let known = self.hunks.get(&item.index).map(Vec::as_slice).unwrap_or_default();
+                let hunk = |at: &usize| known.get(self.items.get(*at)?.hunk?).cloned();
                 let whole = yes.len() == end - at;
-                let take = if whole { Take::Whole } else { Take::Hunks(hunks) };
-                choice.taken.insert(item.index, take);
+                let part = || Take::Hunks(yes.iter().filter_map(hunk).collect());
+                choice.taken.insert(item.index, if whole { Take::Whole } else { part() });
             }
             at = end;
         }

@@ -4,11 +4,12 @@
 use crate::cases::{Place, Test, at, commit, create, scan};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use swathe_workspace::{ErrorKind, GcOptions, Held, Selection, SnapshotOptions};
+use swathe_workspace::{ErrorKind, GcOptions, Held, Selection, SnapshotOptions, Take};
 
-pub const ALL: [(&str, u64, Test); 2] = [
+pub const ALL: [(&str, u64, Test); 3] = [
     ("a run in a half committed one", 0, half_committed),
     ("collection of what cannot be seen", 0, collection_unseen),
+    ("hunks and modes", 0, hunks_and_modes),
 ];
 
 /// A commit that was interrupted goes on with what was looked at: no run writes to it before.
@@ -77,4 +78,27 @@ fn collection_unseen(p: &Place, held: Held) {
     drop(run);
     fs::remove_dir_all(area).unwrap();
     assert_eq!(gc().removed, ["disk"]);
+}
+
+/// Parts of a file do not bring its mode along, the last one does.
+fn hunks_and_modes(p: &Place, held: Held) {
+    use crate::cases::lines;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let host = mode(&p.root.join("a"));
+    p.program("a", &lines(&[(3, "first"), (30, "second")]));
+    fs::set_permissions(p.upper.join("a"), fs::Permissions::from_mode(0o711)).unwrap();
+    let set = scan(&held);
+    let mut hunks = held.hunks(&set.changes[at(&set, "a")]).unwrap();
+    let mut chosen = Selection::new();
+    chosen.take(at(&set, "a"), Take::Hunks(vec![hunks.remove(1)]));
+    commit(&held, &set, &chosen);
+    assert_eq!(p.read("a"), lines(&[(30, "second")]));
+    assert_eq!(mode(&p.root.join("a")), host);
+    let set = scan(&held);
+    assert!(set.changes[at(&set, "a")].parts.mode);
+    held.undo().unwrap();
+    assert_eq!((p.read("a"), mode(&p.root.join("a"))), (lines(&[]), host));
+    let set = scan(&held);
+    commit(&held, &set, &Selection::all(&set));
+    assert_eq!(mode(&p.root.join("a")), 0o711);
 }

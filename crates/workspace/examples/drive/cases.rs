@@ -162,15 +162,18 @@ fn hunks(p: &Place, held: Held) {
     p.program("a", &lines(&[(3, "first"), (20, "second"), (35, "third")]));
     let set = scan(&held);
     let index = at(&set, "a");
-    assert_eq!(held.hunks(&set.changes[index]).unwrap().len(), 3);
+    let hunks = held.hunks(&set.changes[index]).unwrap();
+    assert_eq!(hunks.len(), 3);
     let mut chosen = Selection::new();
-    chosen.take(index, Take::Hunks(vec![1]));
+    chosen.take(index, Take::Hunks(vec![hunks[1].clone()]));
     commit(&held, &set, &chosen);
     assert_eq!(p.read("a"), lines(&[(20, "second")]));
     let set = scan(&held);
-    assert_eq!(held.hunks(&set.changes[at(&set, "a")]).unwrap().len(), 2);
+    let mut left = held.hunks(&set.changes[at(&set, "a")]).unwrap();
+    assert_eq!(left.len(), 2);
     let mut chosen = Selection::new();
-    chosen.take(at(&set, "a"), Take::Hunks(vec![0]));
+    left.truncate(1);
+    chosen.take(at(&set, "a"), Take::Hunks(left));
     held.discard(&set, &chosen, false).unwrap();
     let set = scan(&held);
     commit(&held, &set, &Selection::all(&set));
@@ -180,7 +183,8 @@ fn hunks(p: &Place, held: Held) {
     held.snapshot(&SnapshotOptions::default()).unwrap();
     p.program("a", &lines(&[(0, "again"), (20, "second"), (35, "third")]));
     let set = scan(&held);
-    bad.take(at(&set, "a"), Take::Hunks(vec![7]));
+    // Of the text that was there before.
+    bad.take(at(&set, "a"), Take::Hunks(hunks));
     let error = held.commit(&set, &bad, &CommitOptions::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unusable, "{error}");
 }

@@ -348,15 +348,17 @@ fn upper(upper: &Path, root: &Path) {
     chmod(&upper.join("new"), 0o555);
 }
 
-fn select(case: &Case, set: &Changeset) -> Selection {
+fn select(case: &Case, held: &Held, set: &Changeset) -> Result<Selection, swathe_workspace::Error> {
     let mut chosen = Selection::all(set);
     if case.part {
         for path in ["new/b", "again/b", "new-name", "mode"] {
             chosen.leave(set.find(0, path.as_bytes()).unwrap());
         }
-        chosen.take(set.find(0, b"long").unwrap(), Take::Hunks(vec![1]));
+        let long = set.find(0, b"long").unwrap();
+        let hunks = held.hunks(&set.changes[long])?;
+        chosen.take(long, Take::Hunks(vec![hunks[1].clone()]));
     }
-    chosen
+    Ok(chosen)
 }
 
 fn commit(case: &Case, held: &Held) {
@@ -370,7 +372,7 @@ fn act(case: &Case, held: &Held) -> Result<(), swathe_workspace::Error> {
             let set = scan()?;
             let most_saved = if case.kept { 1 << 30 } else { 0 };
             let options = CommitOptions { copy: case.copy, most_saved, ..CommitOptions::default() };
-            let done = held.commit(&set, &select(case, &set), &options)?;
+            let done = held.commit(&set, &select(case, held, &set)?, &options)?;
             assert!(done.left.is_empty(), "left: {:?}", done.left);
         }
         Task::Undo => {
@@ -378,7 +380,7 @@ fn act(case: &Case, held: &Held) -> Result<(), swathe_workspace::Error> {
         }
         Task::Discard => {
             let set = scan()?;
-            held.discard(&set, &select(case, &set), false)?;
+            held.discard(&set, &select(case, held, &set)?, false)?;
         }
         Task::DiscardAll => held.discard_all()?,
     }

@@ -93,7 +93,9 @@ fn in_vain(p: &Place, held: Held) {
     p.program("a", &lines(&[(3, "first"), (20, "second"), (35, "third")]));
     let set = scan(&held);
     let mut chosen = Selection::new();
-    chosen.take(at(&set, "a"), Take::Hunks(vec![0, 1]));
+    let mut hunks = held.hunks(&set.changes[at(&set, "a")]).unwrap();
+    hunks.truncate(2);
+    chosen.take(at(&set, "a"), Take::Hunks(hunks));
     commit(&held, &set, &chosen);
     let edited = lines(&[(3, "first"), (20, "second"), (39, "of the host")]);
     p.host("a", &edited);

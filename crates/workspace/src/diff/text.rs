@@ -115,37 +115,51 @@ impl Texts {
     }
 
     /// The host's text with these hunks.
-    pub fn with(&self, chosen: &[usize]) -> Result<Vec<u8>> {
-        self.compose(|index| chosen.contains(&index), chosen)
+    pub fn with(&self, chosen: &[Hunk]) -> Result<Vec<u8>> {
+        compose(&self.old, chosen, (Sign::Removed, Sign::Added), |hunk| hunk.old_start)
     }
 
     /// The program's text without these hunks.
-    pub fn without(&self, chosen: &[usize]) -> Result<Vec<u8>> {
-        self.compose(|index| !chosen.contains(&index), chosen)
+    pub fn without(&self, chosen: &[Hunk]) -> Result<Vec<u8>> {
+        compose(&self.new, chosen, (Sign::Added, Sign::Removed), |hunk| hunk.new_start)
     }
+}
 
-    fn compose(&self, takes: impl Fn(usize) -> bool, chosen: &[usize]) -> Result<Vec<u8>> {
-        let (old, new) = (lines(&self.old), lines(&self.new));
-        let groups = group_diff_ops(self.ops(), CONTEXT);
-        if let Some(bad) = chosen.iter().find(|index| **index >= groups.len()) {
-            let text = format!("there is no hunk {bad}, only {}", groups.len());
-            return Err(Error::new(ErrorKind::Unusable, text));
+/// A text in which the lines of one sign are replaced by those of the other. The texts are not
+/// compared again: that may find other hunks than those that were looked at.
+fn compose(
+    text: &[u8],
+    chosen: &[Hunk],
+    (gone, new): (Sign, Sign),
+    start: impl Fn(&Hunk) -> usize,
+) -> Result<Vec<u8>> {
+    let is = lines(text);
+    let mut hunks: Vec<&Hunk> = chosen.iter().collect();
+    hunks.sort_by_key(|hunk| start(hunk));
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for hunk in hunks {
+        let other = || {
+            let text = format!("line {} is not as the hunk has it", at.max(start(hunk)) + 1);
+            Error::new(ErrorKind::Unusable, text).fix("look at the file again, then repeat")
+        };
+        out.extend(is.get(at..start(hunk)).ok_or_else(other)?.concat());
+        let mut here = start(hunk);
+        for line in &hunk.lines {
+            if line.sign != new {
+                if is.get(here) != Some(&line.text.0.as_slice()) {
+                    return Err(other());
+                }
+                here += 1;
+            }
+            if line.sign != gone {
+                out.extend(&line.text.0);
+            }
         }
-        let mut out = Vec::with_capacity(self.old.len().max(self.new.len()));
-        let mut at = 0;
-        let differing = groups.iter().enumerate().flat_map(|(index, group)| {
-            group.iter().filter(|op| op.tag() != DiffTag::Equal).map(move |op| (index, op))
-        });
-        for (index, op) in differing {
-            let (was, is) = (op.old_range(), op.new_range());
-            out.extend(old.get(at..was.start).unwrap_or_default().concat());
-            let lines = if takes(index) { new.get(is) } else { old.get(was.clone()) };
-            out.extend(lines.unwrap_or_default().concat());
-            at = was.end;
-        }
-        out.extend(old.get(at..).unwrap_or_default().concat());
-        Ok(out)
+        at = here;
     }
+    out.extend(is.get(at..).unwrap_or_default().concat());
+    Ok(out)
 }
 
 fn hunk(group: &[DiffOp], old: &[&[u8]], new: &[&[u8]]) -> Hunk {
