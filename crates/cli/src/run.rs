@@ -210,10 +210,8 @@ fn in_sandbox(
         crate::out::note("pasta ended before the program, which reached nothing since then");
     }
     drop(settings);
-    if watch.is_some_and(|watch| watch.has_ended_it()) {
-        crate::out::note(
-            "ended: the changes are more than --cow-size or --cow-files allows; what was changed until then is kept",
-        );
+    if let Some(why) = watch.and_then(|watch| watch.ended_for()) {
+        crate::out::note(&why);
     }
     let failed = child.events().find_map(|event| match event {
         Event::Failed(error) => Some(error),

@@ -474,14 +474,24 @@ fn below_home(place: &Place) {
 fn limits(place: &Place) {
     let loop_ = "i=0; while :; do i=$((i+1)); echo x >f$i; done";
     let ran = place.inside("--cow --cow-files 50", loop_).go();
-    assert!(ran.errors().contains("--cow-files"), "{ran}");
+    assert!(ran.errors().contains("files, and --cow-files allows 50;"), "{ran}");
     assert_eq!(ran.ended.shell(), 137, "{ran}");
     place.swathe("discard").exits(0);
     let ran = place
         .inside("--cow --cow-size 1M", "while :; do head -c 100000 /dev/zero >>big; done")
         .go();
-    assert!(ran.errors().contains("--cow-size"), "{ran}");
+    assert!(ran.errors().contains("MiB, and --cow-size allows 1.0 MiB;"), "{ran}");
+    assert!(ran.errors().contains("the workspace sh-"), "{ran}");
     place.swathe("discard").exits(0);
+    // Limits that a workspace was made with are not passed over in silence.
+    place.inside("--cow --workspace small --cow-files 50", "echo x >x").exits(0);
+    for words in ["session start --workspace small box", "run --workspace small --cow-copy -- true"]
+    {
+        let refused = place.swathe(words).exits(1);
+        assert!(refused.errors().contains("small was made with limits"), "{refused}");
+    }
+    place.inside("--workspace small", "cat x").exits(0);
+    place.swathe("workspace rm small").exits(0);
     place.inside("--cow --cow-size 100M --cow-files 100", "echo x >x").exits(0);
     let refused = place.inside("--cow --cow-size lots", "true").exits(1);
     assert!(refused.errors().contains("--cow-size lots"), "{refused}");

@@ -1,10 +1,11 @@
 //! How much a workspace takes.
 
-use crate::dir::Dir;
+use crate::dir::{Dir, join};
 use crate::error::{Result, Step as _};
 use crate::store::Workspace;
 use rustix::io::Errno;
 use serde::Serialize;
+use std::rc::Rc;
 
 /// Space and inodes of the upper directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -40,22 +41,27 @@ impl Workspace {
     }
 }
 
+/// The longest path that is walked from one descriptor, in bytes: the kernel takes no longer ones.
+const LONGEST: usize = 2048;
+
 /// Bytes and inodes below a directory, itself not counted. What cannot be entered is left out.
 pub(crate) fn tree(dir: &Dir, name: &[u8]) -> Result<(u64, u64), Errno> {
     let (mut bytes, mut inodes) = (0, 0);
     let Ok(top) = dir.at(name) else { return Ok((0, 0)) };
-    let mut stack = vec![top];
-    while let Some(dir) = stack.pop() {
+    // Directories to come, by a descriptor above them: a program can make more of them beside each
+    // other, and deeper ones, than there are descriptors.
+    let mut open = vec![(Rc::new(top), Vec::new())];
+    while let Some((above, path)) = open.pop() {
+        let Ok(dir) = above.at(&path).map(Rc::new) else { continue };
         let Ok(names) = dir.list() else { continue };
+        let (above, path) =
+            if path.len() < LONGEST { (above, path) } else { (Rc::clone(&dir), Vec::new()) };
         for name in names {
             let Some(meta) = dir.stat(&name)? else { continue };
             inodes += 1;
             bytes += meta.blocks.saturating_mul(512);
-            if meta.is_dir()
-                && stack.len() < 500
-                && let Ok(next) = dir.at(&name)
-            {
-                stack.push(next);
+            if meta.is_dir() {
+                open.push((Rc::clone(&above), join(&path, &name)));
             }
         }
     }

@@ -3,10 +3,11 @@
 //! ended then.
 
 use crate::out::Failure;
+use crate::review::text::size;
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use swathe_workspace::{Limits, Usage, Workspace};
 
@@ -19,8 +20,11 @@ const SHARE: u32 = 10;
 /// Somebody who looks.
 #[derive(Debug)]
 pub struct Watch {
-    ended: Arc<AtomicBool>,
+    /// What the workspace held when the run was ended for it.
+    ended: Arc<OnceLock<Usage>>,
     stop: Arc<AtomicBool>,
+    limits: Limits,
+    name: String,
 }
 
 impl Watch {
@@ -33,7 +37,8 @@ impl Watch {
         limits: Limits,
         child: &swathe::Child,
     ) -> Result<Self, Failure> {
-        let watch = Self { ended: Arc::default(), stop: Arc::default() };
+        let name = workspace.about().id.clone();
+        let watch = Self { ended: Arc::default(), stop: Arc::default(), limits, name };
         let (ended, stop) = (Arc::clone(&watch.ended), Arc::clone(&watch.stop));
         let cannot = |e: std::io::Error| {
             Failure::new(format!("the limits of the workspace cannot be watched: {e}"))
@@ -49,9 +54,19 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Whether the run was ended for its changes.
-    pub fn has_ended_it(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+    /// What the run was ended for, if it was.
+    pub fn ended_for(&self) -> Option<String> {
+        let usage = self.ended.get()?;
+        let bytes = self.limits.bytes.filter(|most| usage.bytes > *most);
+        let (is, most, option) = match (bytes, self.limits.inodes) {
+            (None, Some(most)) => (format!("{} files", usage.inodes), most.to_string(), "files"),
+            (most, _) => (size(usage.bytes), size(most.unwrap_or_default()), "size"),
+        };
+        let name = &self.name;
+        Some(format!(
+            "ended: the workspace {name} holds {is}, and --cow-{option} allows {most}; \
+             what was changed until then is kept"
+        ))
     }
 }
 
@@ -65,7 +80,7 @@ fn look(
     workspace: &Workspace,
     limits: Limits,
     pidfd: &OwnedFd,
-    ended: &AtomicBool,
+    ended: &OnceLock<Usage>,
     stop: &AtomicBool,
 ) {
     let mut pause = PAUSE;
@@ -73,8 +88,8 @@ fn look(
         std::thread::sleep(pause);
         let start = Instant::now();
         // What the program removes meanwhile may be an error; the next look counts again.
-        if workspace.usage().is_ok_and(|usage| is_over(usage, limits)) {
-            ended.store(true, Ordering::SeqCst);
+        if let Some(usage) = workspace.usage().ok().filter(|usage| is_over(*usage, limits)) {
+            let _ = ended.set(usage);
             // It may have ended by itself.
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
             return;

@@ -159,8 +159,6 @@ pub fn prepare(
         Some(name) if exists(env, name) => (find(&store, name, roots)?, false),
         named => (make(&store, named.as_deref(), roots, id, env, limits)?, true),
     };
-    let mut copies = copies(&held, roots)?;
-    held.snapshot(&snapshot()).map_err(|error| failed(&error))?;
     let mut workspace = Workspace {
         held: Some(held),
         copies: Vec::new(),
@@ -169,6 +167,17 @@ pub fn prepare(
         limits,
         env: env.clone(),
     };
+    let Some(held) = &workspace.held else { return Ok(None) };
+    if held.about().limits != Limits::default() && (keep == Keep::Session || options.cow_copy) {
+        let name = &held.about().id;
+        let what = if options.cow_copy { "of a copy" } else { "of a session" };
+        return Err(Failure::new(format!(
+            "the workspace {name} was made with limits, and the changes {what} are not counted"
+        ))
+        .hint("use another one: --workspace NAME"));
+    }
+    let mut copies = copies(held, roots)?;
+    held.snapshot(&snapshot()).map_err(|error| failed(&error))?;
     if options.cow_copy {
         for copied in &mut copies {
             workspace.by_copy.push(by_copy(copied)?);

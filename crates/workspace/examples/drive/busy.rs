@@ -6,11 +6,38 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use swathe_workspace::{ErrorKind, GcOptions, Held, Selection, SnapshotOptions, Take};
 
-pub const ALL: [(&str, u64, Test); 3] = [
+pub const ALL: [(&str, u64, Test); 4] = [
+    ("usage", 0, usage),
     ("a run in a half committed one", 0, half_committed),
     ("collection of what cannot be seen", 0, collection_unseen),
     ("hunks and modes", 0, hunks_and_modes),
 ];
+
+/// Everything counts, however many directories lie beside each other, and however deep.
+fn usage(p: &Place, held: Held) {
+    for number in 0..600 {
+        let dir = p.upper.join(format!("beside/{number}"));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("f"), "x").unwrap();
+    }
+    assert_eq!(held.usage().unwrap().inodes, 1201);
+    // Deeper than descriptors, and than the kernel takes a path.
+    let mut at = rustix::fs::openat(
+        rustix::fs::CWD,
+        &p.upper,
+        rustix::fs::OFlags::PATH,
+        rustix::fs::Mode::empty(),
+    )
+    .unwrap();
+    for _ in 0..1200 {
+        rustix::fs::mkdirat(&at, "deeper", rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
+        at = rustix::fs::openat(&at, "deeper", flags, rustix::fs::Mode::empty()).unwrap();
+    }
+    assert_eq!(held.usage().unwrap().inodes, 2401);
+    held.discard_all().unwrap();
+    assert_eq!(held.usage().unwrap().inodes, 0);
+}
 
 /// A commit that was interrupted goes on with what was looked at: no run writes to it before.
 fn half_committed(p: &Place, held: Held) {
