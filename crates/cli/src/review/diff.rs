@@ -120,7 +120,11 @@ fn patches(
     for index in all.iter().filter(|index| !gone.contains(index)) {
         let Some(change) = set.changes.get(*index) else { continue };
         let from = renames.get(index).and_then(|from| set.changes.get(*from));
-        let mut text = one(workspace, change, from, &options, &paint)?;
+        let mut text = match one(workspace, change, from, &options, &paint) {
+            // The run that goes on has removed it since it was listed.
+            Err(failure) if set.live => format!("# {}\n", failure.message).into_bytes(),
+            text => text?,
+        };
         if stuck.contains(index) {
             let lines = text.split_inclusive(|byte| *byte == b'\n');
             text = lines.flat_map(|line| [b"# ", line].concat()).collect();

@@ -4,10 +4,12 @@
 use crate::cases::{Place, Test, at, commit, create, scan};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use swathe_workspace::{ErrorKind, GcOptions, Held, Selection, SnapshotOptions, Take};
+use std::sync::atomic::{AtomicBool, Ordering};
+use swathe_workspace::{ErrorKind, GcOptions, Held, ScanOptions, Selection, SnapshotOptions, Take};
 
-pub const ALL: [(&str, u64, Test); 4] = [
+pub const ALL: [(&str, u64, Test); 5] = [
     ("usage", 0, usage),
+    ("looked at while it is written to", 0, live),
     ("a run in a half committed one", 0, half_committed),
     ("collection of what cannot be seen", 0, collection_unseen),
     ("hunks and modes", 0, hunks_and_modes),
@@ -37,6 +39,36 @@ fn usage(p: &Place, held: Held) {
     assert_eq!(held.usage().unwrap().inodes, 2401);
     held.discard_all().unwrap();
     assert_eq!(held.usage().unwrap().inodes, 0);
+}
+
+/// What vanishes under a look, or becomes something else, is no error of that look.
+fn live(p: &Place, held: Held) {
+    let stop = AtomicBool::new(false);
+    let looked = p.store.find("w").unwrap();
+    let upper = p.upper.clone();
+    fs::create_dir(upper.join("here")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for name in ["here/a", "here/b", "here/c"] {
+                    let path = upper.join(name);
+                    fs::create_dir_all(path.join("below")).unwrap();
+                    fs::write(path.join("below/f"), "x").unwrap();
+                    fs::remove_dir_all(&path).unwrap();
+                    fs::write(&path, "x").unwrap();
+                    fs::remove_file(&path).unwrap();
+                    std::os::unix::fs::symlink("x", &path).unwrap();
+                    fs::remove_file(&path).unwrap();
+                }
+            }
+        });
+        let tried = (0..400).map(|_| looked.scan(&ScanOptions::default()));
+        let failed = tried.filter_map(Result::err).next();
+        stop.store(true, Ordering::Relaxed);
+        assert!(failed.is_none(), "{failed:?}");
+    });
+    assert!(looked.scan(&ScanOptions::default()).unwrap().live);
+    drop(held);
 }
 
 /// A commit that was interrupted goes on with what was looked at: no run writes to it before.

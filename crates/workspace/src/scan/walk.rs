@@ -155,8 +155,18 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether an error only says that something vanished, or is another thing now, while a run
+    /// that goes on changes it: what is there at another moment is as good.
+    fn has_gone(&self, error: &Error) -> bool {
+        let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL];
+        self.set.live && gone.iter().any(|errno| error.kind == ErrorKind::System(*errno))
+    }
+
     fn directory(&mut self, here: &mut Here<'_>) -> Result<()> {
-        let names = here.upper.list().step("list", here.path)?;
+        let names = match here.upper.list().step("list", here.path) {
+            Err(error) if self.has_gone(&error) => return Ok(()),
+            names => names?,
+        };
         here.look_for_git(&names).step("look at", here.path)?;
         let here = &*here;
         let mut added = Vec::new();
@@ -167,7 +177,10 @@ impl Walk<'_> {
                 continue;
             }
             let before = self.set.changes.len();
-            self.name(here, name, &path)?;
+            match self.name(here, name, &path) {
+                Err(error) if self.has_gone(&error) => {}
+                other => other?,
+            }
             let own = self.set.changes.get(before).filter(|c| c.path.0 == path);
             if own.is_some_and(|change| change.kind == ChangeKind::Added) {
                 added.push((name.as_slice(), before));
