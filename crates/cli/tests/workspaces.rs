@@ -373,6 +373,13 @@ fn selected(place: &Place) {
     place.swathe("discard b").exits(0);
     assert_eq!(paths(place, ""), ["a/x", "top"]);
     assert_eq!(place.swathe("diff --name-only x/nothing").exits(1).text(), "");
+    // By another name of the directory, as a shell has it that went there through a link.
+    place.host("ln -s project ../link; ln -s . here");
+    let link = place.dir.at("link");
+    assert_eq!(paths(place, &format!("{link}/a/x")), ["a/x"]);
+    assert_eq!(paths(place, &link), ["a/x", "top"]);
+    // A link in it is meant itself, and not what it leads to.
+    assert_eq!(place.swathe("discard here").exits(1).text(), "");
     place.swathe("commit").exits(0);
     assert_eq!(place.host("cat a/x b/x top"), "2\n1\n2");
     place.swathe("diff").exits(1);

@@ -244,16 +244,13 @@ impl Target {
             chosen.extend(0..set.changes.len());
         }
         for path in &self.paths {
-            let before = chosen.len();
-            for (number, root) in workspace.about().roots.iter().enumerate() {
-                let root = root.path.as_path();
-                if let Ok(below) = path.strip_prefix(root) {
-                    chosen.extend(set.below(number, below.as_os_str().as_bytes()));
-                } else if root.starts_with(path) {
-                    chosen.extend(set.below(number, b""));
-                }
+            let mut found = at(workspace, set, path);
+            if found.is_empty() {
+                // The directory can have a link among those above it.
+                found = real(workspace, path).map_or(found, |path| at(workspace, set, &path));
             }
-            if chosen.len() == before {
+            chosen.extend(&found);
+            if found.is_empty() {
                 let path = shown(&path.to_string_lossy());
                 let text = format!("the workspace {} changes nothing at {path}", self.name);
                 return Err(Failure::new(text)
@@ -265,6 +262,31 @@ impl Target {
         chosen.sort_by_key(|index| (rank(set, *index), *index));
         Ok(chosen)
     }
+}
+
+/// The changes at and below an absolute path.
+fn at(workspace: &Workspace, set: &Changeset, path: &Path) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (number, root) in workspace.about().roots.iter().enumerate() {
+        let root = root.path.as_path();
+        if let Ok(below) = path.strip_prefix(root) {
+            found.extend(set.below(number, below.as_os_str().as_bytes()));
+        } else if root.starts_with(path) {
+            found.extend(set.below(number, b""));
+        }
+    }
+    found
+}
+
+/// A path with the links above its last name followed, as far as it is there: what lies in the
+/// workspace alone the host does not have.
+fn real(workspace: &Workspace, path: &Path) -> Option<PathBuf> {
+    let mut above = path.ancestors().skip(1);
+    let (above, known) = above.find_map(|above| Some((above, above.canonicalize().ok()?)))?;
+    let real = known.join(path.strip_prefix(above).ok()?);
+    // A link in a directory of the workspace is meant itself.
+    let inside = workspace.about().roots.iter().any(|root| real.starts_with(root.path.as_path()));
+    if inside { Some(real) } else { path.canonicalize().ok() }
 }
 
 /// The place of a change in a review: by its most dangerous mark, what is not marked last.
