@@ -99,6 +99,8 @@ fn named(place: &Place) {
     assert_eq!(place.inside(name, "cat file").prints(), "1\n2\n3");
     let bad = place.inside("--cow --workspace ../x", "true").exits(1);
     assert!(bad.errors().contains("no name for a workspace"), "{bad}");
+    let long = place.inside(&format!("--cow --workspace {}", "n".repeat(65)), "true").exits(1);
+    assert!(long.errors().contains("at most 64"), "{long}");
 }
 
 /// A session writes to its workspace as long as it runs; nobody commits meanwhile.
@@ -424,6 +426,10 @@ fn two_directories(place: &Place) {
     assert!(diff.contains(&format!("# in {other}\ndiff --git a/o b/o\n")), "{diff}");
     place.swathe("commit").exits(0);
     assert_eq!(place.host("cat p ../other/o"), "2\n2");
+    place.host("echo 3 >../other/o");
+    let left = place.swathe("commit --undo").exits(1);
+    assert!(left.errors().contains(&format!("stays as it is: {other}/o: ")), "{left}");
+    assert_eq!(place.host("cat p ../other/o"), "1\n3");
 }
 
 /// The home directory by name: its keys are not seen, and nothing of it changes.
@@ -566,6 +572,10 @@ fn difftool(place: &Place) {
     place.inside("--cow", "echo 2 >f").exits(0);
     place.host("git config --global diff.tool mine; git config --global difftool.mine.cmd 'echo tool; cat \"$LOCAL\" \"$REMOTE\"'");
     assert_eq!(place.swathe("diff --tool").prints(), "tool\n1\n2");
+    let long = "n".repeat(250);
+    place.inside("--cow", &format!("echo long >{long}.c")).exits(0);
+    assert_eq!(place.swathe(&format!("diff --tool {long}.c")).prints(), "tool\nlong");
+    place.swathe("discard").exits(0);
     assert_eq!(place.swathe("diff --tool=other").env("PATH", "/nowhere").exits(1).text(), "");
 }
 

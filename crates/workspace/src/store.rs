@@ -145,7 +145,9 @@ impl Store {
         let unusable = |text: String| Error::new(ErrorKind::Unusable, text);
         if !is_id(new.id) {
             let text = format!("{:?} is no name for a workspace", new.id);
-            return Err(unusable(text).fix("use letters, digits, '.', '_' and '-'"));
+            return Err(unusable(text).fix(format!(
+                "use letters, digits, '.', '_' and '-', at most {LONGEST_ID}, no '.' in front"
+            )));
         }
         if new.roots.is_empty() || new.roots.len() > MOST_ROOTS {
             return Err(unusable(format!("a workspace covers 1 to {MOST_ROOTS} directories")));

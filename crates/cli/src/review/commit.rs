@@ -292,7 +292,7 @@ fn carry_out(
         String::new()
     };
     say(&format!("committed {count} of workspace {name}{merged}{undo}"));
-    left(&done.left);
+    left(held, &done.left);
     if !plan.conflicts.is_empty() {
         say(&format!(
             "{} in conflict with the host are left in the workspace",
@@ -308,7 +308,7 @@ fn carry_out(
 }
 
 /// What was chosen and could not be committed.
-pub fn left(left: &[Left]) {
+pub fn left(workspace: &Workspace, left: &[Left]) {
     for left in left.iter().take(LISTED) {
         let why = match left.why {
             Why::Conflict(conflict) => marks::conflict(conflict),
@@ -317,7 +317,8 @@ pub fn left(left: &[Left]) {
             Why::Half => "the other half of its rename was left",
             Why::Late => "the host changed it meanwhile",
         };
-        say(&format!("left in the workspace: {}: {why}", text::name(&left.path.0)));
+        let path = text::name(&super::full(workspace, left.root, &left.path.0));
+        say(&format!("left in the workspace: {path}: {why}"));
     }
     if left.len() > LISTED {
         say(&format!("and {} more", left.len() - LISTED));
@@ -345,7 +346,7 @@ fn would(
         done.changes
     ));
     out.finish()?;
-    left(&done.left);
+    left(workspace, &done.left);
     if done.changes > 0 {
         if !done.saved {
             let size = text::size(done.old_bytes);
@@ -380,8 +381,11 @@ fn undo(target: &Target, held: &Held) -> Result<u8, Failure> {
         if steps == 1 { "step" } else { "steps" }
     ));
     for left in undone.left.iter().take(LISTED) {
-        let path = text::name(&left.path.0);
+        let path = text::name(&super::full(held, left.root, &left.path.0));
         say(&format!("stays as it is: {path}: the host changed it after the commit"));
+    }
+    if undone.left.len() > LISTED {
+        say(&format!("and {} more", undone.left.len() - LISTED));
     }
     Ok(u8::from(!undone.left.is_empty()))
 }

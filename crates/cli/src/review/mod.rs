@@ -224,7 +224,7 @@ impl Target {
             done.changes,
             if done.changes == 1 { "path" } else { "paths" }
         ));
-        commit::left(&done.left);
+        commit::left(held, &done.left);
         Ok(true)
     }
 
@@ -322,17 +322,18 @@ fn sensitive(env: &Environment) -> Sensitive {
 
 /// How a change is named to a person: relative to its directory where there is one, else in full.
 pub fn path_of(workspace: &Workspace, change: &Change) -> Vec<u8> {
+    full(workspace, change.root, &change.path.0)
+}
+
+/// As [`path_of`], of a path of one of the directories.
+fn full(workspace: &Workspace, root: usize, path: &[u8]) -> Vec<u8> {
     let roots = &workspace.about().roots;
     match roots.as_slice() {
-        [_] if !change.path.0.is_empty() => change.path.0.clone(),
+        [_] if !path.is_empty() => path.to_vec(),
         [_] => b".".to_vec(),
         roots => {
-            let root = roots.get(change.root).map(|root| root.path.0.clone()).unwrap_or_default();
-            if change.path.0.is_empty() {
-                root
-            } else {
-                [&root, &b"/"[..], &change.path.0].concat()
-            }
+            let root = roots.get(root).map(|root| root.path.0.clone()).unwrap_or_default();
+            if path.is_empty() { root } else { [&root, &b"/"[..], path].concat() }
         }
     }
 }

@@ -15,6 +15,9 @@ use swathe_workspace::{Change, Changeset, FileKind, Meta, Workspace};
 /// The longest file that is copied for a tool, in bytes.
 const LONGEST: u64 = 256 << 20;
 
+/// The longest name of a copy without its side, in bytes.
+const LONGEST_NAME: usize = 200;
+
 /// A directory of copies, removed at the end: a tool never sees the workspace itself, which it could
 /// write to.
 struct Copies(PathBuf);
@@ -37,6 +40,10 @@ impl Copies {
             .chars()
             .map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' })
             .collect();
+        // By its end a tool knows what it is; the front of a long one has no room beside the side.
+        let cut =
+            plain.char_indices().map(|(at, _)| at).find(|at| plain.len() - at <= LONGEST_NAME);
+        let plain = plain.get(cut.unwrap_or(0)..).unwrap_or_default();
         let directory = self.0.join(side);
         let path = directory.join(format!("{side}_{plain}"));
         drop(fs::DirBuilder::new().mode(0o700).create(&directory));
