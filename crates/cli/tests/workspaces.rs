@@ -84,6 +84,21 @@ fn everything_removed(place: &Place) {
     place.host("git status --porcelain | grep -v -e '?? a/' -e '?? link' && exit 1; exit 0");
 }
 
+/// The newest workspace is meant where none is named, however quickly one was made after the other.
+fn the_newest(place: &Place) {
+    for number in 0..6 {
+        place.inside("--cow", &format!("echo 1 >f{number}")).exits(0);
+        assert_eq!(paths(place, ""), [format!("f{number}")]);
+    }
+    let list = place.swathe("workspace list --json").prints();
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let found = list.as_array().expect("a list").iter().map(|workspace| {
+        let name = workspace["name"].as_str().expect("a name");
+        paths(place, name).concat()
+    });
+    assert_eq!(found.collect::<String>(), "f0f1f2f3f4f5");
+}
+
 /// A named workspace over several runs, seen by the later ones.
 fn named(place: &Place) {
     place.host("echo 1 >file");
@@ -681,6 +696,7 @@ fn patches_without_room(place: &Place) {
 
 both!(
     run_diff_commit_undo,
+    the_newest,
     nothing_changed,
     everything_removed,
     named,

@@ -356,6 +356,15 @@ impl Workspace {
         &self.path
     }
 
+    /// When it was made, to compare it with others: seconds since 1970, and the time of its lock,
+    /// for several can be made in one second.
+    #[must_use]
+    pub fn made(&self) -> (u64, (i64, u32)) {
+        // Nobody writes to a lock.
+        let lock = self.dir.stat(b"lock").ok().flatten();
+        (self.about.created, lock.map_or((0, 0), |meta| meta.mtime))
+    }
+
     /// Locks it for a run or a change.
     ///
     /// # Errors

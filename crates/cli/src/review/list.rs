@@ -141,7 +141,7 @@ fn rows(env: &Environment) -> Result<Vec<Row>, Failure> {
         Some(Row { workspace, state, in_use, name })
     };
     let mut rows: Vec<Row> = names.into_iter().filter_map(row).collect();
-    rows.sort_by_key(|row| row.workspace.as_ref().map_or(0, |found| found.about().created));
+    rows.sort_by_key(|row| row.workspace.as_ref().map(Workspace::made).unwrap_or_default());
     Ok(rows)
 }
 

@@ -139,7 +139,7 @@ impl Newest {
 
 /// The newest workspace of the current directory.
 fn newest(env: &Environment, store: &Store, wanted: Newest) -> Result<String, Failure> {
-    let mut best: Option<(u64, String)> = None;
+    let mut best = None;
     let mut others = 0;
     for name in cow::names(env) {
         let Ok(workspace) = store.find(&name) else { continue };
@@ -150,8 +150,8 @@ fn newest(env: &Environment, store: &Store, wanted: Newest) -> Result<String, Fa
         if !about.roots.iter().any(here) {
             others += 1;
         } else if !wanted.fits(&workspace) {
-        } else if best.as_ref().is_none_or(|(created, _)| *created <= about.created) {
-            best = Some((about.created, name));
+        } else if best.as_ref().is_none_or(|(made, _)| *made <= workspace.made()) {
+            best = Some((workspace.made(), name));
         }
     }
     best.map(|(_, name)| name).ok_or_else(|| {
