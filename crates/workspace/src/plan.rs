@@ -14,7 +14,7 @@ use crate::select::{Selection, Take};
 use crate::store::Workspace;
 use crate::work::Cache;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use swathe_record::bytes::Bytes;
 use units::Unit;
 
@@ -151,6 +151,8 @@ impl Planner<'_> {
             }
         }
         let mut directories: BTreeMap<(usize, Vec<u8>), bool> = BTreeMap::new();
+        // Those of them whose own data are a change with a conflict.
+        let mut conflicts: BTreeSet<(usize, Vec<u8>)> = BTreeSet::new();
         let set = self.set;
         for unit in units {
             let Some(change) = set.changes.get(unit.index) else { continue };
@@ -161,7 +163,11 @@ impl Planner<'_> {
                 (None, None, Some(old)) => Do::Delete { old },
                 (Some(from), Some(new), old) => Do::Put { from, new, old },
                 _ => {
-                    directories.insert((change.root, path.clone()), true);
+                    let at = (change.root, path.clone());
+                    if change.conflict.is_some() {
+                        conflicts.insert(at.clone());
+                    }
+                    directories.insert(at, true);
                     continue;
                 }
             };
@@ -188,11 +194,11 @@ impl Planner<'_> {
             }
             op.n = n;
         }
-        for ((root, path), own) in directories {
-            let act = directory(self.sides, root, &path, own)?;
-            let mut op = Op::new(self.plan.ops.len(), root, Bytes(path), act);
-            let change = set.find(root, &op.path.0).and_then(|index| set.changes.get(index));
-            if own && change.is_some_and(|change| change.conflict.is_some()) {
+        for (at, own) in directories {
+            let act = directory(self.sides, at.0, &at.1, own)?;
+            let conflict = conflicts.contains(&at);
+            let mut op = Op::new(self.plan.ops.len(), at.0, Bytes(at.1), act);
+            if conflict {
                 self.conflict(&mut op)?;
             }
             self.plan.ops.push(op);
