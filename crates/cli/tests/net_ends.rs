@@ -7,11 +7,11 @@ mod hostile_net;
 
 use common::Place;
 use common::world::World;
+use hostile_net::talk::{Talk, descendants, kill, run_of, swathe};
 use hostile_net::{ATTEMPT, Attempts, none_reached, only, reached};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::time::Duration;
-use swathe_testkit::{Ended, Running, pipe};
+use swathe_testkit::Ended;
 
 const GRANTS: &str = "--net good.example.com,other.example.com";
 
@@ -31,77 +31,6 @@ curl -sSm 20 http://good.example.com/ >&3 2>&1 || echo refused >&3
 kill $other 2>/dev/null
 sleep 300
 "#;
-
-/// Something in a sandbox that says what it does, line by line.
-struct Talk {
-    running: Running,
-    lines: std::io::Lines<BufReader<std::fs::File>>,
-}
-
-impl Talk {
-    fn start(world: &World<'_>, options: &str, text: &str) -> Self {
-        let (read, write) = pipe();
-        let text = format!("exec 3>&1 1>&2\n{text}");
-        let run = world.inside(options, &text).fd(1, write).may_leave(Duration::from_secs(5));
-        Self { running: run.start(), lines: BufReader::new(read).lines() }
-    }
-
-    /// The next line; nothing at its end.
-    fn next(&mut self) -> String {
-        self.lines.next().and_then(Result::ok).unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn says(&mut self, text: &str) {
-        let line = self.next();
-        assert!(line.starts_with(text), "it says {line:?} and not {text:?}");
-    }
-
-    /// The process that relays for it.
-    fn helper(&self) -> i32 {
-        descendants(self.running.pid)
-            .into_iter()
-            .find(|pid| {
-                let path = format!("/proc/{pid}/cmdline");
-                let line = std::fs::read(path).unwrap_or_default();
-                line.split(|byte| *byte == 0).any(|word| word == b"__net")
-            })
-            .expect("a helper")
-    }
-}
-
-fn descendants(pid: i32) -> Vec<i32> {
-    let mut all = vec![pid];
-    let mut at = 0;
-    while let Some(pid) = all.get(at) {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = std::fs::read_to_string(task.path().join("children"));
-            let children = children.unwrap_or_default();
-            all.extend(children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()));
-        }
-        at += 1;
-    }
-    all
-}
-
-fn kill(pid: i32) {
-    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
-}
-
-/// What `swathe` prints on this host.
-#[track_caller]
-fn swathe(world: &World<'_>, words: &str) -> String {
-    world.on_host(world.place.swathe(words)).prints()
-}
-
-/// The only run's name.
-fn run_of(world: &World<'_>) -> String {
-    let listed = swathe(world, "ps --json");
-    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
-    listed[0]["id"].as_str().expect("one run").to_owned()
-}
 
 /// A rule that is taken back ends what it allowed, and nothing else; a granted one opens at once.
 fn revoked(place: &Place) {

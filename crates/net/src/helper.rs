@@ -4,7 +4,7 @@ use crate::control::Control;
 use crate::judge::verdict;
 use crate::protocol::{Config, Order, Report, Role};
 use crate::state::{Connection, State};
-use crate::{echo, names, tcp, udp};
+use crate::{echo, names, publish, tcp, udp};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -63,7 +63,7 @@ async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
                 state.end_where(|one| is_over(state, one));
             }
             Order::Answer { question, allow } => state.answer(question, allow),
-            Order::Unpublish(address) => state.end_where(|one| one.published == Some(address)),
+            Order::Unpublish(address) => publish::close(state, address),
             Order::List => state.list(),
         }
     }
@@ -84,7 +84,8 @@ fn take(state: &Rc<State>, role: Role, fd: OwnedFd) -> io::Result<()> {
     rustix::io::ioctl_fionbio(&fd, true)?;
     let own = Rc::clone(state);
     match role {
-        Role::Redirected | Role::Tcp | Role::HttpProxy | Role::Socks | Role::Published(_) => {
+        Role::Published(port) => publish::listen(&own, TcpListener::from_std(fd.into())?, port)?,
+        Role::Redirected | Role::Tcp | Role::HttpProxy | Role::Socks => {
             let listener = TcpListener::from_std(fd.into())?;
             tokio::task::spawn_local(tcp::listen(own, listener, role));
         }

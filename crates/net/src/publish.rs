@@ -3,7 +3,7 @@
 use crate::protocol::Report;
 use crate::relay::{End, prepare, reset};
 use crate::state::{Connection, State};
-use crate::tcp::keep;
+use crate::tcp::{accept, keep};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -55,14 +55,36 @@ impl Inside {
     }
 }
 
-/// Takes one connection to the server at this port inside.
-pub async fn serve(state: &Rc<State>, outer: TcpStream, port: u16) {
+/// Takes connections to the server at this port inside, until that is published no more.
+pub fn listen(state: &Rc<State>, listener: TcpListener, port: u16) -> io::Result<()> {
+    let at = listener.local_addr()?;
+    let own = Rc::clone(state);
+    let serve = move |state, stream| serve(state, stream, at, port);
+    let task = tokio::task::spawn_local(accept(own, listener, serve));
+    state.published.borrow_mut().insert(at, task.abort_handle());
+    Ok(())
+}
+
+/// Nothing listens there any more, and what is connected by it ends.
+pub fn close(state: &State, at: SocketAddr) {
+    if let Some(task) = state.published.borrow_mut().remove(&at) {
+        task.abort();
+    }
+    state.end_where(|one| one.published == Some(at));
+}
+
+async fn serve(state: Rc<State>, outer: TcpStream, at: SocketAddr, port: u16) {
+    prepare(&outer);
     let Ok(own) = outer.local_addr() else { return reset(&outer) };
-    let Ok(inner) = connect(state, port).await else { return reset(&outer) };
+    let Ok(inner) = connect(&state, port).await else { return reset(&outer) };
+    // It may have been taken back meanwhile.
+    if !state.published.borrow().contains_key(&at) {
+        return reset(&outer);
+    }
     prepare(&inner);
     let connection = Connection {
         address: inner.peer_addr().ok(),
-        published: Some(own),
+        published: Some(at),
         ..Connection::new(format!("listen:{own}"), None, false)
     };
     let open = state.open(connection);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swathe_netrules::Rules;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::AbortHandle;
 
 /// Questions that wait for an answer at the same time.
 const MAX_QUESTIONS: usize = 256;
@@ -42,6 +43,8 @@ pub struct State {
     pub control: Rc<Control>,
     /// Sockets inside that are not connected yet.
     pub inside: crate::publish::Inside,
+    /// Where the host listens for connections from outside, and what takes them.
+    pub published: RefCell<HashMap<SocketAddr, AbortHandle>>,
     places: Arc<Semaphore>,
     next: Cell<u64>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
@@ -66,7 +69,7 @@ pub struct Connection {
     pub asked: bool,
     /// The address that was dialled.
     pub address: Option<SocketAddr>,
-    /// The host's address at which it came, for one from outside.
+    /// Where the host listens for it, for one from outside.
     pub published: Option<SocketAddr>,
     /// What went through it.
     pub counts: Counts,
@@ -120,6 +123,7 @@ impl State {
             upstream: config.upstream,
             control,
             inside: crate::publish::Inside::default(),
+            published: RefCell::default(),
             places: Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS))),
             next: Cell::default(),
             connections: RefCell::default(),

@@ -20,19 +20,28 @@ use tokio::net::{TcpListener, TcpStream};
 /// After a failure to accept that will not be over at once, such as no descriptor being left.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes connections for as long as the listener lives.
+/// Takes connections of the program for as long as the listener lives.
 pub async fn listen(state: Rc<State>, listener: TcpListener, role: Role) {
+    accept(state, listener, move |state, stream| serve(state, stream, role)).await;
+}
+
+/// Takes connections, as many as there is room for, and has each served.
+pub async fn accept<S: Future<Output = ()> + 'static>(
+    state: Rc<State>,
+    listener: TcpListener,
+    serve: impl Fn(Rc<State>, TcpStream) -> S,
+) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
+            Ok((stream, _)) => {
                 let Some(place) = state.place() else {
                     // Too many: the program hears of it at once.
                     reset(&stream);
                     continue;
                 };
-                let state = Rc::clone(&state);
+                let served = serve(Rc::clone(&state), stream);
                 tokio::task::spawn_local(async move {
-                    serve(&state, stream, peer, role).await;
+                    served.await;
                     drop(place);
                 });
             }
@@ -42,12 +51,13 @@ pub async fn listen(state: Rc<State>, listener: TcpListener, role: Role) {
     }
 }
 
-async fn serve(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, role: Role) {
+async fn serve(state: Rc<State>, stream: TcpStream, role: Role) {
     prepare(&stream);
+    let Ok(peer) = stream.peer_addr() else { return reset(&stream) };
+    let state = &state;
     match role {
         Role::HttpProxy => return proxy::http(state, stream, peer).await,
         Role::Socks => return proxy::socks(state, stream, peer).await,
-        Role::Published(port) => return crate::publish::serve(state, stream, port).await,
         _ => {}
     }
     let Ok(meant) = destination(&stream, role) else { return reset(&stream) };

@@ -168,10 +168,7 @@ impl Controls {
     /// # Errors
     /// The helper does not say.
     pub fn view(&self) -> Result<View, Failure> {
-        let (sender, receiver) = channel();
-        self.0.lock().waits = Some(sender);
-        self.0.link.send(&Order::List, &[]).map_err(|e| gone(&e))?;
-        let connections = receiver.recv_timeout(PATIENCE).map_err(|e| gone(&e))?;
+        let connections = self.list()?;
         let state = self.0.lock();
         let rules = &state.reach.rules;
         Ok(View {
@@ -182,6 +179,23 @@ impl Controls {
             connections,
             decisions: state.decisions.iter().cloned().collect(),
         })
+    }
+
+    /// The connections. The helper does one thing after the other: what it was told before is done
+    /// then.
+    fn list(&self) -> Result<Vec<Row>, Failure> {
+        let (sender, receiver) = channel();
+        self.0.lock().waits = Some(sender);
+        self.0.link.send(&Order::List, &[]).map_err(|e| gone(&e))?;
+        receiver.recv_timeout(PATIENCE).map_err(|e| gone(&e))
+    }
+
+    /// Has the helper go by the rules as they are now.
+    fn tell_rules(&self, state: MutexGuard<'_, State>) -> Result<(), Failure> {
+        self.0.tell_rules(&state)?;
+        // What is heard of the list needs it.
+        drop(state);
+        self.list().map(drop)
     }
 
     /// Allows it from now on.
@@ -196,7 +210,7 @@ impl Controls {
         if !state.reach.rules.allow.contains(rule) {
             state.reach.rules.allow.push(rule.clone());
         }
-        self.0.tell_rules(&state)
+        self.tell_rules(state)
     }
 
     /// Does not allow it any more; what is connected by it ends. Whether there was such a rule: if
@@ -213,7 +227,7 @@ impl Controls {
         if !found && !rules.deny.contains(rule) {
             rules.deny.push(rule.clone());
         }
-        self.0.tell_rules(&state)?;
+        self.tell_rules(state)?;
         Ok(found)
     }
 
@@ -226,7 +240,7 @@ impl Controls {
         if !state.reach.rules.deny.contains(rule) {
             state.reach.rules.deny.push(rule.clone());
         }
-        self.0.tell_rules(&state)
+        self.tell_rules(state)
     }
 
     /// Takes a denial back.
@@ -240,7 +254,7 @@ impl Controls {
         if state.reach.rules.deny.len() == before {
             return Err(Failure::new(format!("{} was not denied", text_of(rule))));
         }
-        self.0.tell_rules(&state)
+        self.tell_rules(state)
     }
 
     /// Publishes a port.
@@ -265,7 +279,10 @@ impl Controls {
         let before = state.reach.publish.len();
         state.reach.publish.retain(|one| one != publish);
         self.0.link.send(&Order::Unpublish(publish.host), &[]).map_err(|e| gone(&e))?;
-        Ok(state.reach.publish.len() < before)
+        let found = state.reach.publish.len() < before;
+        drop(state);
+        self.list()?;
+        Ok(found)
     }
 }
 

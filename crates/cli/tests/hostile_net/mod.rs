@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 pub mod tables;
+pub mod talk;
 
 use crate::common::Place;
 use crate::common::world::World;
