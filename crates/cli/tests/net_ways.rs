@@ -170,4 +170,55 @@ fn profiles(place: &Place) {
     assert!(said.contains("internet says hello to 10.0.0.5") && said.ends_with("refused"), "{ran}");
 }
 
-both! { published, proxy_only, upstream, resolvers, profiles }
+/// A server of names that a rule names is asked itself, at its address or by its name; no other is.
+fn granted_servers(place: &Place) {
+    let Some(mut world) = World::new(place) else { return };
+    let rules = "8.8.8.8:53/any,ns.example.com:53/any";
+    let attempts = |names: [&str; 4]| {
+        Attempts::new([
+            ("by its address", format!("dns('{}', server='8.8.8.8')", names[0])),
+            ("by its address and TCP", format!("dns('{}', server='8.8.8.8', tcp=True)", names[1])),
+            ("by its name", format!("dns('{}', server='ns.example.com')", names[2])),
+            (
+                "by its name and TCP",
+                format!("dns('{}', server='ns.example.com', tcp=True)", names[3]),
+            ),
+        ])
+    };
+    let open = attempts(["a.example.net", "b.example.net", "c.example.net", "d.example.net"]);
+    let shut = Attempts::new([
+        ("another", "dns('e.example.net', server='8.8.4.4')"),
+        ("ours", "dns('f.example.net')"),
+    ]);
+    for way in ["nft", "routes"] {
+        let options = format!("--net {rules} --net-way {way}");
+        all_reached(&open.inside(&world, &options), &[]);
+        none_reached(&shut.inside(&world, &options));
+    }
+    let log = world.internet();
+    for name in ["a", "b", "c", "d"] {
+        let question = format!("dns A {name}.example.net");
+        assert_eq!(log.lines().filter(|line| **line == question).count(), 2, "{name}: {log}");
+    }
+    assert!(!log.contains("e.example.net") && !log.contains("f.example.net"), "{log}");
+    let every = "--net all --net-deny bad.example.com";
+    none_reached(
+        &Attempts::new([("all", "dns('bad.example.com', server='8.8.8.8')")]).inside(&world, every),
+    );
+}
+
+/// A program that resolves a name itself and asks the proxy for the address means the name.
+fn proxy_by_address(place: &Place) {
+    let Some(world) = World::new(place) else { return };
+    let text = "curl -sS -x socks5://198.18.0.2:1080 http://good.example.com/; \
+        curl -sS -x socks4://198.18.0.2:1080 http://good.example.com/; \
+        at=$(getent ahostsv4 good.example.com | head -1 | cut -d' ' -f1); \
+        curl -sS -x http://198.18.0.2:3128 -p -H 'Host: good.example.com' http://$at/; \
+        curl -sS -x http://198.18.0.2:3128 -p -H 'Host: www.example.net' http://$at/; \
+        curl -sS -x socks5://198.18.0.2:1080 http://198.18.77.77/";
+    let said = world.inside("--net good.example.com:80", text).go();
+    assert_eq!(said.text().matches("says hello to good.example.com").count(), 3, "{said}");
+    assert_eq!(said.text().matches("says hello").count(), 3, "{said}");
+}
+
+both! { published, proxy_only, upstream, resolvers, profiles, granted_servers, proxy_by_address }

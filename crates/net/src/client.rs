@@ -1,7 +1,7 @@
 //! The side of whoever starts the helper.
 
 use crate::control::receive;
-use crate::protocol::{Config, MAX_FDS, MAX_MESSAGE, Order, Report, decode, encode};
+use crate::protocol::{Config, MAX_FDS, MAX_MESSAGE, MAX_RULES, Order, Report, decode, encode};
 use crate::{COMMAND, CONFIG, SOCKET};
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use swathe_netrules::{Rule, Rules};
 
 /// How long the helper may take to begin, and its end to come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,6 +116,21 @@ impl Link {
                 other => return other.map(drop).map_err(Into::into),
             }
         }
+    }
+
+    /// Has it go by other rules, told in as many messages as it takes.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn go_by(&self, rules: &Rules, ask: bool) -> io::Result<()> {
+        let parts = |rules: &[Rule]| rules.chunks(MAX_RULES).map(<[Rule]>::to_vec).collect();
+        let (allow, deny): (Vec<_>, Vec<_>) = (parts(&rules.allow), parts(&rules.deny));
+        let allow = allow.into_iter().map(|allow| Rules { allow, ..Rules::default() });
+        let deny = deny.into_iter().map(|deny| Rules { deny, ..Rules::default() });
+        for rules in allow.chain(deny) {
+            self.send(&Order::Rules { rules, ask, last: false }, &[])?;
+        }
+        self.send(&Order::Rules { rules: Rules::default(), ask, last: true }, &[])
     }
 
     /// Gives it sockets, in as many messages as it takes; they are its own then.

@@ -1,16 +1,15 @@
 //! The helper's main loop: takes orders, and starts a task for each socket that it is given.
 
 use crate::control::Control;
-use crate::judge::verdict;
 use crate::protocol::{Config, Order, Report, Role};
 use crate::state::{Connection, State};
-use crate::{echo, names, publish, tcp, udp};
+use crate::{echo, judge, names, publish, tcp, udp};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use swathe_netrules::{Cause, Verdict};
+use swathe_netrules::Rules;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -46,6 +45,7 @@ async fn look_after_questions(state: &State) {
 }
 
 async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
+    let mut coming = Rules::default();
     while let Some((order, fds)) = control.next().await? {
         match order {
             Order::Sockets(roles) => {
@@ -57,10 +57,13 @@ async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
                 }
             }
             Order::Begin => drop(control.say(Report::Ready)),
-            Order::Rules { rules, ask } => {
-                state.rules.replace(rules);
-                state.ask.set(ask);
-                state.end_where(|one| is_over(state, one));
+            Order::Rules { rules, ask, last } => {
+                coming.allow.extend(rules.allow);
+                coming.deny.extend(rules.deny);
+                if last {
+                    state.go_by(std::mem::take(&mut coming), ask);
+                    state.end_where(|one| is_over(state, one));
+                }
             }
             Order::Answer { question, allow } => state.answer(question, allow),
             Order::Unpublish(address) => publish::close(state, address),
@@ -70,14 +73,8 @@ async fn obey(state: &Rc<State>, control: &Control) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the rules do not allow a connection any more. One that the user said yes to goes on until
-/// a rule denies it.
 fn is_over(state: &State, one: &Connection) -> bool {
-    let Some(wish) = &one.wish else { return false };
-    match verdict(state, wish) {
-        Verdict::Allowed(_) => false,
-        Verdict::Refused(reason) => !one.asked || matches!(reason.cause, Cause::Denied(_)),
-    }
+    one.wish.as_ref().is_some_and(|wish| judge::is_over(state, wish, one.address, one.asked))
 }
 
 fn take(state: &Rc<State>, role: Role, fd: OwnedFd) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use swathe_netrules::{Name, Pattern, Ports, Protocol, Reason, Rule, Rules, Verdict, What};
+use swathe_netrules::{Cause, Name, Pattern, Ports, Protocol, Reason, Rule, Rules, Verdict, What};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -98,6 +98,8 @@ pub struct Dialled {
     pub address: Option<SocketAddr>,
     /// Whether the user was asked, and said yes.
     pub asked: bool,
+    /// The [number](State::rules_number) of the rules that it was judged by.
+    pub rules: u64,
 }
 
 /// Whether the rules allow the wish as it stands, before a name is resolved.
@@ -108,6 +110,24 @@ pub fn verdict(state: &State, wish: &Wish) -> Verdict {
         Target::Address(address) => {
             rules.addressed(*address, wish.port, wish.protocol, &own(*address))
         }
+    }
+}
+
+/// Whether the rules do not allow any more what led to this address (none: through a proxy). What the
+/// user said yes to (`asked`) goes on until a rule denies it, or its address.
+pub fn is_over(state: &State, wish: &Wish, address: Option<SocketAddr>, asked: bool) -> bool {
+    let verdict = match (&wish.target, address.map(|address| address.ip())) {
+        (Target::Name(name), Some(address)) => {
+            let rules = rules_with(state, wish, asked);
+            rules.resolved(name, address, wish.port, wish.protocol, &own(address))
+        }
+        _ => verdict(state, wish),
+    };
+    match (verdict, &wish.target) {
+        (Verdict::Allowed(_), _) => false,
+        (Verdict::Refused(Reason { cause: Cause::Denied(_), .. }), _) => true,
+        (Verdict::Refused(_), Target::Name(_)) if address.is_some() => true,
+        (Verdict::Refused(_), _) => !asked,
     }
 }
 
@@ -210,21 +230,23 @@ pub async fn dial(
     peer: Option<SocketAddr>,
 ) -> Result<Dialled, Refusal> {
     let mut asked = false;
+    let rules = state.rules_number();
     let dialled = async {
         allowed(state, wish, peer, &mut asked).await?;
         connect(state, wish, asked).await
     };
-    let dialled = dialled.await;
+    let dialled = dialled.await.map(|dialled| Dialled { rules, ..dialled });
     report(state, wish, peer, asked, dialled.as_ref().map(|one| one.address)).await;
     dialled
 }
 
-/// The addresses for datagrams, if they may be sent; and reports what was decided.
+/// The address for datagrams, if they may be sent, and whether the user was asked; and reports what was
+/// decided.
 pub async fn resolve_datagrams(
     state: &State,
     wish: &Wish,
     peer: Option<SocketAddr>,
-) -> Result<SocketAddr, Refusal> {
+) -> Result<(SocketAddr, bool), Refusal> {
     let mut asked = false;
     let found = async {
         allowed(state, wish, peer, &mut asked).await?;
@@ -233,7 +255,7 @@ pub async fn resolve_datagrams(
     };
     let found = found.await;
     report(state, wish, peer, asked, found.as_ref().map(|address| Some(*address))).await;
-    found
+    found.map(|address| (address, asked))
 }
 
 async fn report(
@@ -263,7 +285,7 @@ async fn connect(state: &State, wish: &Wish, asked: bool) -> Result<Dialled, Ref
     {
         let stream = timeout(PATIENCE, upstream::connect(proxy, wish)).await;
         return match stream {
-            Ok(Ok(stream)) => Ok(Dialled { stream, address: None, asked }),
+            Ok(Ok(stream)) => Ok(Dialled { stream, address: None, asked, rules: 0 }),
             Ok(Err(e)) => Err(Refusal::unreachable(format!("the proxy {}: {e}", proxy.address))),
             Err(_) => Err(Refusal::unreachable(format!("the proxy {} is slow", proxy.address))),
         };
@@ -271,7 +293,9 @@ async fn connect(state: &State, wish: &Wish, asked: bool) -> Result<Dialled, Ref
     let mut last = String::from("no address");
     for address in addresses(state, wish, asked).await? {
         match timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(Dialled { stream, address: Some(address), asked }),
+            Ok(Ok(stream)) => {
+                return Ok(Dialled { stream, address: Some(address), asked, rules: 0 });
+            }
             Ok(Err(e)) => last = format!("{address}: {}", words(&e)),
             Err(_) => last = format!("{address}: no answer"),
         }

@@ -3,15 +3,19 @@
 
 use crate::dns::{self, Answer, Bad, Kind, Query, Transport};
 use crate::framed;
+use crate::judge::{self, Target, Wish};
 use crate::pool::is_own;
 use crate::protocol::Decision;
 use crate::resolve::Outcome;
 use crate::state::{State, now};
+use crate::tcp::target;
+use crate::udp::Flows;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use swathe_netrules::{Name, Protocol, Reason, Verdict};
+use swathe_netrules::address::canonical;
+use swathe_netrules::{Name, Protocol, Reason, Rule, Verdict, fixed};
 use swathe_sys::datagram;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket};
@@ -29,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn serve(state: Rc<State>, socket: OwnedFd) {
     let Ok(socket) = UdpSocket::from_std(socket.into()) else { return };
     let socket = Rc::new(socket);
+    let granted_servers = Flows::new(&socket, fixed::RESOLVER_PORT);
     loop {
         let mut buffer = [0; MAX_QUESTION];
         let receive = || datagram::receive(&*socket, &mut buffer).map_err(Into::into);
@@ -37,6 +42,11 @@ pub async fn serve(state: Rc<State>, socket: OwnedFd) {
             tokio::task::yield_now().await;
             continue;
         };
+        if is_granted(&state, came.asked) {
+            let bytes = buffer.get(..came.length).unwrap_or_default();
+            granted_servers.pass_on(&state, (came.peer, came.asked), bytes.to_vec());
+            continue;
+        }
         // What is too much is not answered: the program asks again.
         let Some(place) = state.place() else { continue };
         let question = buffer.get(..came.length).unwrap_or_default().to_vec();
@@ -51,6 +61,22 @@ pub async fn serve(state: Rc<State>, socket: OwnedFd) {
             drop(place);
         });
     }
+}
+
+/// Whether a rule names this server of names, and its port: then it is spoken to, as by TCP. Rules for
+/// every port mean no datagrams.
+fn is_granted(state: &State, asked: IpAddr) -> bool {
+    let Some(target) = target(state, canonical(asked)) else { return false };
+    let is_about = |rule: &Rule| match &target {
+        Target::Name(name) => rule.is_about(name),
+        Target::Address(address) => rule.is_about_address(*address),
+    };
+    let is_at = |rule: &Rule| {
+        rule.is_at(fixed::RESOLVER_PORT, Protocol::Udp) && !rule.ports.is_all() && is_about(rule)
+    };
+    let is_named = state.rules.borrow().allow.iter().any(is_at);
+    let wish = Wish { target, port: fixed::RESOLVER_PORT, protocol: Protocol::Udp };
+    is_named && judge::verdict(state, &wish).is_allowed()
 }
 
 /// A second answer after one that refuses. The C library musl takes no notice of that, and would ask

@@ -7,6 +7,8 @@ use swathe_netrules::{Name, Rules};
 
 /// The longest message, in bytes.
 pub const MAX_MESSAGE: usize = 128 << 10;
+/// Rules of one message: they fit, however long they are.
+pub const MAX_RULES: usize = 64;
 /// Descriptors of one message.
 pub const MAX_FDS: usize = 64;
 
@@ -75,12 +77,15 @@ pub enum Order {
     Sockets(Vec<Role>),
     /// It has all that it needs to begin, and says when it has begun.
     Begin,
-    /// Other rules from now on. Connections that they do not allow end.
+    /// Some of other rules, which hold from the last message of them on. Connections that they do
+    /// not allow end.
     Rules {
-        /// The new ones.
+        /// Some of the new ones, behind those of the messages before.
         rules: Rules,
         /// As in [`Config::ask`].
         ask: bool,
+        /// Whether these are all.
+        last: bool,
     },
     /// An answer to a question.
     Answer {

@@ -32,7 +32,7 @@ pub async fn http(state: &Rc<State>, client: TcpStream, peer: SocketAddr) {
     match asked {
         Ok(Some(Asked::Tunnel { target, port, used })) => {
             let rest = pending.split_off(used.min(pending.len()));
-            let wish = wish(target, port);
+            let wish = wish(state, target, port);
             match dial(state, &client, &wish, peer).await {
                 Some(Ok(dialled)) => {
                     // Fails only where the client has gone, as the relay will see.
@@ -62,7 +62,7 @@ async fn pass_on(
     forward: Forward,
     rest: Vec<u8>,
 ) {
-    let wish = wish(forward.target, forward.port);
+    let wish = wish(state, forward.target, forward.port);
     match dial(state, &client, &wish, peer).await {
         Some(Ok(dialled)) => {
             // Fails only where the server has gone, as the relay will see.
@@ -93,7 +93,7 @@ async fn http_request(
 /// Serves a client that speaks SOCKS.
 pub async fn socks(state: &Rc<State>, client: TcpStream, peer: SocketAddr) {
     let Ok(Some((request, rest))) = timeout(PATIENCE, socks_request(&client)).await else { return };
-    let wish = wish(request.target.clone(), request.port);
+    let wish = wish(state, request.target.clone(), request.port);
     match dial(state, &client, &wish, peer).await {
         Some(Ok(dialled)) => {
             if write_all(&client, &request.reply(Reply::Succeeded)).await.is_err() {
@@ -165,17 +165,20 @@ async fn more(client: &TcpStream, pending: &mut Vec<u8>) -> bool {
     }
 }
 
-/// The host's loopback is what a program means that asks a proxy for it: its own needs none.
-fn wish(target: target::Target, port: u16) -> Wish {
+/// The host's loopback is what a program means that asks a proxy for it: its own needs none. One that
+/// has asked the resolver before asks for the address that it was told, and means the name.
+fn wish(state: &State, target: target::Target, port: u16) -> Wish {
     let target = match target {
         target::Target::Name(name) => Target::Name(name),
-        target::Target::Address(address) => Target::Address(canonical(address)),
+        target::Target::Address(address) => {
+            let address = canonical(address);
+            crate::tcp::target(state, address).unwrap_or(Target::Address(address))
+        }
         target::Target::Localhost => Target::Address(IpAddr::from(Ipv4Addr::LOCALHOST)),
     };
     Wish { target, port, protocol: Protocol::Tcp }
 }
 
-/// A program that asked the resolver before may ask for the address that it was told.
 async fn dial(
     state: &Rc<State>,
     client: &TcpStream,

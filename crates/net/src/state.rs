@@ -46,6 +46,7 @@ pub struct State {
     /// Where the host listens for connections from outside, and what takes them.
     pub published: RefCell<HashMap<SocketAddr, AbortHandle>>,
     places: Arc<Semaphore>,
+    rules_number: Cell<u64>,
     next: Cell<u64>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     questions: RefCell<HashMap<String, Asked>>,
@@ -125,11 +126,26 @@ impl State {
             inside: crate::publish::Inside::default(),
             published: RefCell::default(),
             places: Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS))),
+            rules_number: Cell::default(),
             next: Cell::default(),
             connections: RefCell::default(),
             questions: RefCell::default(),
             shown: RefCell::default(),
         })
+    }
+
+    /// Goes by other rules from now on.
+    pub fn go_by(&self, rules: Rules, ask: bool) {
+        self.rules.replace(rules);
+        self.ask.set(ask);
+        self.rules_number.set(self.rules_number.get() + 1);
+    }
+
+    /// Grows with every change of the rules: whoever waits between a judgement and what follows from
+    /// it has to judge again where it is another.
+    #[must_use]
+    pub fn rules_number(&self) -> u64 {
+        self.rules_number.get()
     }
 
     /// Room for one more connection or question; none where there are too many.

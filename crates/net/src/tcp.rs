@@ -74,11 +74,12 @@ async fn serve(state: Rc<State>, stream: TcpStream, role: Role) {
     }
 }
 
-/// A server of names that was granted by its address is spoken to; all others are ours.
+/// A server of names that was granted is spoken to; all others are ours.
 fn is_granted(state: &State, address: IpAddr) -> bool {
-    let target = Target::Address(address);
-    let wish = Wish { target, port: fixed::RESOLVER_PORT, protocol: Protocol::Tcp };
-    judge::verdict(state, &wish).is_allowed()
+    target(state, address).is_some_and(|target| {
+        let wish = Wish { target, port: fixed::RESOLVER_PORT, protocol: Protocol::Tcp };
+        judge::verdict(state, &wish).is_allowed()
+    })
 }
 
 /// Where the program wanted to connect to.
@@ -149,11 +150,14 @@ pub async fn carry_with(
 ) {
     prepare(&dialled.stream);
     let guard = guard.unwrap_or_else(|| Guard::new(&wish));
+    let (address, asked) = (dialled.address, dialled.asked);
+    // The rules may have changed while the host was dialled.
+    if dialled.rules != state.rules_number() && judge::is_over(state, &wish, address, asked) {
+        reset(client);
+        return reset(&dialled.stream);
+    }
     let object = wish.to_string();
-    let connection = Connection {
-        address: dialled.address,
-        ..Connection::new(object.clone(), Some(wish), dialled.asked)
-    };
+    let connection = Connection { address, ..Connection::new(object.clone(), Some(wish), asked) };
     let open = state.open(connection);
     let end = keep(client, &dialled.stream, Some(guard), &open).await;
     if let End::Refused(reason) = end {

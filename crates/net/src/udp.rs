@@ -7,7 +7,7 @@ use crate::state::{Connection, Open, State};
 use crate::tcp::target;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ type Flow = (SocketAddr, SocketAddr);
 pub async fn serve(state: Rc<State>, socket: OwnedFd, port: u16) {
     let Ok(socket) = UdpSocket::from_std(socket.into()) else { return };
     let socket = Rc::new(socket);
-    let flows: Rc<RefCell<HashMap<Flow, Sender<Vec<u8>>>>> = Rc::default();
+    let flows = Flows::new(&socket, port);
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let receive = || datagram::receive(&*socket, &mut buffer).map_err(Into::into);
@@ -42,28 +42,49 @@ pub async fn serve(state: Rc<State>, socket: OwnedFd, port: u16) {
             tokio::task::yield_now().await;
             continue;
         };
-        let flow = (came.peer, SocketAddr::new(came.asked, port));
-        let bytes = buffer.get(..came.length).unwrap_or_default().to_vec();
-        let known = flows.borrow().get(&flow).cloned();
-        let rest = match known.map(|sender| sender.try_send(bytes)) {
-            // Datagrams may be lost.
-            Some(Ok(()) | Err(TrySendError::Full(_))) => continue,
-            Some(Err(TrySendError::Closed(bytes))) => bytes,
-            None => buffer.get(..came.length).unwrap_or_default().to_vec(),
+        let bytes = buffer.get(..came.length).unwrap_or_default();
+        flows.pass_on(&state, (came.peer, came.asked), bytes.to_vec());
+    }
+}
+
+/// The exchanges over one port.
+pub struct Flows {
+    inner: Rc<UdpSocket>,
+    port: u16,
+    all: Rc<RefCell<HashMap<Flow, Sender<Vec<u8>>>>>,
+}
+
+impl Flows {
+    /// None yet, of datagrams that come to this socket at this port.
+    pub fn new(inner: &Rc<UdpSocket>, port: u16) -> Self {
+        Self { inner: Rc::clone(inner), port, all: Rc::default() }
+    }
+
+    /// One has come, from the first address to the second.
+    pub fn pass_on(&self, state: &Rc<State>, (peer, asked): (SocketAddr, IpAddr), bytes: Vec<u8>) {
+        let flow = (peer, SocketAddr::new(asked, self.port));
+        let known = self.all.borrow().get(&flow).cloned();
+        let bytes = match known {
+            None => bytes,
+            Some(sender) => match sender.try_send(bytes) {
+                // Datagrams may be lost.
+                Ok(()) | Err(TrySendError::Full(_)) => return,
+                Err(TrySendError::Closed(bytes)) => bytes,
+            },
         };
-        if flows.borrow().len() >= MAX_FLOWS {
-            continue;
+        if self.all.borrow().len() >= MAX_FLOWS {
+            return;
         }
-        let Some(place) = state.place() else { continue };
+        let Some(place) = state.place() else { return };
         let (sender, receiver) = channel(MAX_WAITING);
         // There is room: it is new.
-        let _ = sender.try_send(rest);
-        flows.borrow_mut().insert(flow, sender);
-        let exchange = Exchange { inner: Rc::clone(&socket), program: came.peer, asked: flow.1 };
-        let (state, flows) = (Rc::clone(&state), Rc::clone(&flows));
+        let _ = sender.try_send(bytes);
+        self.all.borrow_mut().insert(flow, sender);
+        let exchange = Exchange { inner: Rc::clone(&self.inner), program: peer, asked: flow.1 };
+        let (state, all) = (Rc::clone(state), Rc::clone(&self.all));
         tokio::task::spawn_local(async move {
             exchange.run(&state, receiver).await;
-            flows.borrow_mut().remove(&flow);
+            all.borrow_mut().remove(&flow);
             drop(place);
         });
     }
@@ -80,16 +101,23 @@ impl Exchange {
         let address = canonical(self.asked.ip());
         let Some(target) = target(state, address) else { return };
         let wish = Wish { target, port: self.asked.port(), protocol: Protocol::Udp };
+        let rules = state.rules_number();
+        let is_as_judged = || rules == state.rules_number();
         let found = judge::resolve_datagrams(state, &wish, Some(self.program)).await;
-        let Ok(address) = found else {
-            // A program that goes on is not judged again for every datagram.
-            while let Ok(Some(_)) = timeout(SILENCE, receiver.recv()).await {}
+        let Ok((address, asked)) = found else {
+            // A program that goes on is not judged again for every datagram, but by other rules.
+            while let Ok(Some(_)) = timeout(SILENCE, receiver.recv()).await
+                && is_as_judged()
+            {}
             return;
         };
+        if !is_as_judged() && judge::is_over(state, &wish, Some(address), asked) {
+            return;
+        }
         let Ok(outer) = datagrams_to(address) else { return };
         let connection = Connection {
             address: Some(address),
-            ..Connection::new(wish.to_string(), Some(wish), false)
+            ..Connection::new(wish.to_string(), Some(wish), asked)
         };
         let open = state.open(connection);
         tokio::select! {

@@ -214,7 +214,7 @@ fn revoked_and_killed() {
         stream.write_all(b"x").expect("written");
         stream.read_exact(&mut [0]).expect("back");
     }
-    let order = Order::Rules { rules: rules(&[&granted[1]], &[]), ask: false };
+    let order = Order::Rules { rules: rules(&[&granted[1]], &[]), ask: false, last: true };
     running.link.send(&order, &[]).expect("sent");
     assert!(has_ended(&mut one), "it goes on");
     two.write_all(b"x").expect("written");

@@ -82,10 +82,16 @@ impl Ports {
         self.0.iter().map(|(first, last)| usize::from(last - first) + 1).sum()
     }
 
+    /// The ranges of several sets together, sorted, first and last port of each; none touch.
+    #[must_use]
+    pub fn ranges_of_all<'p>(sets: impl IntoIterator<Item = &'p Self>) -> Vec<(u16, u16)> {
+        joined(sets.into_iter().flat_map(|ports| ports.0.iter().copied()).collect())
+    }
+
     /// Whether each port of these is in one of the others.
     #[must_use]
     pub fn is_within<'p>(&self, others: impl IntoIterator<Item = &'p Self>) -> bool {
-        let all = joined(others.into_iter().flat_map(|ports| ports.0.iter().copied()).collect());
+        let all = Self::ranges_of_all(others);
         self.0.iter().all(|(first, last)| all.iter().any(|(a, z)| a <= first && last <= z))
     }
 }

@@ -213,7 +213,7 @@ impl Live {
         let (path, hides) = match self.intent(text)? {
             Intent::FilesDir { path, .. } => (path, false),
             Intent::FilesHide(path) => (path, true),
-            Intent::NetReach(rule) => return self.network()?.revoke(&rule).map(revoked),
+            Intent::NetReach(rule) => return self.network()?.revoke(&rule),
             Intent::NetDeny(rule) => return self.network()?.deny_no_more(&rule).map(|()| None),
             Intent::NetListen(publish) => {
                 return match self.network()?.unpublish(&publish)? {
@@ -466,11 +466,6 @@ impl State {
         self.changes.push(change);
         Ok(())
     }
-}
-
-/// What is to be said where no rule was taken back.
-fn revoked(found: bool) -> Option<String> {
-    (!found).then(|| "no rule says just that: one that denies it was added".to_owned())
 }
 
 fn changing(error: &swathe_mounter::Error) -> Failure {

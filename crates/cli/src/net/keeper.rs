@@ -6,7 +6,7 @@ use super::who::Sandbox;
 use super::{Reach, asking, events};
 use crate::out::{Failure, note};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,9 +79,21 @@ struct Shared {
     state: Mutex<State>,
 }
 
+/// The network inside.
+pub(super) struct Within {
+    /// Makes sockets there.
+    pub inside: Inside,
+    /// How connections get to the helper.
+    pub way: Way,
+    /// Where something listens that the helper has.
+    pub listening: HashSet<(Protocol, u16)>,
+}
+
 struct State {
     reach: Reach,
     inside: Inside,
+    /// Never less: the helper keeps what it was given, and a rule that is taken back may come again.
+    listening: HashSet<(Protocol, u16)>,
     /// Whether there will be a desk.
     asks: bool,
     desk: Option<Desk>,
@@ -106,8 +118,8 @@ impl Keeper {
     /// No thread can be started.
     pub(super) fn start(
         helper: Helper,
-        inside: Inside,
-        (way, asks): (Way, bool),
+        Within { inside, way, listening }: Within,
+        asks: bool,
         reach: Reach,
         sandbox: Sandbox,
         sink: Sink,
@@ -115,6 +127,7 @@ impl Keeper {
         let state = State {
             reach,
             inside,
+            listening,
             asks,
             desk: None,
             early: Vec::new(),
@@ -213,12 +226,12 @@ impl Controls {
         self.tell_rules(state)
     }
 
-    /// Does not allow it any more; what is connected by it ends. Whether there was such a rule: if
-    /// there was none, one that denies was added.
+    /// Does not allow it any more; what is connected by it ends. What there is to say about it: if there
+    /// was no such rule, one that denies was added; other rules may allow the same.
     ///
     /// # Errors
     /// The helper is gone, and with it every connection.
-    pub fn revoke(&self, rule: &Rule) -> Result<bool, Failure> {
+    pub fn revoke(&self, rule: &Rule) -> Result<Option<String>, Failure> {
         let mut state = self.0.lock();
         let rules = &mut state.reach.rules;
         let before = rules.allow.len();
@@ -227,8 +240,14 @@ impl Controls {
         if !found && !rules.deny.contains(rule) {
             rules.deny.push(rule.clone());
         }
+        let others = rules.allow.iter().filter(|other| other.covers(rule)).map(text_of);
+        let others: Vec<String> = if found { others.collect() } else { Vec::new() };
         self.tell_rules(state)?;
-        Ok(found)
+        Ok(match (found, others.is_empty()) {
+            (false, _) => Some("no rule says just that: one that denies it was added".to_owned()),
+            (true, true) => None,
+            (true, false) => Some(format!("it is still allowed, by {}", others.join(", "))),
+        })
     }
 
     /// Denies it from now on; what is connected by it ends.
@@ -263,6 +282,9 @@ impl Controls {
     /// The host's port is taken.
     pub fn publish(&self, publish: &Publish) -> Result<(), Failure> {
         let mut state = self.0.lock();
+        if state.reach.publish.contains(publish) {
+            return Err(Failure::new(format!("{publish} is published already")));
+        }
         let listener = super::listen(publish.host)?;
         let sockets = vec![(Role::Published(publish.port), listener)];
         self.0.link.give(sockets).map_err(|e| gone(&e))?;
@@ -380,9 +402,7 @@ impl Shared {
     }
 
     fn tell_rules(&self, state: &State) -> Result<(), Failure> {
-        let ask = state.asks;
-        let order = Order::Rules { rules: state.reach.rules.clone(), ask };
-        self.link.send(&order, &[]).map_err(|e| gone(&e))
+        self.link.go_by(&state.reach.rules, state.asks).map_err(|e| gone(&e))
     }
 
     /// Sockets for ports at which nothing listens yet.
@@ -391,6 +411,7 @@ impl Shared {
             Failure::new(format!("cannot listen for {}: {e}", text_of(rule)))
         };
         let mut sockets = Vec::new();
+        let mut new = Vec::new();
         for (protocol, by_one) in [
             (Protocol::Tcp, self.way == Way::AnyIp || rule.what == What::HostLoopback),
             (Protocol::Udp, true),
@@ -405,14 +426,11 @@ impl Shared {
                 return Err(cannot(&"too many ports")
                     .hint("name those that are used, or start it again with the rule"));
             }
-            let known = |port| {
-                let rules = &state.reach.rules;
-                rules.allow.iter().any(|one| one.is_at(port, protocol) && !one.ports.is_all())
-            };
-            let ranges = rule.ports.ranges().to_vec();
-            let ports: Vec<u16> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
-            let ports: Vec<u16> = ports.into_iter().filter(|port| !known(*port)).collect();
-            for port in ports {
+            for port in rule.ports.ranges().iter().flat_map(|(first, last)| *first..=*last) {
+                if state.listening.contains(&(protocol, port)) {
+                    continue;
+                }
+                new.push((protocol, port));
                 let (role, made) = match protocol {
                     Protocol::Tcp => (Role::Tcp, state.inside.listen_tcp(port)),
                     Protocol::Udp => (Role::Udp(port), state.inside.listen_udp(port)),
@@ -420,6 +438,7 @@ impl Shared {
                 sockets.push((role, made.map_err(|e| cannot(&e))?));
             }
         }
+        state.listening.extend(new);
         Ok(sockets)
     }
 }

@@ -23,13 +23,14 @@ pub use view::{Arguments, run};
 
 use crate::out::Failure;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use swathe_net::Helper;
 use swathe_net::protocol::{Config, Role, Upstream};
 use swathe_netns::{Inside, Made, Request, Way};
-use swathe_netrules::{Protocol, Publish, Rules};
+use swathe_netrules::fixed::RESOLVER_PORT;
+use swathe_netrules::{Ports, Protocol, Publish, Rules};
 use swathe_policy::resolve::Network;
 
 /// Connections of a sandbox at the same time.
@@ -124,9 +125,13 @@ impl Prepared {
         // As long as it is open the namespace stays.
         drop(netns);
         let way = made.way;
+        let mut listening = listening(&made);
         let mut sockets = roles(made);
         if way == Way::Nft {
-            sockets.extend(loopback(&mut inside, &self.reach.rules)?);
+            for (port, socket) in loopback(&mut inside, &self.reach.rules)? {
+                listening.insert((Protocol::Tcp, port));
+                sockets.push((Role::Tcp, socket));
+            }
         }
         let link = self.helper.link();
         link.give(sockets).map_err(|e| failed(&e))?;
@@ -135,7 +140,8 @@ impl Prepared {
         // word, by which it has begun.
         link.give(self.published).map_err(|e| failed(&e))?;
         let engine = who::Sandbox(engine);
-        Keeper::start(self.helper, inside, (way, self.asks), self.reach, engine, sink)
+        let inside = keeper::Within { inside, way, listening };
+        Keeper::start(self.helper, inside, self.asks, self.reach, engine, sink)
     }
 }
 
@@ -157,8 +163,9 @@ fn listen(address: std::net::SocketAddr) -> Result<OwnedFd, Failure> {
 
 /// What is to be made inside.
 fn request(rules: &Rules, way: Way) -> Result<Request, Failure> {
-    let tcp = rules.ports(Protocol::Tcp).flat_map(|ports| ports.ranges().to_vec());
-    let tcp = tcp.map(|(first, last)| first..=last).collect();
+    // Thousands of rules are mostly for the same ports.
+    let tcp = Ports::ranges_of_all(rules.ports(Protocol::Tcp));
+    let tcp = tcp.into_iter().map(|(first, last)| first..=last).collect();
     let mut udp = BTreeSet::new();
     for ports in rules.ports(Protocol::Udp) {
         if ports.is_all() {
@@ -171,8 +178,8 @@ fn request(rules: &Rules, way: Way) -> Result<Request, Failure> {
         let text = format!("rules for {} ports by UDP: {MAX_UDP} are possible", udp.len());
         return Err(Failure::new(text).hint("name those that are used, such as HOST:123/udp"));
     }
-    // Port 53 is the resolver's.
-    udp.remove(&53);
+    // That one has a socket: who is asked there decides who is meant.
+    udp.remove(&RESOLVER_PORT);
     Ok(Request { way, tcp, udp: udp.into_iter().collect(), echo: true })
 }
 
@@ -195,14 +202,28 @@ fn roles(made: Made) -> Vec<(Role, OwnedFd)> {
     made.sockets.into_iter().map(|(one, fd)| (role(one), fd)).collect()
 }
 
+/// Ports at which something listens inside for every address, or for those of the loopback interface.
+fn listening(made: &Made) -> HashSet<(Protocol, u16)> {
+    use swathe_netns::Role as Made;
+    let port = |role| match role {
+        Made::TcpPort(port) => Some((Protocol::Tcp, port)),
+        Made::Udp(port) => Some((Protocol::Udp, port)),
+        Made::DnsUdp => Some((Protocol::Udp, RESOLVER_PORT)),
+        // With a redirect it is at a port that the kernel chose.
+        Made::DnsTcp if made.way == Way::AnyIp => Some((Protocol::Tcp, RESOLVER_PORT)),
+        _ => None,
+    };
+    made.sockets.iter().filter_map(|(role, _)| port(*role)).collect()
+}
+
 /// Ports of the host's loopback interface that the program reaches at its own: nothing redirects
 /// what is to a loopback address.
-fn loopback(inside: &mut Inside, rules: &Rules) -> Result<Vec<(Role, OwnedFd)>, Failure> {
+fn loopback(inside: &mut Inside, rules: &Rules) -> Result<Vec<(u16, OwnedFd)>, Failure> {
     let ports = rules.host_loopback(Protocol::Tcp).filter(|ports| !ports.is_all());
     let ranges = ports.flat_map(|ports| ports.ranges().to_vec());
     let all: BTreeSet<u16> = ranges.flat_map(|(first, last)| first..=last).collect();
     all.into_iter()
-        .map(|port| Ok((Role::Tcp, inside.listen_tcp(port).map_err(|e| set_up(&e, Way::Nft))?)))
+        .map(|port| Ok((port, inside.listen_tcp(port).map_err(|e| set_up(&e, Way::Nft))?)))
         .collect()
 }
 
