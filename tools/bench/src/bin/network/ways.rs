@@ -3,9 +3,11 @@
 use crate::Room;
 use crate::room::say;
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Barrier;
-use swathe_sys::rustix::process::{Resource, getrlimit};
+use swathe_sys::rustix::process::{
+    Pid, Resource, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, waitid,
+};
 
 /// Descriptors that a helper has for something else than connections, at most.
 const OTHERS: u64 = 200;
@@ -103,7 +105,7 @@ impl Way {
 
     /// The number that the client comes to.
     pub fn number(&self, room: &Room, words: &[&str]) -> io::Result<f64> {
-        let output = self.command(room, words).stdout(Stdio::piped()).output()?;
+        let output = output(self.command(room, words).stdout(Stdio::piped()))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let number = said.lines().last().and_then(|line| line.trim().parse().ok());
         number.filter(|_| output.status.success()).ok_or_else(|| {
@@ -167,6 +169,18 @@ impl Way {
     }
 }
 
+/// What a command of timeout(1) says until its end. What it has left behind ends then: the child of a
+/// pasta that could not begin waits for ever, with the other ends of the pipes.
+fn output(command: &mut Command) -> io::Result<Output> {
+    let child = command.spawn()?;
+    let pid = Pid::from_child(&child);
+    // Not waited for in full: its number is to stay its own.
+    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    // timeout(1) is the first of a group. Mostly nobody else is left in it.
+    let _ = kill_process_group(pid, Signal::KILL);
+    child.wait_with_output()
+}
+
 /// What held connections came to.
 pub struct Held {
     /// How many answered.
@@ -196,4 +210,20 @@ fn helper_memory(ancestor: u32) -> i64 {
         }
     }
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left behind does not keep what is waited for.
+    #[test]
+    fn ends_with_its_command() {
+        let left = "sleep 3600 & echo said; echo why >&2; exit 3";
+        let mut command = Command::new("timeout");
+        command.args(["300", "sh", "-c", left]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = output(&mut command).expect("it runs");
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!((output.stdout, output.stderr), (b"said\n".to_vec(), b"why\n".to_vec()));
+    }
 }
