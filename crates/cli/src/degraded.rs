@@ -81,8 +81,10 @@ pub fn run(wanted: &Wanted, layers: &Layers) -> Result<u8, Failure> {
             .hint("leave --net, --publish and the intents net.* out, or --allow net.all"));
     }
     if wanted.sandbox.bridged {
-        let text = "--net-way pasta needs namespaces";
-        return Err(Failure::new(text).hint("leave it out: net.all is the host's network then"));
+        let text = "the network by pasta needs namespaces";
+        return Err(Failure::new(text).hint(
+            "leave --net-way pasta, or way = \"pasta\", out: net.all is the host's network then",
+        ));
     }
     note("without namespaces; not enforced are:");
     for lost in LOST {

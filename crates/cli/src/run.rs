@@ -126,7 +126,7 @@ fn in_sandbox(
         }
         None => None,
     };
-    let bridge = wanted.resolver.as_ref().map(Bridge::new).transpose()?;
+    let bridge = wanted.bridge()?;
     let edge = Edge::new(wanted, options, record.id(), words, way.is_some())?;
     let mut command = with_data(&wanted.sandbox)?;
     let mut relay = None;

@@ -102,7 +102,7 @@ fn start(start: &Start) -> Result<u8, Failure> {
         Some(_) => start.options.network(&mut wanted.sandbox.plan)?,
         None => net::Options::default(),
     };
-    let bridge = wanted.resolver.as_ref().map(net::Bridge::new).transpose()?;
+    let bridge = wanted.bridge()?;
     let plan = &mut wanted.sandbox.plan;
     plan.command.clear();
     let life = &mut plan.lifecycle;

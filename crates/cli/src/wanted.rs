@@ -2,7 +2,7 @@
 
 use crate::cow;
 use crate::host::HostFiles;
-use crate::net::{self, Resolver};
+use crate::net::{self, Bridge, Resolver};
 use crate::out::{Failure, note, shown};
 use crate::prompt;
 use crate::store::{self, Apps, Profiles};
@@ -162,10 +162,24 @@ pub struct Wanted {
     pub network: &'static str,
     /// Whether 32-bit programs run.
     pub bits32: bool,
-    /// Where the host's network comes into one of the sandbox's own: how names are resolved there.
-    pub resolver: Option<Resolver>,
+    /// Where the host's network comes into one of the sandbox's own: how names are resolved there,
+    /// and who asked for it.
+    bridge: Option<(Resolver, Source)>,
     /// Where changes go that the host does not see.
     pub workspace: Option<cow::Workspace>,
+}
+
+impl Wanted {
+    /// What brings the host's network in, where that is wanted.
+    ///
+    /// # Errors
+    /// It is not installed, or cannot work here for this user.
+    pub fn bridge(&self) -> Result<Option<Bridge>, Failure> {
+        let Some((resolver, source)) = &self.bridge else { return Ok(None) };
+        let asked = crate::explain::source_text(source);
+        let made = Bridge::new(resolver);
+        made.map(Some).map_err(|failure| failure.hint(format!("asked for by {asked}")))
+    }
 }
 
 /// An app that is run.
@@ -249,7 +263,13 @@ pub fn resolve(
         copies: Vec::new(),
         bridge: None,
     };
-    let bridged = options.net_way.as_deref() == Some(net::PASTA);
+    let by_option = options.net_way.as_deref() == Some(net::PASTA);
+    let mut wants_pasta = policy.intents.iter().filter(|one| one.intent == Intent::NetPasta);
+    let bridged_by = match by_option {
+        true => Some(Source::CommandLine(format!("--net-way {}", net::PASTA))),
+        false => wants_pasta.next().map(|declared| declared.source.clone()),
+    };
+    let bridged = bridged_by.is_some();
     let resolver = bridged.then(Resolver::of_host);
     request.bridge = resolver.as_ref().map(|resolver| resolver.text.clone().into_bytes());
     let files = HostFiles::default();
@@ -267,7 +287,7 @@ pub fn resolve(
             resolve::resolve(&policy, &request, &host, &files).map_err(unresolved)?
         }
     };
-    if bridged && !sandbox.bridged {
+    if by_option && !sandbox.bridged {
         return Err(Failure::new("--net-way pasta is for net.all without rules").hint(
             "--net all asks for it; --net-deny, --publish and rules over hosts take it away",
         ));
@@ -290,7 +310,8 @@ pub fn resolve(
         env,
     });
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
-    Ok(Wanted { sandbox, group, app, places, network, bits32, resolver, workspace })
+    let bridge = resolver.zip(bridged_by);
+    Ok(Wanted { sandbox, group, app, places, network, bits32, bridge, workspace })
 }
 
 fn unresolved(refusal: resolve::Refusal) -> Failure {

@@ -209,7 +209,51 @@ fn refused_with_rules(place: &Place) {
     assert!(explained.contains("\"network\": \"pasta\""), "{explained}");
 }
 
+/// A profile chooses it, with the same checks; what was said later holds.
+fn by_profile(place: &Place) {
+    let text = "[[intent]]\nuse = \"net.all\"\nway = \"pasta\"\n";
+    place.dir.file("project/whole.toml", text);
+    let way = |options: &str| {
+        let explained = place.swathe("explain --json").words(options).prints();
+        let explained: serde_json::Value = serde_json::from_str(&explained).expect("JSON");
+        explained["network"].as_str().expect("a text").to_owned()
+    };
+    for (options, network) in [
+        ("--profile ./whole.toml", "pasta"),
+        ("--allow net.all=pasta", "pasta"),
+        ("--profile ./whole.toml --net-way pasta", "pasta"),
+        ("--profile ./whole.toml --net all", "host"),
+        ("--profile ./whole.toml --net none", "none"),
+        ("--profile ./whole.toml --net loopback", "none"),
+        ("--allow net.all=host", "host"),
+    ] {
+        assert_eq!(way(options), network, "{options}");
+    }
+    for more in
+        ["--net good.example.com", "--net-deny bad.example.com", "--publish 18091", "--net ask"]
+    {
+        let ran = place.inside(&format!("--profile ./whole.toml {more}"), "echo ran").exits(1);
+        assert!(ran.errors().contains("pasta brings in the whole network"), "{ran}");
+        assert!(ran.errors().contains("whole.toml:2") && ran.text().is_empty(), "{ran}");
+    }
+    let run = |options: &str| place.inside(options, "echo ran").env("SWATHE_PASTA", "/nowhere");
+    for (options, asked) in
+        [("--profile ./whole.toml", "whole.toml:2"), (PASTA, "asked for by --net-way pasta")]
+    {
+        let ran = run(options).exits(1);
+        assert!(ran.errors().contains("is no path of a program"), "{ran}");
+        assert!(ran.errors().contains(asked) && ran.text().is_empty(), "{ran}");
+    }
+    let Some(mut world) = world(place) else { return };
+    let text = "curl -sS http://good.example.com/; curl -sSm 5 http://127.0.0.1/ || echo closed";
+    let said = world.inside("--profile ./whole.toml", text).go().text();
+    assert!(said.contains("internet says hello to good.example.com"), "{said}");
+    assert!(said.ends_with("closed"), "{said}");
+    only(&world.host(), &[]);
+}
+
 both! {
+    by_profile,
     everything,
     no_loopback,
     nothing_leads_inside,

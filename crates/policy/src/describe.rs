@@ -17,7 +17,7 @@ pub fn name(intent: &Intent) -> &'static str {
         Intent::State(_) => "state",
         Intent::NetNone => "net.none",
         Intent::NetLoopback => "net.loopback",
-        Intent::NetAll => "net.all",
+        Intent::NetAll | Intent::NetPasta => "net.all",
         Intent::NetReach(rule) if matches!(rule.what, What::Cidr(_)) => "net.cidr",
         Intent::NetReach(_) => "net.host",
         Intent::NetDeny(_) => "net.deny",
@@ -90,6 +90,7 @@ pub fn describe(intent: &Intent) -> String {
         Intent::State(State::Persist) => "keep files of its own from run to run".to_owned(),
         Intent::State(State::Ephemeral) => "files of its own, gone with the run".to_owned(),
         Intent::State(State::Overlay) => "changes that are gone with the run".to_owned(),
+        Intent::NetPasta => "the host's network, without this machine's own localhost".to_owned(),
         Intent::NetReach(rule) => format!("connect to {}", network::describe(rule)),
         Intent::NetDeny(rule) => format!("never connect to {}", network::describe(rule)),
         Intent::NetListen(publish) => {
@@ -112,6 +113,7 @@ pub fn danger(intent: &Intent, env: &Environment) -> Option<String> {
         Intent::EnvPass(name) if secret(name) => {
             Some("the name looks like that of a secret".to_owned())
         }
+        Intent::NetPasta => Some("reaches every host and the local network".to_owned()),
         Intent::NetReach(rule) => network::danger(rule).map(str::to_owned),
         Intent::NetListen(publish) => network::exposure(publish).map(str::to_owned),
         other => word(name(other)).and_then(|word| word.danger).map(str::to_owned),

@@ -249,6 +249,7 @@ fn wider(intent: &Intent) -> Option<Intent> {
         Intent::FilesDir { path, access: Access::ReadOnly } => {
             Some(Intent::FilesDir { path: path.clone(), access: Access::ReadWrite })
         }
+        Intent::NetPasta => Some(Intent::NetAll),
         Intent::FilesCwd(Access::ReadOnly) => Some(Intent::FilesCwd(Access::ReadWrite)),
         Intent::FilesArgs(Access::ReadOnly) => Some(Intent::FilesArgs(Access::ReadWrite)),
         _ => None,

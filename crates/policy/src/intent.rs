@@ -3,7 +3,7 @@
 use crate::model::{Access, Intent, State};
 use crate::paths::{Asker, Environment, Verdict, expand, judge, judge_access};
 use crate::value::{Complaint, nearest};
-use crate::vocabulary::{ACCESS, STATES, WORDS, Word, word};
+use crate::vocabulary::{ACCESS, STATES, WAYS, WORDS, Word, word};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -99,6 +99,15 @@ pub fn access(text: &str) -> Result<Access, Complaint> {
 pub fn state(text: &str) -> Result<State, Complaint> {
     let all = [State::Persist, State::Ephemeral, State::Overlay];
     choice(text, "mode", &STATES).map(|index| all[index])
+}
+
+/// The host's network, whole.
+///
+/// # Errors
+/// There is no such way to have it.
+pub fn way(text: &str) -> Result<Intent, Complaint> {
+    let all = [Intent::NetAll, Intent::NetPasta];
+    choice(text, "way", &WAYS).map(|index| all[index].clone())
 }
 
 /// An intent whose word says everything.

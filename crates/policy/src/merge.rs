@@ -46,7 +46,7 @@ fn subject(intent: &Intent) -> Subject {
             Subject::Path(path.clone())
         }
         Intent::State(_) => Subject::State,
-        Intent::NetNone | Intent::NetLoopback | Intent::NetAll => Subject::Net,
+        intent if is_base(intent) => Subject::Net,
         Intent::EnvPass(name) | Intent::EnvSet(name, _) => Subject::Variable(name.clone()),
         other => Subject::Other(other.clone()),
     }
@@ -60,7 +60,8 @@ fn breadth(intent: &Intent) -> u8 {
         }
         Intent::State(State::Ephemeral) | Intent::NetNone => 0,
         Intent::State(State::Overlay) | Intent::NetLoopback | Intent::EnvPass(_) => 1,
-        Intent::State(State::Persist) | Intent::NetAll => 2,
+        Intent::State(State::Persist) | Intent::NetPasta => 2,
+        Intent::NetAll => 3,
         _ => 0,
     }
 }
@@ -119,7 +120,12 @@ pub fn merge(policies: &[(Layer, Policy)]) -> Policy {
 
 /// Whether an intent says what there is of a network without rules.
 fn is_base(intent: &Intent) -> bool {
-    matches!(intent, Intent::NetNone | Intent::NetLoopback | Intent::NetAll)
+    matches!(intent, Intent::NetNone | Intent::NetLoopback) || is_whole(intent)
+}
+
+/// Whether an intent wants the host's network, whole.
+pub(crate) fn is_whole(intent: &Intent) -> bool {
+    matches!(intent, Intent::NetAll | Intent::NetPasta)
 }
 
 /// Whether an intent lets something through that a network without it does not.

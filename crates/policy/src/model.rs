@@ -82,6 +82,8 @@ pub enum Intent {
     NetLoopback,
     /// The host's network, whole.
     NetAll,
+    /// The same without this machine's own localhost: brought in by pasta.
+    NetPasta,
     /// Hosts by name or address.
     NetReach(Rule),
     /// Hosts that are never reached, whatever allows them.

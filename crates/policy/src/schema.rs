@@ -3,7 +3,7 @@
 use crate::paths::Asker;
 use crate::profile::{MOST_INTENTS, protections};
 use crate::resolve::{PROTECTIONS, ProtectedBase};
-use crate::vocabulary::{ACCESS, Key, Kind, LIMITS, Measure, STATES, WORDS, Word};
+use crate::vocabulary::{ACCESS, Key, Kind, LIMITS, Measure, STATES, WAYS, WORDS, Word};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of a user's profile or of a manifest. Words that cannot be enforced
@@ -80,6 +80,7 @@ fn value(key: &Key) -> Value {
         Kind::Path => json!({ "type": "string", "pattern": "^[/~$]" }),
         Kind::Access => json!({ "enum": now(&ACCESS), "default": "ro" }),
         Kind::State => json!({ "enum": now(&STATES) }),
+        Kind::Way => json!({ "enum": now(&WAYS), "default": "host" }),
         Kind::Names => json!({ "type": "array", "items": variable() }),
         Kind::Rules => one_or_more(&json!({ "type": "string", "minLength": 1 })),
         Kind::Ports => one_or_more(&json!({ "anyOf": [

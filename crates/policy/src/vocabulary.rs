@@ -40,6 +40,8 @@ pub enum Kind {
     Access,
     /// One of [`STATES`].
     State,
+    /// One of [`WAYS`].
+    Way,
     /// Names of environment variables.
     Names,
     /// Values by names of environment variables.
@@ -69,6 +71,12 @@ pub const STATES: [(&str, &str, Option<&str>); 3] = [
     ("persist", "kept in a directory of the app", None),
     ("ephemeral", "gone with the run", None),
     ("overlay", "changes on top of what is there, gone with the run", None),
+];
+
+/// How the host's network is had as a whole: the word, what it means, what is missing for it.
+pub const WAYS: [(&str, &str, Option<&str>); 2] = [
+    ("host", "shared with the host", None),
+    ("pasta", "brought in by pasta, without this machine's own localhost", None),
 ];
 
 /// Keys of `[limits]`: the name, whether it is a size, what it bounds.
@@ -107,6 +115,12 @@ const MODE_KEY: Key = Key {
     kind: Kind::State,
     required: true,
     about: "`persist`, `ephemeral` or `overlay`",
+};
+const WAY_KEY: Key = Key {
+    name: "way",
+    kind: Kind::Way,
+    required: false,
+    about: "`host` (default), or `pasta`: without this machine's own localhost",
 };
 const TO_KEY: Key = Key {
     name: "to",
@@ -186,11 +200,15 @@ pub const WORDS: [Word; 37] = [
         ..plain("net.deny", "hosts that are never reached, whatever allows them")
     },
     plain("net.ask", "hosts that no rule names, after a question"),
-    risky(
-        "net.all",
-        "the host's network, whole",
-        "reaches every host, the local network and services of this machine",
-    ),
+    Word {
+        keys: &[WAY_KEY],
+        short: "net.all, net.all=pasta",
+        ..risky(
+            "net.all",
+            "the host's network, whole",
+            "reaches every host, the local network and services of this machine",
+        )
+    },
     Word {
         keys: &[PORT_KEY],
         short: "net.listen=PORT",

@@ -4,7 +4,7 @@
 use crate::describe::{access_name, name, state_name};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::intent::{
-    Context, access, directory, hidden, known, plain, quoted, set, state, variable,
+    Context, access, directory, hidden, known, plain, quoted, set, state, variable, way,
 };
 use crate::merge::is_opening;
 use crate::model::{Access, Declared, Intent, Source};
@@ -184,6 +184,7 @@ pub fn written(intent: &Intent) -> String {
         }
         Intent::FilesHide(at) | Intent::FilesHideGlob(at) => format!("{word}={}", path(at)),
         Intent::State(state) => format!("{word}={}", state_name(*state)),
+        Intent::NetPasta => format!("{word}=pasta"),
         Intent::NetReach(rule) => format!("{word}={}", rule.text(Form::Allow)),
         Intent::NetDeny(rule) => format!("{word}={}", rule.text(Form::Deny)),
         Intent::NetListen(publish) => format!("{word}={publish}"),
@@ -217,6 +218,8 @@ fn one(text: &OsStr, env: &Environment) -> Result<Meant, Wrong> {
     let intent = match (word.name, value) {
         ("files.cwd", value) => Intent::FilesCwd(chosen(value, start)?),
         ("files.args", value) => Intent::FilesArgs(chosen(value, start)?),
+        ("net.all", None) => Intent::NetAll,
+        ("net.all", Some(value)) => way(&value.to_string_lossy()).map_err(|c| (c, start))?,
         (_, None) if word.keys.is_empty() => {
             plain(word.name).ok_or_else(|| (Complaint::new("not a word", ""), 0))?
         }

@@ -305,6 +305,17 @@ fn network_brought_in() {
         let resolv = made(&sandbox, "/etc/resolv.conf");
         assert_eq!(resolv == Some(text), whole, "{intents:?}");
     }
+    // A profile that wants it so gets nothing else: neither the host's own network nor rules.
+    let wanted = with_bridge(vec![Intent::NetPasta], &odd, Some(text)).expect("can be had");
+    assert!(wanted.bridged && wanted.plan.namespaces.net);
+    assert_eq!(made(&wanted, "/etc/resolv.conf"), Some(text));
+    let names = made(&wanted, "/etc/nsswitch.conf").expect("made");
+    assert!(names.contains("\nhosts: files dns\n"), "{names}");
+    assert!(sandbox(vec![Intent::NetPasta], &odd).is_err(), "nobody brings it in");
+    for other in [deny("a.example"), listen("8080"), reach("a.example"), Intent::NetAsk] {
+        let intents = vec![Intent::NetPasta, other];
+        assert!(with_bridge(intents.clone(), &odd, Some(text)).is_err(), "{intents:?}");
+    }
     let shared = sandbox(vec![Intent::NetAll], &odd).expect("can be had");
     assert!(!shared.bridged && !shared.plan.namespaces.net);
 }

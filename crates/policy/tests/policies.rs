@@ -197,7 +197,7 @@ fn rules_of_layers() {
     let github = || reach("github.com:443");
     let listen = || Intent::NetListen("8080".parse().expect("a port"));
     type Row = (Vec<Intent>, Vec<Intent>, Vec<Intent>);
-    let rows: [Row; 10] = [
+    let rows: [Row; 14] = [
         (vec![github()], vec![reach("b.example")], vec![github(), reach("b.example")]),
         (vec![deny("github.com")], vec![github()], vec![deny("github.com"), github()]),
         (vec![github()], vec![Intent::NetNone], vec![Intent::NetNone]),
@@ -211,6 +211,10 @@ fn rules_of_layers() {
         ),
         (vec![Intent::NetNone, github()], vec![], vec![Intent::NetNone]),
         (vec![Intent::NetAll], vec![github()], vec![Intent::NetAll, github()]),
+        (vec![Intent::NetAll, Intent::NetPasta], vec![], vec![Intent::NetPasta]),
+        (vec![Intent::NetPasta, Intent::NetLoopback], vec![], vec![Intent::NetLoopback]),
+        (vec![Intent::NetPasta], vec![Intent::NetAll], vec![Intent::NetAll]),
+        (vec![Intent::NetPasta], vec![Intent::NetNone], vec![Intent::NetNone]),
         (
             vec![github(), deny("a.example")],
             vec![Intent::NetNone],
@@ -402,6 +406,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         Just(Intent::State(State::Persist)),
         Just(Intent::NetNone),
         Just(Intent::NetAll),
+        Just(Intent::NetPasta),
         any_network(),
         "[A-Z]{1,3}".prop_map(Intent::EnvPass),
         ("[A-Z]{1,3}", "[a-z= :]{0,3}").prop_map(|(name, value)| Intent::EnvSet(name, value)),

@@ -84,7 +84,7 @@ fn examples() {
 fn vocabulary() {
     let values = [("path", "\"/srv/x\""), ("access", "\"rw\""), ("mode", "\"persist\"")];
     let values = values.into_iter().chain([("pass", "[\"A\"]"), ("set", "{ B = \"c\" }")]);
-    let values = values.chain([("to", "\"10.0.0.0/8\""), ("port", "8080")]);
+    let values = values.chain([("to", "\"10.0.0.0/8\""), ("port", "8080"), ("way", "\"pasta\"")]);
     let values: Vec<(&str, &str)> = values.collect();
     for word in WORDS {
         let names = word.name == "net.host";

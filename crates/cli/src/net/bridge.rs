@@ -137,14 +137,14 @@ fn find() -> Result<PathBuf, Failure> {
     }
     let found = PLACES.into_iter().map(Path::new).find(|path| path.is_file());
     found.map(Path::to_owned).ok_or_else(|| {
-        Failure::new("--net-way pasta: pasta is not installed")
+        Failure::new("the network by pasta: pasta is not installed")
             .hint("install the package passt, which has it (sudo apt install passt)")
             .hint(format!("or name it: {NAMED}=/path/to/pasta"))
     })
 }
 
 fn no_device(error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format!("--net-way pasta: cannot open {TUN}: {error}"));
+    let failure = Failure::new(format!("the network by pasta: cannot open {TUN}: {error}"));
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             failure.hint(format!("sudo chmod 666 {TUN} lets every user make devices of their own"))
@@ -157,7 +157,7 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
     let text = format!("cannot bring the host's network in by pasta: {error}");
     Failure::new(shown(&text))
         .hint("pasta needs an interface with a default route, and namespaces that it can join")
-        .hint("without --net-way pasta, net.all shares the host's network")
+        .hint("without pasta, net.all shares the host's network")
 }
 
 #[cfg(test)]

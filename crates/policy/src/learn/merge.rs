@@ -5,6 +5,7 @@ use super::text::{about, keys, quote, table};
 use super::{Class, Learned, Line, Need, Wanted};
 use crate::describe::{access_name, name};
 use crate::diagnostic::{Diagnostic, SourceText};
+use crate::merge::is_whole;
 use crate::model::{Access, Declared, Intent};
 use crate::paths::{Asker, Environment, expand};
 use crate::profile::read;
@@ -116,6 +117,7 @@ fn entry(value: &Spanned<DeValue<'_>>, text: &str, env: &Environment) -> Option<
         "files.dir" => Intent::FilesDir { path: path()?, access: level },
         "files.hide" if string("path")?.contains(['*', '?', '[']) => Intent::FilesHideGlob(path()?),
         "files.hide" => Intent::FilesHide(path()?),
+        "net.all" => crate::intent::way(string("way").unwrap_or("host")).ok()?,
         other => crate::intent::plain(other)?,
     };
     Some(Entry {
@@ -145,7 +147,7 @@ impl<'m> Merging<'m> {
         match intent {
             Intent::FilesCwd(access) => self.cwd(*access, line),
             Intent::FilesDir { path, access } => self.path(path, *access, line),
-            Intent::NetAll => self.network(line),
+            Intent::NetAll | Intent::NetPasta => self.network(intent, line),
             Intent::NetReach(rule) => self.reach(rule, line),
             Intent::EnvPass(name) | Intent::EnvSet(name, _) => {
                 let known = self.all().any(|known| match known {
@@ -229,24 +231,30 @@ impl<'m> Merging<'m> {
         }
     }
 
-    fn network(&mut self, line: &'m Line) {
-        if self.all().any(|intent| *intent == Intent::NetAll) {
+    fn network(&mut self, wanted: &Intent, line: &'m Line) {
+        // Which of both it is its author has chosen.
+        if self.all().any(is_whole) {
             return;
         }
         let narrow = |entry: &Entry| matches!(entry.intent, Intent::NetNone | Intent::NetLoopback);
         match self.own.iter().find(|entry| narrow(entry)) {
             Some(entry) => {
-                self.edits.push((entry.word.clone(), quote(name(&Intent::NetAll))));
-                self.changes.push(Change::Widened(entry.intent.clone(), Intent::NetAll));
+                let before = if entry.inline { ", " } else { "\n" };
+                let way = match wanted {
+                    Intent::NetPasta => format!("{before}way = {}", quote("pasta")),
+                    _ => String::new(),
+                };
+                self.edits.push((entry.word.clone(), quote(name(wanted)) + &way));
+                self.changes.push(Change::Widened(entry.intent.clone(), wanted.clone()));
             }
-            None => self.add(true, &Intent::NetAll, line),
+            None => self.add(true, wanted, line),
         }
     }
 
     fn reach(&mut self, rule: &Rule, line: &'m Line) {
         let known = self.all().any(|intent| match intent {
             Intent::NetReach(known) => known.covers(rule),
-            Intent::NetAll => true,
+            Intent::NetAll | Intent::NetPasta => true,
             _ => false,
         });
         if !known && self.all().any(|intent| *intent == Intent::NetNone) {

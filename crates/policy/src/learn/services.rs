@@ -2,6 +2,7 @@
 
 use super::touch::{Touch, Touched, extend, finish};
 use super::{Class, Evidence, Learned, Line, Need, Place, Wanted};
+use crate::merge::is_whole;
 use crate::model::Intent;
 use crate::vocabulary::word;
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,9 +245,9 @@ pub fn listened(touched: &Touched) -> BTreeSet<u16> {
 
 /// With the host's network, no name is known.
 fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
-    if !place.given.contains(&Intent::NetAll) {
+    let Some(whole) = place.given.iter().find(|intent| is_whole(intent)) else {
         return super::hosts::add(touched, place, learned);
-    }
+    };
     let own = listened(touched);
     for (addresses, class) in
         [(&touched.reached, Class::Needed), (&touched.unreached, Class::Tolerated)]
@@ -255,9 +256,11 @@ fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
         let mut named = Vec::new();
         for (object, touch) in addresses {
             let Some(Inet { udp, at }) = inet(object) else { continue };
-            // What the run did not start itself answers on the host.
-            let elsewhere =
-                touch.did(&[Action::Connect]) && at.port() != 0 && !own.contains(&at.port());
+            // What the run did not start itself answers on the host, where that is shared.
+            let elsewhere = *whole == Intent::NetAll
+                && touch.did(&[Action::Connect])
+                && at.port() != 0
+                && !own.contains(&at.port());
             if !is_inside(at.ip()) || elsewhere {
                 extend(&mut evidence, object, touch);
                 named.push(if udp { format!("udp {at}") } else { at.to_string() });
@@ -275,9 +278,9 @@ fn network(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
             named.join(", ")
         );
         if class == Class::Needed {
-            learned.needs.push(Need::Plain(Intent::NetAll));
+            learned.needs.push(Need::Plain(whole.clone()));
         }
-        let wanted = Wanted::Intent(Intent::NetAll);
+        let wanted = Wanted::Intent(whole.clone());
         learned.lines.push(Line { wanted, class, note: Some(note), evidence });
     }
 }

@@ -213,6 +213,7 @@ pub fn keys(intent: &Intent, env: &Environment) -> Vec<(&'static str, String)> {
         Intent::FilesHide(path) | Intent::FilesHideGlob(path) => {
             keys.push(("path", quote(&path_text(path, env))));
         }
+        Intent::NetPasta => keys.push(("way", quote("pasta"))),
         Intent::NetReach(rule) => keys.push(("to", quote(&rule.text(Form::Allow)))),
         Intent::NetDeny(rule) => keys.push(("to", quote(&rule.text(Form::Deny)))),
         Intent::NetListen(publish) => keys.push(("port", quote(&publish.to_string()))),

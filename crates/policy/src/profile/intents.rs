@@ -3,7 +3,7 @@
 use super::MOST_INTENTS;
 use super::values::Reader;
 use crate::diagnostic::Diagnostic;
-use crate::intent::{access, directory, hidden, known, plain, set, state, variable};
+use crate::intent::{access, directory, hidden, known, plain, set, state, variable, way};
 use crate::model::{Access, Declared, Intent};
 use crate::network::{self, Takes};
 use crate::paths::Asker;
@@ -169,6 +169,14 @@ fn meaning(
             let Some(text) = reader.string(value, "mode") else { return Vec::new() };
             let mode = state(text).map(Intent::State);
             mode.map_err(|complaint| reader.complain(complaint, value.span())).into_iter().collect()
+        }
+        "net.all" => {
+            let Some(value) = table.get("way") else { return vec![Intent::NetAll] };
+            let Some(text) = reader.string(value, "way") else { return Vec::new() };
+            way(text)
+                .map_err(|complaint| reader.complain(complaint, value.span()))
+                .into_iter()
+                .collect()
         }
         "net.host" => reach(reader, table, Takes::Names),
         "net.cidr" => reach(reader, table, Takes::Addresses),

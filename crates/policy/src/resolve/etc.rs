@@ -3,7 +3,8 @@
 use super::Kind;
 use super::build::Build;
 use super::network::{self, Reach};
-use crate::model::{Intent, Source};
+use crate::merge::is_whole;
+use crate::model::Source;
 use std::path::Path;
 use swathe_netrules::fixed;
 
@@ -176,9 +177,8 @@ fn names_of_hosts(build: &mut Build<'_>) {
     if reach == Reach::Rules {
         build.file(path, fixed::RESOLV_CONF, 0o644);
     }
-    let Some(declared) = build.declared(&Intent::NetAll).filter(|_| reach == Reach::Host) else {
-        return;
-    };
+    let whole = build.policy.intents.iter().find(|declared| is_whole(&declared.intent));
+    let Some(declared) = whole.filter(|_| reach == Reach::Host) else { return };
     if let Some(text) = &build.request.bridge {
         build.file(path, text.clone(), 0o644);
         return;

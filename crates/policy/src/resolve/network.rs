@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::build::Build;
+use crate::merge::is_whole;
 use crate::model::{Intent, Source};
 use swathe_netrules::{Ports, Publish, Rule, Rules, What};
 
@@ -52,7 +53,8 @@ pub(super) fn reach(build: &Build<'_>) -> Reach {
             _ => {}
         }
     }
-    match build.wants(&Intent::NetAll) {
+    let whole = build.policy.intents.iter().any(|declared| is_whole(&declared.intent));
+    match whole {
         _ if build.wants(&Intent::NetNone) => Reach::None,
         true if rules || denies => Reach::Rules,
         true => Reach::Host,
@@ -63,7 +65,20 @@ pub(super) fn reach(build: &Build<'_>) -> Reach {
 
 /// Works out the rules.
 pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
-    if reach(build) != Reach::Rules {
+    let reach = reach(build);
+    if let Some(declared) = build.declared(&Intent::NetPasta) {
+        let source = &declared.source;
+        if reach == Reach::Rules {
+            let text = "pasta brings in the whole network, and goes by no rules";
+            return Err(Refusal::new(text, source).hint(
+                "leave net.deny, net.listen, net.ask and rules over hosts out, or way = \"pasta\"",
+            ));
+        }
+        if reach == Reach::Host && build.request.bridge.is_none() {
+            return Err(Refusal::new("nobody is there to bring the network in by pasta", source));
+        }
+    }
+    if reach != Reach::Rules {
         return Ok(());
     }
     let mut network = Network::default();

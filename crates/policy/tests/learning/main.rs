@@ -323,6 +323,11 @@ fn loopback() {
     assert_eq!(lines(&learned(&world, std::slice::from_ref(&connect))), [""; 0]);
     world.given.push(Intent::NetAll);
     assert_eq!(lines(&world.learn(std::slice::from_ref(&connect))), ["net.all"]);
+    // By pasta the loopback interface is the sandbox's own, and the rest is not.
+    world.given = vec![Intent::NetPasta];
+    let elsewhere = event(Action::Connect, "tcp:192.0.2.1:443");
+    assert_eq!(lines(&world.learn(std::slice::from_ref(&connect))), [""; 0]);
+    assert_eq!(lines(&world.learn(&[elsewhere])), ["net.all=pasta"]);
     let bound = event(Action::Bind, "tcp:127.0.0.1:8080");
     assert_eq!(lines(&learned(&world, &[bound, connect])), [""; 0]);
 }
