@@ -292,6 +292,7 @@ pub fn resolve(
             "--net all asks for it; --net-deny, --publish and rules over hosts take it away",
         ));
     }
+    for_rules(options, &sandbox)?;
     no_records(&sandbox)?;
     no_homes(&sandbox)?;
     let places = env.clone();
@@ -312,6 +313,22 @@ pub fn resolve(
     let group = layers.cgroup.map(|delegation| (delegation, host.memory));
     let bridge = resolver.zip(bridged_by);
     Ok(Wanted { sandbox, group, app, places, network, bits32, bridge, workspace })
+}
+
+/// Options about how rules are kept do nothing for a network that is shared, of which they say nothing.
+fn for_rules(options: &Options, sandbox: &Sandbox) -> Result<(), Failure> {
+    let way = options.net_way.as_deref().filter(|way| *way != net::PASTA);
+    way.map_or(Ok(()), |way| net::way(way).map(drop))?;
+    let shares = !sandbox.plan.namespaces.net || sandbox.bridged;
+    let way = way.filter(|way| *way != net::AUTO).map(|way| format!("--net-way {way}"));
+    let proxy = options.net_proxy.is_some().then(|| "--net-proxy".to_owned());
+    match way.or(proxy).filter(|_| shares) {
+        None => Ok(()),
+        Some(option) => {
+            let text = format!("{option} is for rules over hosts, and the whole network has none");
+            Err(Failure::new(text).hint("--net '*:*' reaches every host by rules"))
+        }
+    }
 }
 
 fn unresolved(refusal: resolve::Refusal) -> Failure {

@@ -252,8 +252,25 @@ fn by_profile(place: &Place) {
     only(&world.host(), &[]);
 }
 
+/// Options about how rules are kept are refused where there are none to keep.
+fn options_of_rules(place: &Place) {
+    for (options, said) in [
+        ("--net all --net-way nft", "--net-way nft is for rules over hosts"),
+        ("--net all --net-proxy http://127.0.0.1:9", "--net-proxy is for rules over hosts"),
+        ("--net-way nonsense", "nonsense is no way to set a network up"),
+        ("--net-way pasta --net all --net-proxy http://127.0.0.1:9", "--net-proxy is for rules"),
+    ] {
+        let ran = place.inside(options, "echo ran").exits(1);
+        assert!(ran.errors().contains(said) && ran.text().is_empty(), "{ran}");
+    }
+    for options in ["--net-way auto --net all", "--net-way nft", "--net-proxy http://127.0.0.1:9"] {
+        assert_eq!(place.inside(options, "echo ran").prints(), "ran", "{options}");
+    }
+}
+
 both! {
     by_profile,
+    options_of_rules,
     everything,
     no_loopback,
     nothing_leads_inside,

@@ -242,6 +242,8 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(format!("cannot start the helper for the network: {error}"))
 }
 
+/// The best way that the machine has.
+pub const AUTO: &str = "auto";
 /// The ways by their names on the command line.
 const WAYS: [(&str, Way); 3] = [("nft", Way::Nft), ("routes", Way::AnyIp), ("proxy", Way::Proxy)];
 
@@ -249,8 +251,8 @@ const WAYS: [(&str, Way); 3] = [("nft", Way::Nft), ("routes", Way::AnyIp), ("pro
 ///
 /// # Errors
 /// There is none.
-fn way(name: &str) -> Result<Way, Failure> {
-    if name == "auto" {
+pub fn way(name: &str) -> Result<Way, Failure> {
+    if name == AUTO {
         return Ok(Way::Auto);
     }
     let found = WAYS.iter().find(|(word, _)| *word == name).map(|(_, way)| *way);
@@ -262,5 +264,5 @@ fn way(name: &str) -> Result<Way, Failure> {
 
 /// The name of a way.
 fn way_name(way: Way) -> &'static str {
-    WAYS.iter().find(|(_, one)| *one == way).map_or("auto", |(name, _)| name)
+    WAYS.iter().find(|(_, one)| *one == way).map_or(AUTO, |(name, _)| name)
 }
