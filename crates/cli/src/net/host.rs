@@ -87,13 +87,30 @@ pub fn upstream(text: &str) -> Result<Upstream, Failure> {
         _ => return Err(wrong("it begins neither with http:// nor with socks5://")),
     };
     let (login, host) = match rest.rsplit_once('@') {
-        Some((login, host)) => (Some(login.to_owned()), host),
+        Some((login, host)) => {
+            let plain = decoded(login);
+            let plain = plain.ok_or_else(|| wrong("a % before the host begins no two digits"))?;
+            (Some(plain), host)
+        }
         None => (None, rest),
     };
     let mut found =
         host.to_socket_addrs().map_err(|e| wrong(&format!("{}: {e}", crate::out::shown(host))))?;
     let address = found.next().ok_or_else(|| wrong("the host has no address"))?;
     Ok(Upstream { address, socks, login })
+}
+
+/// A part of a URL without its encoding: `%40` is a `@`, as every other program takes it.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| plain)?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -126,8 +143,18 @@ mod tests {
         let found = found.expect("a proxy");
         assert_eq!(found.login.as_deref(), Some("name:pass"));
         assert!(!found.socks);
+        let found = upstream("http://me:p%40ss%3a%C3%BC@127.0.0.1:3128").ok();
+        assert_eq!(found.and_then(|found| found.login).as_deref(), Some("me:p@ss:\u{fc}"));
         assert!(upstream("socks5://127.0.0.1:1080").is_ok_and(|proxy| proxy.socks));
-        for text in ["", "ftp://127.0.0.1:1", "http://127.0.0.1", "http://"] {
+        for text in [
+            "",
+            "ftp://127.0.0.1:1",
+            "http://127.0.0.1",
+            "http://",
+            "http://me:100%@127.0.0.1:1",
+            "http://me:%+1@127.0.0.1:1",
+            "http://me:%ff@127.0.0.1:1",
+        ] {
             assert!(upstream(text).is_err(), "{text}");
         }
     }
