@@ -137,6 +137,28 @@ fn merging(place: &Place) {
     place.inside("--profile ../p.toml", WORK).exits(0);
 }
 
+/// What a profile or `--allow` names as a file is not written to while watching, and its level can
+/// be raised.
+fn files_of_a_profile(place: &Place) {
+    place.host("mkdir ../home/d ../out; echo old | tee ../home/d/f ../out/f >file");
+    let dir = "\n[[intent]]\nuse = \"files.dir\"\npath = ";
+    let old = format!("{dir}\"~/d/f\"\n{dir}\"{}\"\naccess = \"rw\"\n", place.home(".history"));
+    place.host("echo old >../home/.history");
+    place.dir.file("p.toml", &old);
+    let text = "echo new >>~/d/f && echo new >>~/.history";
+    let ran = learn(place, "--merge ../p.toml --yes", text);
+    assert_eq!(ran.ended.shell(), 0, "{ran}");
+    assert_eq!(place.host("cat ../home/d/f ../home/.history"), "old\nold", "{ran}");
+    place.inside("--profile ../p.toml", text).exits(0);
+    assert_eq!(place.host("cat ../home/d/f ../home/.history"), "old\nnew\nold\nnew");
+    // One that is in no directory whose changes are thrown away can only be read.
+    let out = place.project("").replace("/project", "/out");
+    let options = format!("-o ../q.toml --allow files.dir={}/f:rw", out.trim_end_matches('/'));
+    let text = format!("cat {out}/f; echo new >>{out}/f").replace("//", "/");
+    assert_ne!(learn(place, &options, &text).ended.shell(), 0);
+    assert_eq!(place.host("cat ../out/f"), "old");
+}
+
 /// Credentials are covered while watching, and what wanted them is a comment.
 fn credentials(place: &Place) {
     let ran = learn(place, "-o ../p.toml", &format!("{LOOK} cat ~/.ssh/id_ed25519; exit 0"));
@@ -198,6 +220,7 @@ fn addresses(place: &Place) {
 }
 
 both!(
+    files_of_a_profile,
     a_new_repository,
     profile,
     minimal,

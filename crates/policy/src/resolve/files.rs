@@ -142,11 +142,8 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
             build.asks.push(entry.path.clone());
             continue;
         }
-        let directory = build.files.kind(&entry.path) == Some(Kind::Directory);
-        if build.request.throwaway && directory && entry.access != Access::Hide {
-            build.overlay(&entry.path, &entry.source);
-            build.visible.push(entry.path.clone());
-            build.shown.push(entry.path.clone());
+        if build.request.throwaway && entry.access != Access::Hide {
+            thrown_away(build, entry);
             continue;
         }
         match entry.access {
@@ -183,6 +180,18 @@ pub(super) fn add(build: &mut Build<'_>) -> Result<(), Refusal> {
     deciding(build);
     links(build);
     Ok(())
+}
+
+/// What is thrown away afterwards: nothing that is written reaches the host. A file in a directory
+/// of the kind is seen there; one elsewhere has none that could be thrown away, and is only read.
+fn thrown_away(build: &mut Build<'_>, entry: &Shown) {
+    match build.files.kind(&entry.path) {
+        Some(Kind::Directory) => build.overlay(&entry.path, &entry.source),
+        Some(Kind::File) if build.is_visible(&entry.path) => {}
+        _ => build.bind(&entry.path, &entry.path, plan::Access::ReadOnly, &entry.source),
+    }
+    build.visible.push(entry.path.clone());
+    build.shown.push(entry.path.clone());
 }
 
 /// What was named by links of the host is there by that name, too.
