@@ -114,7 +114,7 @@ impl Edge {
         if !supervised && wanted.sandbox.network.is_none() {
             return Ok(None);
         }
-        let run = history::about(id, command, options.record, wanted.network);
+        let run = history::about(id, command, looks, wanted.network);
         let history = History::create(&wanted.places, run)?;
         let mut files = vec![(Bytes::from(history.events()), history::MAX_EVENTS)];
         if let Some(path) = audit {
@@ -345,15 +345,17 @@ impl Watched {
                     Message::Gone(id) => desk.withdraw(|question| question.id == id),
                     Message::Replied(question, reply) => {
                         let once = reply.why == Why::Answered(Term::Once);
+                        let mut allowed = reply.allow;
                         if (reply.allow || reply.read_only)
                             && let Err(failure) = live.allow(&question, !reply.allow, once)
                         {
+                            allowed = false;
                             note(&failure.message);
                         }
                         // What was not shown fails as before.
                         match once {
-                            true => answers.go_on_once(question.id),
-                            false => answers.go_on(question.id),
+                            true => answers.go_on_once(question.id, allowed),
+                            false => answers.go_on(question.id, allowed),
                         }
                     }
                     Message::Returned(id) => {

@@ -24,6 +24,26 @@ fn reads(place: &Place) {
     assert_eq!(ran.text(), "hello\nnotes\n6", "{ran}");
 }
 
+/// What is written down of a question is its answer, and by whom; what was allowed is nothing that
+/// `swathe why` tells.
+fn answers_are_recorded(place: &Place) {
+    place.host("echo hello >../home/notes; echo secret >../home/other");
+    let text = "cat ~/notes; cat ~/other; cat ~/notes; exit 3";
+    let (ran, _) = ask(place, "--audit ../audit", text, |object, _| {
+        Some(if object.ends_with("/notes") { YES } else { NO }.to_owned())
+    });
+    assert!(ran.errors().contains("it was denied 1 thing"), "{ran}");
+    let about = |name: &str| {
+        place
+            .host(&format!("grep '\"read\".*/{name}\"' ../audit | sed 's/.*,\"outcome\"/outcome/'"))
+    };
+    assert_eq!(about("notes"), r#"outcome:"allowed","layer":"user"}"#);
+    assert_eq!(about("other"), r#"outcome:{"denied":2},"layer":"user"}"#);
+    let why = place.swathe("why").prints();
+    assert!(why.contains(&format!("{} was asked about", place.home("other"))), "{why}");
+    assert!(!why.contains("notes was") && !why.contains("only what access levels"), "{why}");
+}
+
 /// What was shown for one call is not visible any more when that is over. What it has opened stays
 /// open, and the next call is asked about again.
 fn once(place: &Place) {
@@ -251,6 +271,7 @@ fn not_granted(place: &Place) {
 }
 
 both!(
+    answers_are_recorded,
     once,
     links,
     reads,

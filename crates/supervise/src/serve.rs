@@ -7,7 +7,7 @@ mod questions;
 mod returning;
 mod turns;
 
-use crate::observe::{Network, Observer};
+use crate::observe::{Network, Observer, Seen};
 use crate::perform::{Noted, Performer, Trash, Verdict, is_ruled, refusal, shortens};
 use crate::place::{Place, Places};
 use crate::process::Caller;
@@ -75,8 +75,12 @@ pub struct Config {
 }
 
 enum Command {
-    /// A question, and whether it is to be told when its call is over.
-    Answered(u64, bool),
+    /// A question, whether the answer was yes, and whether it is to be told when its call is over.
+    Answered {
+        question: u64,
+        allowed: bool,
+        once: bool,
+    },
     /// What was granted for a call alone is not there any more.
     TakenBack,
     Stop,
@@ -90,15 +94,16 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// The question was answered, and what was granted is mounted: the call goes on.
-    pub fn go_on(&self, question: u64) {
-        self.tell(Command::Answered(question, false));
+    /// The question was answered, and what was granted is mounted: the call goes on. `allowed`: what
+    /// it asked for was granted.
+    pub fn go_on(&self, question: u64, allowed: bool) {
+        self.tell(Command::Answered { question, allowed, once: false });
     }
 
     /// The same, and [`Config::returned`] is told when the call is over: what was granted for it
     /// alone can be taken back then.
-    pub fn go_on_once(&self, question: u64) {
-        self.tell(Command::Answered(question, true));
+    pub fn go_on_once(&self, question: u64, allowed: bool) {
+        self.tell(Command::Answered { question, allowed, once: true });
     }
 
     /// What was granted for a call alone was taken back, or it was tried: calls that came meanwhile
@@ -204,6 +209,9 @@ fn tell(trouble: &Mutex<Option<String>>, text: String) {
 
 struct Parked {
     notification: Notification,
+    /// What was asked about, and the program: written down with the answer.
+    seen: Seen,
+    program: Bytes,
 }
 
 struct Supervisor {
@@ -322,6 +330,7 @@ impl Supervisor {
                 break;
             }
         }
+        self.unanswered();
     }
 
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
@@ -330,7 +339,9 @@ impl Supervisor {
             self.observer.iter_mut().for_each(Observer::rest);
             match command {
                 Command::Stop => return false,
-                Command::Answered(question, once) => self.go_on(question, once),
+                Command::Answered { question, allowed, once } => {
+                    self.go_on(question, allowed, once);
+                }
                 Command::TakenBack => self.taking_back = self.taking_back.saturating_sub(1),
             }
         }

@@ -39,7 +39,10 @@ pub fn cause(event: &Event, object: &Bytes) -> String {
         (Layer::Limit, _) => format!("a limit of the run is reached at {object}"),
         (Layer::Level, errno::EDQUOT) => "the trash is full".to_owned(),
         (Layer::Level, _) => format!("the access that {object} was given does not include it"),
-        (Layer::User, _) => "the answer was no, or there was none".to_owned(),
+        (Layer::User, _) => {
+            let object = hosts::shown(object);
+            format!("{object} was asked about, and the answer was no, or there was none")
+        }
         (Layer::Other, _) => {
             format!("not the sandbox: the file's own owner and mode forbid it at {object}")
         }

@@ -184,6 +184,15 @@ pub fn cases() -> Vec<Case> {
             "",
         ),
         case(
+            User,
+            Read,
+            "/home/u/data/in.csv",
+            2,
+            "--allow files.dir=/home/u/data/in.csv:ro",
+            "read it",
+            "",
+        ),
+        case(
             Mount,
             Execute,
             "/home/u/bin/tool",

@@ -15,7 +15,8 @@ use swathe_record::question::Question;
 use swathe_sys::notify::{self, Notification};
 
 impl Supervisor {
-    /// Writes down what was seen, and asks about it; whether the call has to wait.
+    /// Writes down what was seen, or asks about it; whether the call has to wait. What was asked
+    /// about is written down with its answer.
     pub(super) fn ask_about(
         &mut self,
         caller: &Caller,
@@ -23,32 +24,52 @@ impl Supervisor {
         seen: Seen,
         notification: &Notification,
     ) -> bool {
-        let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
-        self.event(caller, Said::of(seen.clone(), program));
-        if !hidden || self.parked.len() >= MAX_PARKED {
-            return false;
+        let asked = self.is_asked_about(&seen) && self.ask(caller, &seen);
+        if asked {
+            let parked = Parked { notification: *notification, seen, program };
+            self.parked.insert(self.questions, parked);
+        } else {
+            self.event(caller, Said::of(seen, program));
         }
+        asked
+    }
+
+    fn is_asked_about(&self, seen: &Seen) -> bool {
+        let hidden = seen.layer == Layer::Mount && seen.outcome != Outcome::Allowed;
         let path = seen.object.0.strip_prefix(b"unix:").unwrap_or(&seen.object.0);
         let path = Path::new(OsStr::from_bytes(path));
         let asks = &self.config.asks;
-        if !asks.is_empty() && !asks.iter().any(|asked| path.starts_with(asked)) {
-            return false;
-        }
+        hidden
+            && self.parked.len() < MAX_PARKED
+            && (asks.is_empty() || asks.iter().any(|asked| path.starts_with(asked)))
+    }
+
+    /// Whether the question will be answered.
+    fn ask(&mut self, caller: &Caller, seen: &Seen) -> bool {
         let Some(ask) = &mut self.config.ask else { return false };
         self.questions += 1;
-        let question = Question {
+        ask(Question {
             id: self.questions,
             pid: caller.pid,
             command: caller.command(),
             action: seen.action,
-            object: seen.object,
+            object: seen.object.clone(),
             directory: seen.directory,
-        };
-        let asked = ask(question);
-        if asked {
-            self.parked.insert(self.questions, Parked { notification: *notification });
-        }
-        asked
+        })
+    }
+
+    /// What came of a question.
+    fn answered(&mut self, parked: Parked, allowed: bool) {
+        let Parked { notification, seen, program } = parked;
+        let outcome = if allowed { Outcome::Allowed } else { seen.outcome };
+        let seen = Seen { outcome, layer: Layer::User, ..seen };
+        self.event(&Caller::new(notification.pid), Said::of(seen, program));
+    }
+
+    /// Nobody answers any more.
+    pub(super) fn unanswered(&mut self) {
+        let parked: Vec<Parked> = self.parked.drain().map(|(_, parked)| parked).collect();
+        parked.into_iter().for_each(|parked| self.answered(parked, false));
     }
 
     /// Questions of processes that have ended, or were interrupted, are no questions any more.
@@ -57,18 +78,23 @@ impl Supervisor {
         let over = |parked: &Parked| !notify::is_waiting(listener, parked.notification.id);
         let gone = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(id, _)| *id);
         for id in gone.collect::<Vec<_>>() {
-            self.parked.remove(&id);
+            if let Some(parked) = self.parked.remove(&id) {
+                self.answered(parked, false);
+            }
             if let Some(withdrawn) = &mut self.config.withdrawn {
                 withdrawn(id);
             }
         }
     }
 
-    pub(super) fn go_on(&mut self, question: u64, once: bool) {
+    pub(super) fn go_on(&mut self, question: u64, allowed: bool, once: bool) {
         let parked = self.parked.remove(&question);
         let call = parked.as_ref().map(|parked| Returning::new(question, &parked.notification));
-        let went = parked
-            .is_some_and(|parked| notify::proceed(&self.listener, parked.notification.id).is_ok());
+        let went = parked.is_some_and(|parked| {
+            let went = notify::proceed(&self.listener, parked.notification.id).is_ok();
+            self.answered(parked, allowed && went);
+            went
+        });
         match call.filter(|_| went) {
             Some(call) if once => self.returning.push(call),
             // Its process was ended or interrupted meanwhile.
