@@ -159,6 +159,22 @@ fn files_of_a_profile(place: &Place) {
     assert_eq!(place.host("cat ../out/f"), "old");
 }
 
+/// What was used by the name of a link is shown by that name.
+fn names_of_links(place: &Place) {
+    place.host(
+        "cd; mkdir dotfiles dotfiles/editor .config/tool; echo rc | tee dotfiles/rc dotfiles/editor/a \
+         dotfiles/editor/b dotfiles/conf >/dev/null; ln -s dotfiles/rc .rc; \
+         ln -s ../dotfiles/editor .config/editor; ln -s ../../dotfiles/conf .config/tool/conf; \
+         echo own >.config/tool/own",
+    );
+    let text =
+        "cat ~/.rc ~/.config/editor/a ~/.config/editor/b ~/.config/tool/conf ~/.config/tool/own";
+    let ran = learn(place, "-o ../p.toml", text);
+    assert_eq!(ran.ended.shell(), 0, "{ran}");
+    let ran = place.inside("--profile ../p.toml", text).go();
+    assert_eq!(ran.text(), "rc\nrc\nrc\nrc\nown", "{ran}{}", place.host("cat ../p.toml"));
+}
+
 /// Credentials are covered while watching, and what wanted them is a comment.
 fn credentials(place: &Place) {
     let ran = learn(place, "-o ../p.toml", &format!("{LOOK} cat ~/.ssh/id_ed25519; exit 0"));
@@ -221,6 +237,7 @@ fn addresses(place: &Place) {
 
 both!(
     files_of_a_profile,
+    names_of_links,
     a_new_repository,
     profile,
     minimal,

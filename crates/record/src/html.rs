@@ -62,7 +62,9 @@ pub fn report(title: &str, events: &[Event], lost: u64) -> String {
     for event in events {
         objects.entry(&event.object).or_default().add(event, event.action);
         programs.entry(&event.program).or_default().add(event, event.action);
-        if let Some(to) = &event.to {
+        // Of other actions it is another name of the object.
+        let moves = matches!(event.action, Action::Rename | Action::Create);
+        if let Some(to) = event.to.as_ref().filter(|_| moves) {
             objects.entry(to).or_default().add(event, Action::Rename);
         }
     }

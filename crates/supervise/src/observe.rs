@@ -34,7 +34,7 @@ pub struct Seen {
     pub action: Action,
     /// To what, as an event names it.
     pub object: Bytes,
-    /// The other name; or the one that it was called by, where links of the host lead to the object.
+    /// The other name; or the one that it was called by, where links lead to the object.
     pub to: Option<Bytes>,
     /// What it will most likely come to.
     pub outcome: Outcome,
@@ -155,6 +155,9 @@ impl Observer {
             let worse = if seen.outcome == Outcome::Allowed { &to } else { &seen };
             let (outcome, layer) = (worse.outcome, worse.layer);
             seen = Seen { to: Some(to.object), outcome, layer, ..seen };
+        } else if seen.to.is_none() && seen.action != Action::Create && seen.object.0 != first.whole
+        {
+            seen.to = Some(Bytes(first.whole));
         }
         (new || seen.outcome != Outcome::Allowed).then_some(seen)
     }

@@ -46,6 +46,8 @@ pub struct Found<'t, 'p> {
     touched: &'t Touched,
     /// Directories that programs listed.
     listed: BTreeSet<&'t Path>,
+    /// Names of what was used that lead to it through links which no run sees.
+    names: BTreeMap<&'t Path, Vec<&'t Path>>,
     /// What lines are needed for.
     pub uses: Vec<Use<'t>>,
     /// What was left to a person.
@@ -65,6 +67,7 @@ pub fn add(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
         place,
         touched,
         listed: listed.map(|(path, _)| path.as_path()).collect(),
+        names: BTreeMap::new(),
         uses: Vec::new(),
         left: BTreeMap::new(),
         cwd: None,
@@ -76,6 +79,11 @@ pub fn add(touched: &Touched, place: &Place<'_>, learned: &mut Learned) {
         .iter()
         .filter_map(|(object, touch)| Some((socket_path(object)?, touch)))
         .collect();
+    for (name, object) in &touched.names {
+        if found.is_of_links(name) {
+            found.names.entry(object).or_default().push(name);
+        }
+    }
     for (path, touch) in &touched.used {
         found.used(path, touch);
     }
@@ -137,7 +145,39 @@ impl<'t> Found<'t, '_> {
             seen &= self.permitted(parent, level).is_ok();
         }
         if seen || touch.did(&CONTENTS) && !touch.did(&NAMES) || self.only_looked_at(path, touch) {
-            self.wanted(path, touch, level);
+            let names = self.names.get(path).cloned().unwrap_or_default();
+            for name in &names {
+                // Shown by this name, what it leads to is shown as well.
+                self.uses.push(Use::by(name, level, path, touch));
+            }
+            if names.is_empty() || self.touched.direct.contains(path) {
+                self.wanted(path, touch, level);
+            }
+        }
+    }
+
+    /// Whether a name leads somewhere else through links of the user's that no run sees, and can be
+    /// asked for.
+    fn is_of_links(&self, name: &Path) -> bool {
+        let shown = name.starts_with(&self.place.env.cwd) && self.cwd_is_shown();
+        name.starts_with(&self.place.env.home)
+            && !shown
+            && self.topmost_made(name).is_none()
+            && !is_service(name, self.place)
+            && self.needs_line(name, Access::ReadOnly)
+            && self.permitted(name, Access::ReadOnly).is_ok()
+    }
+
+    /// Whether a line about a directory serves for a path below: not where a name of it leads out
+    /// of the directory.
+    pub fn holds(&self, above: &Path, path: &Path) -> bool {
+        if !self.touched.names.contains_key(path) {
+            return true;
+        }
+        let files = self.place.files;
+        match (files.real(above), files.real(path)) {
+            (Some(above), Some(path)) => path.starts_with(above),
+            _ => true,
         }
     }
 

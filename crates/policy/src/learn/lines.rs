@@ -24,6 +24,13 @@ pub struct Use<'t> {
     pub touch: &'t Touch,
 }
 
+impl<'t> Use<'t> {
+    /// By a name that leads to it.
+    pub fn by(name: &Path, access: Access, object: &Path, touch: &'t Touch) -> Self {
+        Self { want: name.to_owned(), access, object: object.to_owned(), touch }
+    }
+}
+
 type Lines = BTreeMap<PathBuf, Access>;
 
 /// Adds the lines.
@@ -35,9 +42,9 @@ pub fn add(mut found: Found<'_, '_>, learned: &mut Learned) {
     }
     siblings(&found, &mut lines);
     directories(&found, &mut lines);
-    only_needed(&mut lines);
+    only_needed(&found, &mut lines);
     crowds(&found, &mut lines);
-    only_needed(&mut lines);
+    only_needed(&found, &mut lines);
     let dropped: BTreeSet<PathBuf> = lines.keys().skip(MAX_LINES).cloned().collect();
     lines.retain(|path, _| !dropped.contains(path));
     in_force(&found, &lines, learned);
@@ -63,7 +70,7 @@ fn siblings(found: &Found<'_, '_>, lines: &mut Lines) {
         if found.place.files.kind(path) == Some(Kind::Directory) {
             continue;
         }
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = path.parent().filter(|parent| found.holds(parent, path)) {
             groups.entry(parent.to_owned()).or_default().push((path.clone(), *access));
         }
     }
@@ -76,7 +83,7 @@ fn siblings(found: &Found<'_, '_>, lines: &mut Lines) {
 fn directories(found: &Found<'_, '_>, lines: &mut Lines) {
     let mut groups: BTreeMap<PathBuf, Vec<(PathBuf, Access)>> = BTreeMap::new();
     for (path, access) in lines.iter() {
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = path.parent().filter(|parent| found.holds(parent, path)) {
             groups.entry(parent.to_owned()).or_default().push((path.clone(), *access));
         }
     }
@@ -111,10 +118,11 @@ fn merge_into(
 }
 
 /// Without what another line permits.
-fn only_needed(lines: &mut Lines) {
+fn only_needed(found: &Found<'_, '_>, lines: &mut Lines) {
     let covered = |(path, access): (&PathBuf, &Access)| {
-        let above = path.ancestors().skip(1).find_map(|above| lines.get(above));
-        above.is_some_and(|above| above >= access).then(|| path.clone())
+        let above = path.ancestors().skip(1).find_map(|above| lines.get_key_value(above));
+        let serves = above.is_some_and(|(at, above)| above >= access && found.holds(at, path));
+        serves.then(|| path.clone())
     };
     // The nearest line above may itself be covered by one further above, which permits as much.
     let dropped: Vec<PathBuf> = lines.iter().filter_map(covered).collect();
@@ -137,6 +145,7 @@ fn crowds(found: &Found<'_, '_>, lines: &mut Lines) {
         let below: Vec<(PathBuf, Access)> = lines
             .range(holder.clone()..)
             .take_while(|(path, _)| path.starts_with(&holder))
+            .filter(|(path, _)| found.holds(&holder, path))
             .map(|(path, access)| (path.clone(), *access))
             .collect();
         let Some(access) = below.iter().map(|(_, access)| *access).max() else { continue };
@@ -154,10 +163,14 @@ fn in_force(found: &Found<'_, '_>, lines: &Lines, learned: &mut Learned) {
     let mut lost = Evidence::default();
     for one in &found.uses {
         let object = Bytes::from(one.object.as_path());
-        match one.want.ancestors().find(|above| lines.contains_key(*above)) {
+        let serves = |above: &&Path| lines.contains_key(*above) && found.holds(above, &one.want);
+        match one.want.ancestors().find(serves) {
             Some(line) => {
                 extend(evidence.entry(line).or_default(), &object, one.touch);
-                learned.needs.push(Need::Path { path: one.want.clone(), access: one.access });
+                // By a name of links, what it leads to.
+                let real = found.place.files.kind(&one.want) == Some(Kind::Link);
+                let path = if real { &one.object } else { &one.want };
+                learned.needs.push(Need::Path { path: path.clone(), access: one.access });
             }
             None => extend(&mut lost, &object, one.touch),
         }

@@ -42,6 +42,10 @@ pub struct Touched {
     pub used: BTreeMap<PathBuf, Touch>,
     /// Paths that it was denied by the sandbox.
     pub denied: BTreeMap<PathBuf, Touch>,
+    /// Names that led through links to what was used, and to what.
+    pub names: BTreeMap<PathBuf, PathBuf>,
+    /// What was used by its own name.
+    pub direct: BTreeSet<PathBuf>,
     /// Paths that were not there before it.
     pub made: BTreeSet<PathBuf>,
     /// Addresses that it used.
@@ -109,6 +113,12 @@ fn path(touched: &mut Touched, event: &Event, object: &Path, denied: bool, place
     let to = event.to.as_ref().map(Bytes::as_path).filter(|to| two && to.is_absolute());
     if let Some(to) = to {
         map.entry(to.to_owned()).or_default().add(Action::Rename, program);
+    }
+    let name = event.to.as_ref().map(Bytes::as_path).filter(|to| !two && to.is_absolute());
+    match name.filter(|_| !denied) {
+        Some(name) => drop(touched.names.insert(name.to_owned(), object.to_owned())),
+        None if !touched.direct.contains(object) => drop(touched.direct.insert(object.to_owned())),
+        None => {}
     }
     let created = (event.action == Action::Create).then_some(object);
     for path in created.into_iter().chain(to).filter(|_| !denied) {
