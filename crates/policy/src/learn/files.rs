@@ -110,7 +110,7 @@ fn access(touch: &Touch, strict: bool) -> Access {
 }
 
 impl<'t> Found<'t, '_> {
-    fn used(&mut self, path: &'t Path, touch: &'t Touch) {
+    fn used(&mut self, path: &Path, touch: &'t Touch) {
         if is_service(path, self.place) {
             return;
         }
@@ -189,7 +189,11 @@ impl<'t> Found<'t, '_> {
     }
 
     fn socket(&mut self, path: &Path, touch: &'t Touch) {
-        // Read-only is enough to connect, and who binds says so by an event of the path, too.
+        // Who binds makes a name.
+        if touch.did(&[Action::Bind]) {
+            return self.used(path, touch);
+        }
+        // Read-only is enough to connect.
         if !is_service(path, self.place)
             && self.topmost_made(path).is_none()
             && self.place.files.kind(path) == Some(Kind::Other)

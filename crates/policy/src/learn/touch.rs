@@ -1,5 +1,6 @@
 //! Events by their objects.
 
+use super::services::socket_path;
 use super::{Evidence, Place};
 use crate::paths::secrets;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +85,10 @@ pub fn gather(events: &[Event], place: &Place<'_>) -> Touched {
                 true if by_sandbox => &mut touched.unreached,
                 true => continue,
             };
+            let bound = socket_path(&event.object).filter(|_| event.action == Action::Bind);
+            if let Some(path) = bound.filter(|path| !denied && place.files.kind(path).is_none()) {
+                touched.made.insert(path);
+            }
             let touch = to.entry(event.object.clone()).or_default();
             touch.add(event.action, program);
             if touch.rules.len() < MAX_PROGRAMS {

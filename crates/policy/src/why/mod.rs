@@ -116,6 +116,6 @@ fn number(event: &Event) -> Option<i32> {
 
 /// Whether an action changes something.
 fn changes(action: Action) -> bool {
-    use Action::{Create, Metadata, Remove, Rename, Truncate, Write};
-    matches!(action, Write | Create | Remove | Rename | Truncate | Metadata)
+    use Action::{Bind, Create, Metadata, Remove, Rename, Truncate, Write};
+    matches!(action, Write | Create | Remove | Rename | Truncate | Metadata | Bind)
 }

@@ -161,6 +161,21 @@ fn what_every_run_has() {
     assert_eq!(comments(&world.learn(&events)), []);
 }
 
+/// Who binds a socket makes a name in its directory.
+#[test]
+fn sockets_that_are_bound() {
+    let world = world(&["/home/user/run/", "/home/user/project/a"]);
+    let bound = event(Action::Bind, "unix:/home/user/run/s");
+    let joined = event(Action::Connect, "unix:/home/user/run/s");
+    assert_eq!(lines(&learned(&world, &[bound, joined])), ["files.dir=/home/user/run:rw"]);
+    let below = event(Action::Bind, "unix:/home/user/project/s");
+    assert_eq!(lines(&learned(&world, &[below])), ["files.cwd=rw"]);
+    let own =
+        [event(Action::Create, "/home/user/.own"), event(Action::Bind, "unix:/home/user/.own/s")];
+    assert_eq!(lines(&learned(&world, &own)), [""; 0]);
+    assert_eq!(comments(&world.learn(&own)), []);
+}
+
 /// Who opens the home directory can read in it from there, which is not seen: that is said.
 #[test]
 fn the_home_as_a_whole() {

@@ -184,6 +184,15 @@ pub fn cases() -> Vec<Case> {
             "",
         ),
         case(
+            Mount,
+            Bind,
+            "unix:/home/u/data/new.sock",
+            2,
+            "--allow files.dir=/home/u/data:rw",
+            "offer a socket",
+            "",
+        ),
+        case(
             User,
             Read,
             "/home/u/data/in.csv",
