@@ -22,6 +22,9 @@ const CONTENTS: [Action; 3] = [Action::Write, Action::Truncate, Action::Metadata
 /// What is more than a look at attributes.
 const READS: [Action; 3] = [Action::Read, Action::Execute, Action::Connect];
 
+/// The most that is read of git's settings.
+const MAX_CONFIG: usize = 256 << 10;
+
 /// Why a path gets no line in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -142,7 +145,10 @@ impl<'t> Found<'t, '_> {
             let Some(parent) = path.parent() else { return };
             self.names_changed(parent.to_owned(), path, touch, level);
             // A file that is mounted by itself cannot be replaced: the program makes its own.
-            seen &= self.permitted(parent, level).is_ok();
+            if seen && self.permitted(parent, level).is_err() {
+                self.begins_anew(path, parent, touch);
+                seen = false;
+            }
         }
         if seen || touch.did(&CONTENTS) && !touch.did(&NAMES) || self.only_looked_at(path, touch) {
             let names = self.names.get(path).cloned().unwrap_or_default();
@@ -289,14 +295,36 @@ impl<'t> Found<'t, '_> {
             || self.touched.used.get(directory).is_some_and(makes)
     }
 
+    /// A file of the home directory that was there was read, and replaced or removed.
+    fn begins_anew(&mut self, path: &Path, parent: &Path, touch: &Touch) {
+        let was_there = self.place.files.kind(path) == Some(Kind::File);
+        if was_there && path.starts_with(&self.place.env.home) && self.is_in_empty_home(parent) {
+            let why = "it was there and was read, and a run begins without it: a file that is \
+                shown by itself cannot be replaced or removed";
+            let refused = Refused { why: why.to_owned(), possible: false };
+            self.leave(path, Access::ReadOnly, refused, touch, Class::Withheld);
+        }
+    }
+
     /// A file or directory was used as it is.
     fn wanted(&mut self, path: &Path, touch: &'t Touch, level: Access) {
         match self.place.base.at(path) {
             Some(Grade::Host(shown)) if shown < level => {
                 self.cannot_write(path, level, touch, Class::Withheld);
             }
+            _ if is_of_git(path, self.place) => self.settings(path, touch),
             _ if !self.needs_line(path, level) => {}
             _ => self.want(path.to_owned(), level, path.to_owned(), touch),
+        }
+    }
+
+    /// Git's own settings were read. A run has some made from the name and the address in them.
+    fn settings(&mut self, path: &Path, touch: &Touch) {
+        if self.place.files.read(path, MAX_CONFIG).is_some_and(|text| !is_identity(&text)) {
+            let why = "a run has a file of its own there, with nothing but the name and the \
+                address of this one; the rest can hold credentials, and names programs to run";
+            let refused = Refused { why: why.to_owned(), possible: true };
+            self.leave(path, Access::ReadOnly, refused, touch, Class::Withheld);
         }
     }
 
@@ -304,8 +332,7 @@ impl<'t> Found<'t, '_> {
     fn needs_line(&self, path: &Path, level: Access) -> bool {
         let env = self.place.env;
         let home = path.starts_with(&env.home);
-        // A run has one made from the name and the address in it: the rest can hold credentials.
-        if path == env.home.join(".gitconfig") || path == env.config.join("git/config") {
+        if is_of_git(path, self.place) {
             return false;
         }
         match self.place.base.at(path) {
@@ -415,6 +442,19 @@ impl<'t> Found<'t, '_> {
             touch,
         );
     }
+}
+
+/// Whether it is a file of the user's settings of git, of which a run has one of its own.
+fn is_of_git(path: &Path, place: &Place<'_>) -> bool {
+    path == place.env.home.join(".gitconfig") || path == place.env.config.join("git/config")
+}
+
+/// Whether settings of git say who commits, and nothing else.
+fn is_identity(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).lines().map(|line| line.trim().to_ascii_lowercase()).all(|line| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        matches!(key, "" | "[user]" | "name" | "email") || key.starts_with(['#', ';'])
+    })
 }
 
 /// Whether a path can stand in a profile as it is.

@@ -176,6 +176,43 @@ fn sockets_that_are_bound() {
     assert_eq!(comments(&world.learn(&own)), []);
 }
 
+/// A file of the home directory itself that is read and replaced has no line: a run begins without
+/// it, which is said.
+#[test]
+fn files_that_begin_anew() {
+    let world = world(&["/home/user/.counter"]);
+    let saved = [
+        event(Action::Read, "/home/user/.counter"),
+        Event {
+            to: Some("/home/user/.counter".into()),
+            ..event(Action::Rename, "/home/user/.counter.tmp")
+        },
+    ];
+    let result = learned(&world, &saved);
+    assert_eq!(lines(&result), [""; 0]);
+    assert!(world.text(&result).contains("a run begins without it"), "{}", world.text(&result));
+    // Without having been read it is of no importance.
+    assert_eq!(comments(&world.learn(&saved[1..])), []);
+}
+
+/// Of git's settings a run has the name and the address. What else is in them is left to a person.
+#[test]
+fn settings_of_git() {
+    let mut world = world(&["/home/user/.gitconfig"]);
+    let read = [event(Action::Read, "/home/user/.gitconfig")];
+    for (text, said) in [
+        ("# mine\n[user]\n\tname = A\n\temail=a@b\n", false),
+        ("[user]\nname = A\n[alias]\nst = status\n", true),
+    ] {
+        let path = PathBuf::from("/home/user/.gitconfig");
+        world.files.0.insert(path, (Kind::File, text.as_bytes().to_vec()));
+        let result = learned(&world, &read);
+        assert_eq!(lines(&result), [""; 0]);
+        let expected = (Class::Withheld, "files.dir=/home/user/.gitconfig:ro".to_owned());
+        assert_eq!(comments(&result), Vec::from_iter(said.then_some(expected)), "{text}");
+    }
+}
+
 /// Who opens the home directory can read in it from there, which is not seen: that is said.
 #[test]
 fn the_home_as_a_whole() {
