@@ -213,8 +213,10 @@ fn meant(store: &Store, word: &Path, run: Option<&str>) -> Result<Meant, Failure
 
 fn restore(store: &Store, arguments: &Restore) -> Result<u8, Failure> {
     let (mut out, mut bad) = (Printer::stdout(), Vec::new());
-    for word in &arguments.what {
-        let Meant { path, found, by_id } = meant(store, word, arguments.run.as_deref())?;
+    // A word that means nothing is said before anything is restored.
+    let run = arguments.run.as_deref();
+    let all = arguments.what.iter().map(|word| meant(store, word, run));
+    for Meant { path, found, by_id } in all.collect::<Result<Vec<_>, _>>()? {
         let chosen = if by_id { found } else { swathe_trash::tree(&found, &path) };
         let to = arguments.to.as_deref().map(|to| place(to, &path)).transpose()?;
         let errors = match &chosen[..] {

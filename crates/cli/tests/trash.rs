@@ -31,6 +31,15 @@ fn selects(place: &Place) {
     assert_eq!(place.host("cat d/b"), "3");
 }
 
+/// A word that means nothing is said before anything is restored.
+fn restores_all_or_says(place: &Place) {
+    place.host(&format!("echo 1 >a; {RUN} rm a"));
+    let ran = place.swathe("trash restore a none").exits(1);
+    assert!(ran.errors().contains("/none"), "{ran}");
+    place.host("test ! -e a");
+    place.swathe("trash restore a").exits(0);
+}
+
 fn empties(place: &Place) {
     place.host(&format!("echo 1 >a; echo 2 >b; mkdir d; echo 3 >d/c; {RUN} rm -r a b d"));
     let ran = place.swathe("trash empty --all").exits(1);
@@ -171,4 +180,13 @@ fn disk_full(place: &Place) {
     assert_eq!(text, "2\n200000\n200000\n2");
 }
 
-both!(selects, empties, killed, damaged, other_file_system, copies, disk_full);
+both!(
+    restores_all_or_says,
+    selects,
+    empties,
+    killed,
+    damaged,
+    other_file_system,
+    copies,
+    disk_full
+);
