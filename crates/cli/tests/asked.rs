@@ -24,6 +24,15 @@ fn reads(place: &Place) {
     assert_eq!(ran.text(), "hello\nnotes\n6", "{ran}");
 }
 
+/// A path is asked about from where the working directory is, also when that was just renamed.
+fn renamed(place: &Place) {
+    place.host("echo hello >../home/notes; mkdir d deep; echo x >d/x");
+    let text = "cd d; test -e x; mv ../d ../deep/e; read line <../../../home/notes; echo $line";
+    let (ran, asked) = ask(place, "-w", text, |_, _| Some(YES.to_owned()));
+    assert_eq!(asked, [format!("read {}", place.home("notes"))], "{ran}");
+    assert_eq!(ran.text(), "hello", "{ran}");
+}
+
 /// What is written down of a question is its answer, and by whom; what was allowed is nothing that
 /// `swathe why` tells.
 fn answers_are_recorded(place: &Place) {
@@ -272,6 +281,7 @@ fn not_granted(place: &Place) {
 
 both!(
     answers_are_recorded,
+    renamed,
     once,
     links,
     reads,

@@ -195,6 +195,24 @@ fn changing(place: &Place) {
     }
 }
 
+/// The working directory is renamed, and a link on the way to what is reached by another one.
+fn renamed(place: &Place) {
+    place.host(
+        "mkdir d v1 v2; echo 1 >d/a; echo 1 >v1/f; echo 2 >v2/f; ln -s v1 current; ln -s current app",
+    );
+    let audit = place.dir.at("audit");
+    let text = "cat app/f; ln -s v2 new; mv -T new current; test -e app/f; \
+                cd d; test -e a; mv ../d ../e; echo x >b";
+    place.inside(&format!("-w --audit {audit}"), text).exits(0);
+    let project = place.project("");
+    for (name, action) in [("v1/f", "read"), ("v2/f", "stat"), ("d/a", "stat"), ("e/b", "create")] {
+        let object = format!("\"object\":\"{project}/{name}\"");
+        let action = format!("\"action\":\"{action}\"");
+        let texts = [&object, &action, "\"outcome\":\"allowed\""];
+        assert_eq!(lines(place, &texts), 1, "{texts:?}:\n{}", place.host("cat ../audit"));
+    }
+}
+
 /// A descriptor, or another thread, changes the working directory as chdir does.
 fn threads(place: &Place) {
     if !installed("python3") {
@@ -222,4 +240,16 @@ fn threads(place: &Place) {
     }
 }
 
-both!(changing, denials, threads, levels, around_levels, addresses, limits, kept, names, unchanged);
+both!(
+    changing,
+    renamed,
+    denials,
+    threads,
+    levels,
+    around_levels,
+    addresses,
+    limits,
+    kept,
+    names,
+    unchanged
+);

@@ -106,7 +106,8 @@ impl Observer {
         let found = named(self.processes.of(pid, now), call);
         let seen = found.and_then(|found| self.looked(pid, call, found, now));
         let seen = seen.map(|seen| (self.processes.of(pid, now).program().clone(), seen));
-        if matches!(call, Call::Enter(_) | Call::EnterOpen) {
+        // A directory that is renamed can be the working directory of anybody.
+        if matches!(call, Call::Enter(_) | Call::EnterOpen | Call::Rename(..)) {
             self.processes.moves(pid);
         }
         seen

@@ -17,7 +17,7 @@ const MAX_PROCESSES: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Processes {
     known: HashMap<u32, Process>,
-    /// Counts changes of working directories, of whichever process: threads share theirs.
+    /// Counts changes of working directories and of names, of whichever process: threads share theirs.
     moves: u64,
     /// Threads whose last call was to change it, and that may not have done so yet.
     moving: HashSet<u32>,
@@ -60,7 +60,7 @@ impl Processes {
         process
     }
 
-    /// It is about to change its working directory.
+    /// It is about to change its working directory, or the name of one.
     pub fn moves(&mut self, pid: u32) {
         if self.moving.len() >= MAX_PROCESSES {
             self.moving.clear();

@@ -88,10 +88,10 @@ impl Tree {
         self.known.clear();
     }
 
-    /// What is at or below this path is going to be something else.
+    /// What is at or below this path is going to be something else. It may be a link on the way to
+    /// whatever was reached through links.
     pub fn forget(&mut self, path: &[u8]) {
-        self.known
-            .retain(|name, directory| !is_below(name, path) && !is_below(&directory.path, path));
+        self.known.retain(|name, directory| !is_below(name, path) && *name == directory.path);
     }
 
     /// Where a path leads. The object is opened in the sandbox's root; that is to be told, not to
