@@ -43,6 +43,9 @@ pub fn cause(event: &Event, object: &Bytes) -> String {
             let object = hosts::shown(object);
             format!("{object} was asked about, and the answer was no, or there was none")
         }
+        (Layer::Other, errno::EBUSY) if is_mount(event) => {
+            format!("{object} is shown, hidden or protected by itself in the sandbox")
+        }
         (Layer::Other, _) => {
             format!("not the sandbox: the file's own owner and mode forbid it at {object}")
         }
@@ -53,10 +56,26 @@ pub fn cause(event: &Event, object: &Bytes) -> String {
     }
 }
 
+/// Whether what begins a mount of the sandbox was to be removed or renamed.
+fn is_mount(event: &Event) -> bool {
+    number(event) == Some(errno::EBUSY) && matches!(event.action, Action::Remove | Action::Rename)
+}
+
 /// Why nothing can allow it.
-pub fn never(event: &Event, group: &Group<'_>, env: &Environment) -> Option<String> {
+pub fn never(
+    event: &Event,
+    group: &Group<'_>,
+    env: &Environment,
+    host: &dyn Host,
+) -> Option<String> {
     let text = group.object.to_string();
     match event.layer {
+        Layer::Other if is_mount(event) => {
+            let lifted = path_of(&group.object).and_then(|path| protection(path, env, host));
+            let why = "what was named itself can only be removed or renamed where the directory \
+                that holds it is named in its place";
+            lifted.is_none().then(|| why.to_owned())
+        }
         Layer::Other => Some("no option changes that".to_owned()),
         Layer::Network if event.rule.is_none() && event.reason.is_some() => Some(
             "no rule allows it: a rule that denies has to be taken out, and what is said to a host \
@@ -99,7 +118,7 @@ const DESKTOP: [&str; 5] = ["/wayland-", ".X11-unix", "/pulse/", "/pipewire-", "
 /// What would allow it, the best first.
 pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
     let event = group.last;
-    if never(event, group, env).is_some() {
+    if never(event, group, env, host).is_some() {
         return Vec::new();
     }
     match event.layer {
@@ -118,7 +137,12 @@ pub fn fixes(run: &Run, group: &Group<'_>, env: &Environment, host: &dyn Host) -
             ]
         }
         Layer::Level => levels(group, env, host),
-        Layer::Other => Vec::new(),
+        Layer::Other => path_of(&group.object)
+            .filter(|_| is_mount(event))
+            .and_then(|path| protection(path, env, host))
+            .map(Fix::Unprotect)
+            .into_iter()
+            .collect(),
         Layer::Mount | Layer::Landlock | Layer::User => files(group, env, host),
     }
 }

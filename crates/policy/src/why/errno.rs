@@ -6,6 +6,7 @@ pub const ENOENT: i32 = 2;
 pub const EAGAIN: i32 = 11;
 pub const ENOMEM: i32 = 12;
 pub const EACCES: i32 = 13;
+pub const EBUSY: i32 = 16;
 pub const ENOTDIR: i32 = 20;
 pub const ENFILE: i32 = 23;
 pub const EMFILE: i32 = 24;
@@ -24,7 +25,7 @@ pub fn name(number: i32) -> Option<&'static str> {
         EAGAIN => "EAGAIN",
         ENOMEM => "ENOMEM",
         EACCES => "EACCES",
-        16 => "EBUSY",
+        EBUSY => "EBUSY",
         17 => "EEXIST",
         18 => "EXDEV",
         19 => "ENODEV",

@@ -93,7 +93,7 @@ pub fn explain(run: &Run, events: &[Event], env: &Environment, host: &dyn Host) 
                 purpose: purpose::purpose(last.action, &group.object, env),
                 cause: advise::cause(last, &group.object),
                 weight: rank::weight(run, &group, events, env),
-                never: advise::never(last, &group, env),
+                never: advise::never(last, &group, env, host),
                 fixes: advise::fixes(run, &group, env, host),
                 object: group.object,
             }

@@ -290,6 +290,9 @@ pub fn cases() -> Vec<Case> {
             "outside the sandbox",
         ),
         case(Mount, Write, "/home/u/work/p/.envrc", 30, "--unprotect direnv", "write", "outside"),
+        // What begins a mount.
+        case(Other, Remove, "/home/u/work/p/.envrc", 16, "--unprotect direnv", "remove", "outside"),
+        case(Other, Rename, "/home/u/data/in.csv", 16, "", "move it", "what was named itself"),
         case(Mount, Create, "/usr/share/new", 30, "", "write it", "belongs to the system"),
         case(Mount, Create, "/home/u/new-file", 30, "", "write it", ""),
         // Sockets and devices.
