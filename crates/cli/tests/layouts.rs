@@ -37,6 +37,16 @@ const LAYOUTS: &[Layout] = &[
         hidden: &[".ssh/id_ed25519"],
     },
     Layout {
+        name: "~/bin, a link by other links",
+        setup: "script versions/1/tool /bin/sh 'echo linked'; mkdir -p bin versions/all; \
+            ln -s 1 versions/current; ln -s ../current/tool versions/all/tool; \
+            ln -s ../versions/all/tool bin/linked",
+        path: "bin",
+        run: "linked",
+        says: "linked",
+        hidden: &[".ssh/id_ed25519"],
+    },
+    Layout {
         name: "pyenv",
         setup: "script .pyenv/versions/3.9/bin/python /bin/sh 'echo python 3.9 $1'; \
             script .pyenv/libexec/pyenv /bin/sh 'exec $HOME/.pyenv/versions/3.9/bin/python $1'; \

@@ -202,16 +202,41 @@ fn links(build: &mut Build<'_>) {
         if matches!(access, Access::Hide | Access::Ask) {
             continue;
         }
-        let mut at = path.clone();
-        for _ in 0..MAX_LINKS {
-            let Some((link, real)) = first_link(build, &at) else { break };
-            let beside = link.parent().is_some_and(|parent| build.is_visible(parent));
-            if !beside && !build.links.contains(&link) {
+        lead(build, path);
+    }
+}
+
+/// Makes the links on the way along a path that are not there: one in a directory that is shown is,
+/// and leads where it does on the host.
+pub(super) fn lead(build: &mut Build<'_>, path: &Path) {
+    let mut at = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Some((link, real)) = first_link(build, &at) else { break };
+        let Some(parent) = link.parent() else { break };
+        let target = if build.is_visible(parent) {
+            let Some(target) = build.files.link(&link) else { break };
+            from(parent, &target)
+        } else {
+            if !build.links.contains(&link) {
                 build.symlink(&real, &link);
             }
-            at = at.strip_prefix(&link).map_or_else(|_| real.clone(), |rest| real.join(rest));
-        }
+            real
+        };
+        // Without a slash at the end, which would lead on through another link.
+        let rest = at.strip_prefix(&link).ok().filter(|rest| !rest.as_os_str().is_empty());
+        at = rest.map_or_else(|| target.clone(), |rest| target.join(rest));
     }
+}
+
+/// Where a link in this directory, which is reached through none, leads to.
+fn from(directory: &Path, target: &Path) -> PathBuf {
+    let mut from = directory.to_owned();
+    let mut rest = target;
+    while let Ok(below) = rest.strip_prefix("..") {
+        from.pop();
+        rest = below;
+    }
+    from.join(rest)
 }
 
 /// The first component of a path that is a link, and where it leads.

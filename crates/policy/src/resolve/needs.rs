@@ -1,7 +1,7 @@
 //! What the program needs to start, where the rest of the plan does not show it already.
 
 use super::build::Build;
-use super::{Kind, Needs, Refusal, tools};
+use super::{Kind, Needs, Refusal, files, tools};
 use crate::model::Source;
 use crate::paths::{Asker, Verdict, judge};
 use std::ffi::{OsStr, OsString};
@@ -113,6 +113,11 @@ fn program(build: &mut Build<'_>, path: &Path, depth: usize) {
     if real != path && !build.is_reachable(path) {
         build.symlink(&real, path);
         build.visible.push(path.to_owned());
+    } else if real != path
+        && let Some(beside) = path.parent().and_then(|parent| build.files.real(parent))
+    {
+        // A link in a directory that is shown can lead on through others that are not.
+        files::lead(build, &beside.join(path.file_name().unwrap_or_default()));
     }
     let Some(needs) = needs else { return };
     if let Some(interpreter) = needs.interpreter
