@@ -259,8 +259,12 @@ fn directory(
     if there.is_some() {
         return fits(path).then(|| Fix::Intent(intent(path.to_owned())));
     }
-    // A directory of its own, where one has to be made.
-    let below = above.iter().rev().find(|path| path.starts_with(near) && path != &near)?;
+    // A directory of its own, where one has to be made. What is made right in such a place, with a
+    // name that is none of a file, mostly is one.
+    let named = path.file_name().is_some_and(|name| !name.as_bytes().contains(&b'.'));
+    let own = Some(path).filter(|_| named && access != Access::ReadOnly && **near != env.home);
+    let ways = above.iter().rev().copied().chain(own);
+    let below = ways.into_iter().find(|path| path.starts_with(near) && path != near)?;
     fits(below).then(|| Fix::Make(intent(below.to_path_buf())))
 }
 

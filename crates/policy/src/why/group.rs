@@ -2,7 +2,7 @@
 
 use super::{Host, changes, errno, number};
 use crate::paths::{Asker, Environment, Verdict, judge};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use swathe_record::bytes::Bytes;
 use swathe_record::event::{Action, Event, Layer, Outcome};
@@ -23,6 +23,8 @@ pub struct Group<'a> {
     pub at: usize,
     /// How many.
     pub count: usize,
+    /// Whether the same was to be changed, too: what allows that allows this.
+    pub included: bool,
 }
 
 /// What distinguishes denials: the object, whether it was to be changed, and who decided.
@@ -46,10 +48,18 @@ pub fn groups<'a>(events: &'a [Event], env: &Environment, host: &dyn Host) -> Ve
         let key = (&event.object, class(event.action), event.layer);
         let count = found.get(&key).map_or(0, |group| group.count) + 1;
         let object = event.object.clone();
-        found.insert(key, Group { object, many: false, last: event, at, count });
+        found.insert(key, Group { object, many: false, last: event, at, count, included: false });
+    }
+    let changed: BTreeSet<(&Bytes, Layer)> =
+        found.keys().filter(|key| key.1 == CHANGED).map(|key| (key.0, key.2)).collect();
+    for ((object, class, layer), group) in &mut found {
+        group.included = *class == 0 && changed.contains(&(*object, *layer));
     }
     siblings(found, env, host)
 }
+
+/// Changes that are no removal.
+const CHANGED: u8 = 5;
 
 /// Actions that the same words allow.
 fn class(action: Action) -> u8 {
@@ -58,7 +68,7 @@ fn class(action: Action) -> u8 {
         Action::Connect | Action::Bind => 2,
         Action::Call => 3,
         Action::Remove | Action::Rename => 4,
-        action if changes(action) => 5,
+        action if changes(action) => CHANGED,
         _ => 0,
     }
 }
@@ -72,7 +82,8 @@ fn siblings<'a>(
     type Place = (PathBuf, u8, Layer);
     let place = |(object, class, layer): &Key<'_>| -> Option<Place> {
         let parent = object.as_path().parent()?;
-        let fits = matches!(class, 0 | 4 | 5) && matches!(layer, Layer::Mount | Layer::Level);
+        let fits =
+            matches!(*class, 0 | 4 | CHANGED) && matches!(layer, Layer::Mount | Layer::Level);
         (fits && object.0.starts_with(b"/")).then(|| (parent.to_owned(), *class, *layer))
     };
     let mut counts: BTreeMap<Place, usize> = BTreeMap::new();

@@ -37,6 +37,10 @@ pub fn weight(run: &Run, group: &Group<'_>, events: &[Event], env: &Environment)
     if is_search(event, after) {
         weight -= 45;
     }
+    // A program that may not write often tries to read.
+    if group.included {
+        weight -= 25;
+    }
     // Without a network there are no servers of names.
     let unused = run.offline && event.object.0 == b"/etc/resolv.conf";
     if !changes(event.action) && (unused || is_noise(event, env)) {

@@ -27,6 +27,15 @@ fn case(
     Case { events, run: failed(), fix, purpose, warning }
 }
 
+/// A program that falls back to reading, again and again.
+fn read_after_writing() -> Case {
+    let (path, fix) = ("/home/u/data/in.csv", "--allow files.dir=/home/u/data/in.csv:rw");
+    let mut case = case(Layer::Mount, Action::Write, path, 2, fix, "write it", "");
+    let read = || event(Action::Read, path, Outcome::Denied(2), Layer::Mount);
+    case.events.extend([read(), read(), read()]);
+    case
+}
+
 /// What the helper of a network by rules says: an object, why it was refused, and the rule that it
 /// names.
 fn refused(
@@ -290,6 +299,17 @@ pub fn cases() -> Vec<Case> {
             "outside the sandbox",
         ),
         case(Mount, Write, "/home/u/work/p/.envrc", 30, "--unprotect direnv", "write", "outside"),
+        case(
+            Mount,
+            Create,
+            "/home/u/.local/share/app",
+            2,
+            "--allow files.dir=/home/u/.local/share/app:rw",
+            "data that it keeps",
+            "",
+        ),
+        case(Mount, Create, "/home/u/.local/share/app.db", 2, "", "data that it keeps", ""),
+        read_after_writing(),
         // What begins a mount.
         case(Other, Remove, "/home/u/work/p/.envrc", 16, "--unprotect direnv", "remove", "outside"),
         case(Other, Rename, "/home/u/data/in.csv", 16, "", "move it", "what was named itself"),
