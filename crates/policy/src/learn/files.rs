@@ -272,7 +272,14 @@ impl<'t> Found<'t, '_> {
                     Ok(()) if there => self.want(parent, level, path.to_owned(), touch),
                     // The empty home takes it, and forgets it.
                     _ if home && self.is_in_empty_home(&parent) => {}
-                    Err(refused) if there => {
+                    Err(mut refused) if there => {
+                        if let Some(own) = self.made_below(&parent, path).filter(|_| home) {
+                            let own = Bytes::from(own.as_path());
+                            refused.why += &format!(
+                                "; a run begins without it: after `mkdir -p {own}`, a line for that \
+                                 would do"
+                            );
+                        }
                         let path = if home { parent.as_path() } else { path };
                         self.leave(path, level, refused, touch, Class::Withheld)
                     }
@@ -284,6 +291,14 @@ impl<'t> Found<'t, '_> {
             }
             Some(_) => {}
         }
+    }
+
+    /// The directory right in another one that was made, with something in it.
+    fn made_below(&self, parent: &Path, path: &Path) -> Option<PathBuf> {
+        let own = parent.join(path.strip_prefix(parent).ok()?.components().next()?);
+        let made = &self.touched.made;
+        let below = made.range(own.clone()..).take_while(|path| path.starts_with(&own));
+        (made.contains(&own) && below.count() > 1).then_some(own)
     }
 
     /// Whether a directory that is in the home now is there in an empty one as well: a program that

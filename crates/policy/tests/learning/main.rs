@@ -275,6 +275,11 @@ fn directories_that_an_empty_home_lacks() {
     let read = event(Action::Read, "/home/user/.cache");
     let left = [(Class::Withheld, "files.dir=/home/user/.cache:rw".to_owned())];
     assert_eq!(comments(&learned(&world, &[read, made.clone()])), left);
+    // Where it is a directory of its own, that can be named once it is there.
+    let own = event(Action::Create, "/home/user/.cache/new");
+    let below = event(Action::Create, "/home/user/.cache/new/a");
+    let text = world.text(&learned(&world, &[own, below]));
+    assert!(text.contains("after `mkdir -p /home/user/.cache/new`, a line for that"), "{text}");
     let directory = event(Action::Create, "/home/user/.cache");
     assert_eq!(comments(&learned(&world, &[directory, made])), []);
     assert_eq!(comments(&learned(&world, &[event(Action::Create, "/home/user/.file")])), []);
