@@ -12,6 +12,10 @@ use tokio::sync::Notify;
 
 /// How long a greeting or a head that has begun may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long words that may become the first line of a request are held. Whoever has sent less than a
+/// line by then may wait for an answer to it, as other protocols do; of a request, a server needs
+/// more.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Looks at the beginning of a connection, and for HTTP at all of it.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Guard {
     /// What was sent already, and not looked at.
     first: Vec<u8>,
     stage: Stage,
+    /// How much of what is held has gone on already.
+    gone: usize,
     told: Rc<Notify>,
 }
 
@@ -73,7 +79,7 @@ impl Guard {
             Target::Address(_) => None,
         };
         let stage = Stage::Unknown(Vec::new());
-        Self { name, port: wish.port, first, stage, told: Rc::default() }
+        Self { name, port: wish.port, first, stage, gone: 0, told: Rc::default() }
     }
 
     /// For one request of which the head was looked at and has gone on.
@@ -90,6 +96,26 @@ impl Guard {
 
     /// The program has sent this.
     pub fn push(&mut self, bytes: &[u8]) -> Passed {
+        let passed = self.look(bytes);
+        self.left(passed)
+    }
+
+    /// Without what has gone on before it was known what it is.
+    fn left(&mut self, passed: Passed) -> Passed {
+        let mut left = |mut bytes: Vec<u8>| {
+            let gone = self.gone.min(bytes.len());
+            self.gone -= gone;
+            bytes.drain(..gone);
+            bytes
+        };
+        match passed {
+            Passed::Bytes(bytes) => Passed::Bytes(left(bytes)),
+            Passed::Open(bytes) => Passed::Open(left(bytes)),
+            refused @ Passed::Refused { .. } => refused,
+        }
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Passed {
         match &mut self.stage {
             Stage::Unknown(held) => {
                 held.extend_from_slice(bytes);
@@ -183,14 +209,31 @@ impl Guard {
         }
     }
 
+    /// The program has sent nothing for as long as [`Self::patience`].
+    pub fn pause(&mut self) -> Passed {
+        match &self.stage {
+            Stage::Unknown(held) if !may_be_lines(held) => {
+                let new = held.get(self.gone..).unwrap_or_default().to_vec();
+                self.gone = held.len();
+                Passed::Bytes(new)
+            }
+            _ => refused("what it began to say has not ended in time".to_owned()),
+        }
+    }
+
     /// The program will send no more.
     pub fn end(&mut self) -> Passed {
+        let passed = self.last();
+        self.left(passed)
+    }
+
+    fn last(&mut self) -> Passed {
         match &mut self.stage {
-            Stage::Unknown(held) => Passed::Open(std::mem::take(held)),
+            Stage::Unknown(held) if !may_be_lines(held) => Passed::Open(std::mem::take(held)),
             Stage::Tls(_) => refused("its TLS greeting ends in the middle".to_owned()),
             Stage::Http { held, .. } if held.is_empty() => Passed::Bytes(Vec::new()),
             Stage::Body { body, .. } if body.ended() => Passed::Bytes(Vec::new()),
-            Stage::Http { .. } | Stage::Body { .. } => {
+            Stage::Unknown(_) | Stage::Http { .. } | Stage::Body { .. } => {
                 refused("its request ends in the middle".to_owned())
             }
         }
@@ -229,7 +272,10 @@ impl Guard {
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
         let begun = match &self.stage {
-            Stage::Unknown(held) => !held.is_empty(),
+            Stage::Unknown(held) if !may_be_lines(held) => {
+                return (held.len() > self.gone).then_some(PAUSE);
+            }
+            Stage::Unknown(_) => true,
             Stage::Tls(_) => true,
             Stage::Http { held, .. } => !held.is_empty(),
             Stage::Body { body, .. } => !body.ended(),
@@ -238,6 +284,77 @@ impl Guard {
     }
 }
 
+/// Whether what has no line's end may have some for a server that takes a carriage return for one: a
+/// whole request, then.
+fn may_be_lines(held: &[u8]) -> bool {
+    held.trim_ascii_start().contains(&b'\r')
+}
+
 fn refused(reason: String) -> Passed {
     Passed::Refused { reason, reply: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swathe_netrules::Protocol;
+
+    fn guard() -> Guard {
+        let target = Target::Name(Name::parse(b"good.example.com").expect("a name"));
+        Guard::new(&Wish { target, port: 80, protocol: Protocol::Tcp })
+    }
+
+    fn said(passed: Passed) -> (String, bool) {
+        match passed {
+            Passed::Bytes(bytes) => (String::from_utf8(bytes).expect("text"), false),
+            Passed::Open(bytes) => (String::from_utf8(bytes).expect("text"), true),
+            Passed::Refused { reason, .. } => panic!("{reason}"),
+        }
+    }
+
+    /// A client that waits for an answer to a word gets it, and what follows is looked at.
+    #[test]
+    fn words() {
+        let mut guard = guard();
+        assert_eq!(guard.patience(), None);
+        assert_eq!(said(guard.push(b"ru")), (String::new(), false));
+        assert_eq!(guard.patience(), Some(PAUSE));
+        assert_eq!(said(guard.pause()), ("ru".to_owned(), false));
+        assert_eq!(guard.patience(), None);
+        assert_eq!(said(guard.push(b"ok")), (String::new(), false));
+        assert_eq!(said(guard.pause()), ("ok".to_owned(), false));
+        assert_eq!(said(guard.push(b"\0more")), ("\0more".to_owned(), true));
+        let mut guard = self::guard();
+        assert_eq!(said(guard.push(b"ruok")), (String::new(), false));
+        assert_eq!(said(guard.pause()), ("ruok".to_owned(), false));
+        assert_eq!(said(guard.end()), (String::new(), true));
+    }
+
+    /// A request that came in pieces goes on once, and only for its own host.
+    #[test]
+    fn requests_in_pieces() {
+        let head = "GET /a HTTP/1.1\r\nHost: good.example.com\r\n\r\n";
+        for at in 1..14 {
+            let mut guard = guard();
+            let (first, rest) = head.split_at(at);
+            let mut all = said(guard.push(first.as_bytes())).0;
+            all += &said(guard.pause()).0;
+            all += &said(guard.push(rest.as_bytes())).0;
+            assert_eq!(all, head, "{at}");
+        }
+        let mut guard = self::guard();
+        assert_eq!(said(guard.push(b"GET /a")), (String::new(), false));
+        assert_eq!(said(guard.pause()), ("GET /a".to_owned(), false));
+        let rest = b" HTTP/1.1\r\nHost: bad.example.com\r\n\r\n";
+        assert!(matches!(guard.push(rest), Passed::Refused { .. }));
+        // Servers that take a carriage return for the end of a line would have all of it.
+        let lines = b"GET /a HTTP/1.1\rHost: bad.example.com\r\r";
+        for ends in [false, true] {
+            let mut guard = self::guard();
+            assert_eq!(said(guard.push(lines)), (String::new(), false));
+            assert_eq!(guard.patience(), Some(PATIENCE));
+            let last = if ends { guard.end() } else { guard.pause() };
+            assert!(matches!(last, Passed::Refused { .. }));
+        }
+    }
 }

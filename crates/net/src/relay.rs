@@ -167,6 +167,16 @@ impl Drop for Pipe {
     }
 }
 
+/// What a guard has to look at next.
+enum Heard {
+    /// What the program has sent; nothing: it will send no more.
+    Bytes(Vec<u8>),
+    /// The server has answered.
+    Reply,
+    /// Nothing for as long as it may take.
+    Nothing,
+}
+
 /// One direction.
 struct Pump<'s> {
     from: &'s TcpStream,
@@ -184,21 +194,23 @@ impl Pump<'_> {
         while guard.borrow().is_some() {
             let waits = guard.borrow().as_ref().is_some_and(Guard::waits_for_reply);
             let first = guard.borrow_mut().as_mut().and_then(Guard::take_first);
-            let bytes = if first.is_some() {
-                first
+            let heard = if let Some(first) = first {
+                Heard::Bytes(first)
             } else if waits {
                 self.wait_for_reply(guard).await;
-                None
+                Heard::Reply
             } else {
                 let limit = guard.borrow().as_ref().and_then(Guard::patience);
-                Some(self.read_within(limit).await?)
+                self.read_within(limit).await?
             };
-            let ended = bytes.as_ref().is_some_and(Vec::is_empty);
-            let passed = match (guard.borrow_mut().as_mut(), &bytes) {
-                (Some(guard), None) => guard.again(),
-                (Some(guard), Some(_)) if ended => guard.end(),
-                (Some(guard), Some(bytes)) => guard.push(bytes),
-                (None, bytes) => Passed::Open(bytes.clone().unwrap_or_default()),
+            let ended = matches!(&heard, Heard::Bytes(bytes) if bytes.is_empty());
+            let passed = match (guard.borrow_mut().as_mut(), heard) {
+                (Some(guard), Heard::Reply) => guard.again(),
+                (Some(guard), Heard::Nothing) => guard.pause(),
+                (Some(guard), Heard::Bytes(_)) if ended => guard.end(),
+                (Some(guard), Heard::Bytes(bytes)) => guard.push(&bytes),
+                (None, Heard::Bytes(bytes)) => Passed::Open(bytes),
+                (None, Heard::Reply | Heard::Nothing) => Passed::Open(Vec::new()),
             };
             match passed {
                 Passed::Bytes(bytes) => self.write_all(&bytes).await?,
@@ -219,11 +231,11 @@ impl Pump<'_> {
         self.run().await
     }
 
-    async fn read_within(&self, limit: Option<Duration>) -> Result<Vec<u8>, Broken> {
-        let Some(limit) = limit else { return Ok(self.read_some().await?) };
+    async fn read_within(&self, limit: Option<Duration>) -> Result<Heard, Broken> {
+        let Some(limit) = limit else { return Ok(Heard::Bytes(self.read_some().await?)) };
         match tokio::time::timeout(limit, self.read_some()).await {
-            Ok(read) => Ok(read?),
-            Err(_) => Err(Broken::Refused("what it began to say has not ended in time".to_owned())),
+            Ok(read) => Ok(Heard::Bytes(read?)),
+            Err(_) => Ok(Heard::Nothing),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use swathe_net::protocol::{Config, Order, Report, Role};
 use swathe_net::{Helper, Link};
-use swathe_netrules::{Form, Rule, Rules};
+use swathe_netrules::{Form, Name, Rule, Rules};
 
 /// A wait that no working helper reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,6 +137,29 @@ fn both_ways_and_half_closed() {
     let decision = running.decision();
     assert!(decision.allowed, "{decision:?}");
     assert_eq!(decision.object, format!("tcp:127.0.0.1:{port}"));
+}
+
+/// Whoever says a word to a host by its name, and waits for the answer, gets one: it may be the
+/// beginning of a request, and goes on all the same.
+#[test]
+fn words_without_an_end() {
+    let port = server(echo);
+    let host = (Name::parse(b"good.example").expect("a name"), vec![Ipv4Addr::LOCALHOST.into()]);
+    let running = Running::with(Config {
+        rules: rules(&[&format!("good.example:{port}"), &format!("127.0.0.1:{port}")], &[]),
+        ask: false,
+        servers: Vec::new(),
+        hosts: vec![host],
+        upstream: None,
+        connections: 64,
+    });
+    let mut stream = running.tunnel(&format!("good.example:{port}")).expect("a tunnel");
+    for word in ["ruok", " GET", "\0and more"] {
+        let mut back = vec![0; word.len()];
+        stream.write_all(word.as_bytes()).expect("written");
+        stream.read_exact(&mut back).expect("an answer");
+        assert_eq!(back, word.as_bytes());
+    }
 }
 
 /// What is not granted is refused with the reason, reported, and nothing is dialled.
