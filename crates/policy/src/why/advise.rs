@@ -221,6 +221,11 @@ fn files(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
             Fix::Intent(Intent::FilesCwd(Access::Trash)),
         ];
     }
+    if let Some(repository) = repository(path, host)
+        && !matches!(judge(repository, write, Asker::User, env), Verdict::Refuse(_))
+    {
+        return vec![Fix::Intent(Intent::FilesDir { path: repository.to_owned(), access })];
+    }
     let contents = matches!(action, Action::Write | Action::Truncate) && !group.many;
     let file = contents && host.kind(path).is_some_and(|kind| kind != Kind::Directory);
     let allowed = || !matches!(judge(path, true, Asker::User, env), Verdict::Refuse(_));
@@ -230,6 +235,17 @@ fn files(group: &Group<'_>, env: &Environment, host: &dyn Host) -> Vec<Fix> {
     let around =
         directory(path, group.many, access, env, host).filter(|fix| Some(fix) != alone.as_ref());
     alone.into_iter().chain(around).collect()
+}
+
+/// The directory of the repository of git that a path is in, of which no part is of use by itself:
+/// that of a linked worktree lies elsewhere, and submodules have theirs in it.
+fn repository<'p>(path: &'p Path, host: &dyn Host) -> Option<&'p Path> {
+    let is = |directory: &&Path| {
+        directory.file_name().is_some_and(|name| name == ".git")
+            && host.kind(&directory.join("HEAD")) == Some(Kind::File)
+            && host.kind(&directory.join("objects")) == Some(Kind::Directory)
+    };
+    path.ancestors().filter(is).last()
 }
 
 /// The narrowest path that can be asked for: the file itself where it is only read; what holds it

@@ -156,6 +156,25 @@ pub fn cases() -> Vec<Case> {
             "",
         ),
         case(Mount, Read, "/home/u/data", 2, "--allow files.dir=/home/u/data:ro", "read it", ""),
+        // A linked worktree: its repository is elsewhere.
+        case(
+            Mount,
+            Read,
+            "/home/u/main/.git/worktrees/p/HEAD",
+            2,
+            "--allow files.dir=/home/u/main/.git:ro",
+            "read it",
+            "",
+        ),
+        case(
+            Mount,
+            Create,
+            "/home/u/main/.git/worktrees/p/index.lock",
+            30,
+            "--allow files.dir=/home/u/main/.git:rw",
+            "write it",
+            "",
+        ),
         case(
             Mount,
             Read,

@@ -31,6 +31,9 @@ impl Made {
         for path in [
             "/home/u/work/p/",
             "/home/u/work/p/.git/hooks/",
+            "/home/u/main/.git/HEAD",
+            "/home/u/main/.git/objects/",
+            "/home/u/main/.git/worktrees/p/HEAD",
             "/home/u/data/",
             "/home/u/data/in.csv",
             "/home/u/links/current",
