@@ -311,6 +311,28 @@ pub fn is_below(path: &[u8], top: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// What was just granted is there, whatever was known of its directory; a record believes for a
+    /// moment what it knows. The time stands still.
+    #[test]
+    fn missing() {
+        let own = swathe_sys::rustix::process::getuid().as_raw();
+        for (asks, expected) in [(true, Ok(())), (false, Err(Errno::NOENT))] {
+            let temp = swathe_testkit::TempDir::new(own);
+            temp.dir("shown");
+            temp.dir("later");
+            temp.file("later/file", "");
+            let root = openat2(CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::empty());
+            let mut tree = Tree::new(root.expect("a root"), asks);
+            let now = Instant::now();
+            let path = temp.at("shown/file").into_bytes();
+            let mut look = || tree.look(&path, true, Action::Read, now).outcome;
+            assert_eq!(look(), Err(Errno::NOENT));
+            std::fs::rename(temp.at("shown"), temp.at("before")).expect("renamed");
+            std::fs::rename(temp.at("later"), temp.at("shown")).expect("renamed");
+            assert_eq!(look(), expected, "asks: {asks}");
+        }
+    }
+
     #[test]
     fn names() {
         assert_eq!(split(b"/a/b"), Some((&b"/a"[..], &b"b"[..])));
