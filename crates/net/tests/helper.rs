@@ -248,6 +248,43 @@ fn revoked_and_killed() {
     assert!(TcpStream::connect(http).is_err(), "somebody listens");
 }
 
+/// A host that is slow to accept is not spoken to where its rule is taken away meanwhile.
+#[test]
+fn revoked_while_dialling() {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+    let slow = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&slow, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("bound");
+    listen(&slow, 0).expect("listening");
+    let slow = TcpListener::from(slow);
+    let address = slow.local_addr().expect("an address");
+    // Its queue is full when one more has to wait.
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+    let full: Vec<_> = std::iter::from_fn(|| connect().ok()).take(8).collect();
+    assert!(full.len() < 8, "nobody has to wait");
+    let target = format!("localhost:{}", address.port());
+    let running = Running::new(&[&target], &[]);
+    let mut stream = running.connect();
+    write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").expect("written");
+    // SYN_SENT, as proc_pid_net(5) has it.
+    let dials = format!(":{:04X} 02 ", address.port());
+    let start = std::time::Instant::now();
+    while !std::fs::read_to_string("/proc/net/tcp").expect("sockets").contains(&dials) {
+        assert!(start.elapsed() < PATIENCE, "nobody dials");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let order = Order::Rules { rules: rules(&[], &[]), ask: false, last: true };
+    running.link.send(&order, &[]).expect("sent");
+    // It does one thing after the other.
+    running.link.send(&Order::List, &[]).expect("sent");
+    let next = || running.link.next().expect("a report").expect("one");
+    while !matches!(next(), Report::List { .. }) {}
+    for _ in &full {
+        slow.accept().expect("accepted");
+    }
+    drop(head(&mut stream));
+    assert!(has_ended(&mut stream), "it goes on");
+}
+
 /// SOCKS, with a name and an address.
 #[test]
 fn socks() {
