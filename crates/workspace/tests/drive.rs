@@ -74,7 +74,7 @@ fn hostile(b: &Bwrap) {
 fn cases(b: &Bwrap) {
     let dir: TempDir = b.temp();
     let said = run(b, &["cases", &dir.path().display().to_string()]);
-    assert_eq!(said.lines().count(), 33, "{said}");
+    assert_eq!(said.lines().count(), 34, "{said}");
 }
 
 fn with(who: Who, test: fn(&Bwrap)) {

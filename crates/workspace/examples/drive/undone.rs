@@ -8,10 +8,11 @@ use swathe_workspace::{
     ChangeKind, CommitOptions, Conflict, ErrorKind, Held, Selection, SnapshotOptions, Take,
 };
 
-pub const ALL: [(&str, u64, Test); 8] = [
+pub const ALL: [(&str, u64, Test); 9] = [
     ("a merge taken back", 1 << 20, merge),
     ("a choice taken back", 0, despite),
     ("a tree taken back", 0, tree),
+    ("a directory's mode taken back", 0, mode),
     ("taken back in vain", 0, in_vain),
     ("taken back twice", 0, twice),
     ("taken back after another run", 0, after_another_run),
@@ -86,6 +87,29 @@ fn tree(p: &Place, held: Held) {
     }
     commit_all(&held);
     assert_eq!(p.read("dir/c"), "of the host\n");
+}
+
+/// A directory of which both sides had changed the mode.
+fn mode(p: &Place, held: Held) {
+    let set_mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let (above, below) = (p.upper.join("dir"), p.root.join("dir"));
+    let mode_of = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    fs::create_dir(&above).unwrap();
+    set_mode(&above, 0o711);
+    set_mode(&below, 0o750);
+    let set = scan(&held);
+    assert_eq!(conflict(&held, "dir"), Some(Conflict::Modified));
+    let mut chosen = Selection::new();
+    chosen.take_despite(at(&set, "dir"), Take::Whole);
+    commit(&held, &set, &chosen);
+    assert_eq!(mode_of(&below), 0o711);
+    held.undo().unwrap();
+    assert_eq!(mode_of(&below), 0o750);
+    assert_eq!(conflict(&held, "dir"), Some(Conflict::Modified));
+    commit_all(&held);
+    assert_eq!(mode_of(&below), 0o750);
 }
 
 /// Where the host was changed after the commit nothing is taken back, and nothing forgotten.
